@@ -1,0 +1,1 @@
+"""How the platform reads a department: a small SPI, one module a source."""

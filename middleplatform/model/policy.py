@@ -1,0 +1,188 @@
+"""The policy language as frozen values: what a loaded, validated bundle is.
+
+Spec: docs/spec/policy-bundle.md. A bundle says what may be done with each column (it may only tighten what the
+catalogue says), for which purposes, by whom, under which grants, and with which disclosure parameters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from middleplatform.model.catalog import Level, Sharing, Use
+from middleplatform.model.request import Role
+
+__all__ = [
+    "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "Purpose", "Withheld",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A range of codes of a dimension that law keeps from sharing, e.g. ``F10`` to ``F69`` (both included)."""
+
+    first: str
+    last: str
+    law: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRule:
+    """What the bundle says of one column.
+
+    Attributes:
+        level: Not below the catalogue's.
+        sharing: Not looser than the catalogue's.
+        law: The law cited by ``not_shared``, or the basis of a condition.
+        uses: Not more than the catalogue's.
+        unit: Protected unit that a key names.
+        breakpoints: The only literals that a measure may be compared with, in the column's unit of measure.
+        finest: Finest date bucket: ``"month"``, ``"quarter"``, ``"year"``; empty for none at all.
+        generalise: Band width to which a grouped integer column is rewritten (``5``), or 0 for none.
+        bucket: Date bucket to which a grouped date is rewritten, or empty for none.
+        release: ``"plain"``, ``"sealed"`` or ``"both"``.
+        min_units: Threshold wherever the column is referenced; 0 to inherit the dataset's.
+        withheld: Code ranges that may not be asked for.
+    """
+
+    level: Level
+    sharing: Sharing
+    law: str
+    uses: frozenset[Use]
+    unit: str = ""
+    breakpoints: tuple[Decimal, ...] = ()
+    finest: str = ""
+    generalise: int = 0
+    bucket: str = ""
+    release: str = "plain"
+    min_units: int = 0
+    withheld: tuple[Withheld, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureParameters:
+    """Numbers of disclosure control; policy data, recorded in every audit entry.
+
+    Attributes:
+        min_units: Threshold k in distinct protected units; 1 switches unit protection off (general level 1 only).
+        dominance: (n, percent) pairs: a magnitude is withheld when its n largest units exceed percent of it.
+        p_percent: A magnitude is withheld when the second largest unit could estimate the largest within p %.
+        homogeneity: Withhold all-zero, 0 % and 100 % cells.
+        history: Keep and check released populations (R14).
+    """
+
+    min_units: int = 10
+    dominance: tuple[tuple[int, int], ...] = ((1, 50), (2, 67))
+    p_percent: int = 10
+    homogeneity: bool = True
+    history: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRule:
+    """What the bundle says of one dataset.
+
+    Attributes:
+        owner: Department that imposed it.
+        purposes: Purposes for which it may be asked at all.
+        disclosure: Its parameters.
+        unit_breakpoints: Literals with which COUNT(*) per unit may be compared.
+        columns: By name; a column that is missing here is denied.
+    """
+
+    owner: str
+    purposes: frozenset[str]
+    disclosure: DisclosureParameters
+    unit_breakpoints: tuple[Decimal, ...]
+    columns: Mapping[str, ColumnRule]
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """A purpose that a query may state."""
+
+    code: str
+    name_zh: str
+    name_en: str
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A time-boxed permission (decree 809 art. 20 to 25).
+
+    Attributes:
+        id: Number under which it was granted.
+        departments: Departments of the subjects it binds; empty for none.
+        subjects: Logins it binds; empty means everyone of ``departments``.
+        purposes: Purposes it binds.
+        columns: ``"dataset.column"`` names, or ``"dataset.*"``.
+        operations: Of ``join``, ``filter``, ``group``, ``aggregate``, ``count``.
+        regions: Region codes; ``("*",)`` for all.
+        starts: First moment, UTC.
+        ends: First moment at which it no longer holds, UTC.
+        basis: 使用依据.
+        own_data: True lets stewards of the owning department see cells of any size of their own data.
+    """
+
+    id: str
+    departments: frozenset[str]
+    subjects: frozenset[str]
+    purposes: frozenset[str]
+    columns: frozenset[str]
+    operations: frozenset[str]
+    regions: tuple[str, ...]
+    starts: datetime
+    ends: datetime
+    basis: str
+    own_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one statement and on asking.
+
+    Attributes:
+        sql_characters_max: Length of the text.
+        depth_max: Nesting of the tree.
+        joins_max: Relations in one statement.
+        group_columns_max: Grouping columns.
+        group_columns_max_level_4: The same with a level-4 column in the statement.
+        cells_max: Cells in an answer.
+        near_duplicates_per_day: Statements alike but for literals, for each project.
+    """
+
+    sql_characters_max: int = 20_000
+    depth_max: int = 60
+    joins_max: int = 8
+    group_columns_max: int = 3
+    group_columns_max_level_4: int = 2
+    cells_max: int = 100_000
+    near_duplicates_per_day: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A validated set of policy files.
+
+    Attributes:
+        name: Bundle name.
+        version: The officers' version label.
+        digest: SHA-256 of the canonical form, hexadecimal; every decision and entry names it.
+        effective: First day it holds.
+        purposes: By code.
+        datasets: By name; a dataset that is missing here is denied.
+        grants: All of them; which one holds is judged per query.
+        limits: Bounds.
+        raw: The parsed YAML as loaded, for export and diff.
+    """
+
+    name: str
+    version: str
+    digest: str
+    effective: date
+    purposes: Mapping[str, Purpose]
+    datasets: Mapping[str, DatasetRule]
+    grants: tuple[Grant, ...]
+    limits: Limits
+    raw: Mapping[str, object] = field(default_factory=dict, compare=False)

@@ -1,0 +1,60 @@
+"""Who asks what, and why."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+__all__ = ["QueryRequest", "Role", "Subject"]
+
+
+class Role(StrEnum):
+    """The roles of architecture.md; a subject may hold several, never conflicting ones."""
+
+    ANALYST = "analyst"
+    DEPARTMENT_STEWARD = "department_steward"
+    SECURITY_OFFICER = "security_officer"
+    DATA_BUREAU = "data_bureau"
+    AUDITOR = "auditor"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A natural person (or service) and the department that answers for it.
+
+    Attributes:
+        id: Login, unique on the platform.
+        department: The department's code, e.g. ``"drc"``.
+        roles: What the subject may do.
+        regions: Region codes whose data the subject may see; ``("*",)`` for all. A code covers what lies
+            below it: ``"990100"`` covers ``"990101"``.
+    """
+
+    id: str
+    department: str
+    roles: frozenset[Role]
+    regions: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRequest:
+    """One question as it came in.
+
+    Attributes:
+        query_id: 128 random bits, hexadecimal; names the query in every message and entry.
+        sql: The statement as typed, PostgreSQL dialect.
+        subject: Who asks.
+        purpose: One of the bundle's purposes; mandatory (个人信息保护法 art. 34: within statutory duty).
+        project: What history is kept for, beside the data owner.
+        received_at: When it came in, UTC.
+        recipient: Department that will receive the answer; the subject's own unless said (decree 809 art. 25).
+        strict: Refuse instead of rewriting to a permitted form.
+    """
+
+    query_id: str
+    sql: str
+    subject: Subject
+    purpose: str
+    project: str
+    received_at: datetime
+    recipient: str = ""
+    strict: bool = False
