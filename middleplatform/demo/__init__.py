@@ -1,0 +1,1 @@
+"""The demonstration: five departments and six counties on real public data."""

@@ -1,0 +1,130 @@
+"""What departments return, what is released, and what the analyst receives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from middleplatform.model.decision import Decision, Reason
+from middleplatform.model.record import Receipt
+
+__all__ = ["Answer", "Explanation", "PartialResult", "Release", "Step", "Withholding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Withholding:
+    """How many cells a rule withheld; never how many units they had.
+
+    Attributes:
+        rule: ``"R5"`` or ``"R14"``.
+        reason: ``threshold``, ``complement``, ``dominance``, ``p_percent``, ``homogeneity``, ``secondary``
+            or ``overlap``.
+        cells: Number of withheld values.
+    """
+
+    rule: str
+    reason: str
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialResult:
+    """What one department answers to one fragment.
+
+    Attributes:
+        department: Who answers.
+        cells: Table of dimension columns ``d0..``, value columns ``a0..`` and mark columns ``m0..``.
+        fragment_digest: SHA-256 of the fragment that was run, hexadecimal.
+        policy_digest: Of the node's own bundle.
+        receipt: Node's signature over what it released, hexadecimal; may be verified with its identity key.
+    """
+
+    department: str
+    cells: pa.Table
+    fragment_digest: str
+    policy_digest: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Rows that may leave.
+
+    Attributes:
+        table: One column an output column; withheld values are null.
+        marks: Same shape: reason of each withheld value, or null. Columns bear the output's names.
+        withheld: Summary, also of values that HAVING or LIMIT dropped afterwards.
+        notes: (English, Chinese) sentences: rewrites, released-only aggregates.
+        digest: SHA-256 of the canonical bytes of table and marks, hexadecimal.
+    """
+
+    table: pa.Table
+    marks: pa.Table
+    withheld: tuple[Withholding, ...]
+    notes: tuple[tuple[str, str], ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A release with its receipt: the only thing that leaves the gateway.
+
+    Attributes:
+        query_id: Of the request.
+        release: The rows.
+        protocol: ``local``, ``secure_sum`` or ``released`` (several blocks: joined by ``+``).
+        decision: Under which policy and grants.
+        receipt: Proof that the log has it.
+        quality: Lowest quality score of the datasets used, 0 to 1.
+        timings_ms: Milliseconds by stage.
+    """
+
+    query_id: str
+    release: Release
+    protocol: str
+    decision: Decision
+    receipt: Receipt
+    quality: float
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of an explanation.
+
+    Attributes:
+        stage: ``parse``, ``qualify``, ``authorize``, ``plan``, ``dispatch``, ``combine`` or ``disclose``.
+        party: ``gateway`` or a department code.
+        what: (English, Chinese) sentence.
+        detail: SQL or other text; empty where none.
+        learns: (English, Chinese): what this party learns by it.
+    """
+
+    stage: str
+    party: str
+    what: tuple[str, str]
+    detail: str = ""
+    learns: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would happen to a statement: nothing was run.
+
+    Attributes:
+        verdict: ``permit`` or ``refuse``.
+        code: Error code when refused, else empty.
+        reasons: Why refused.
+        protocol: What would answer it, empty when refused.
+        steps: In order.
+        rewrites: (English, Chinese) sentences.
+        limits: (English, Chinese) sentences: which owner imposed which limit.
+    """
+
+    verdict: str
+    code: str
+    reasons: tuple[Reason, ...]
+    protocol: str
+    steps: tuple[Step, ...]
+    rewrites: tuple[tuple[str, str], ...] = ()
+    limits: tuple[tuple[str, str], ...] = ()
