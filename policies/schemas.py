@@ -1,0 +1,86 @@
+"""Validate a parsed document with a published JSON Schema (draft 2020-12), in two languages.
+
+The messages are our own: the validator's would quote values and know no Chinese.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from policies.documents import Path
+
+__all__ = ["Violation", "schema", "violations"]
+
+_TYPES_ZH = {
+    "string": "文本", "integer": "整数", "number": "数字", "boolean": "真假值",
+    "array": "列表", "object": "映射", "null": "空",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One breach of a schema.
+
+    Attributes:
+        path: To the value at fault, or to the mapping that lacks ``field``.
+        keyword: The schema keyword that was breached, e.g. ``"required"``.
+        field: The missing or unknown field; empty for other keywords.
+        what: (English, Chinese) sentence.
+    """
+
+    path: Path
+    keyword: str
+    field: str
+    what: tuple[str, str]
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def schema(name: str) -> Mapping[str, object]:
+    """Return the published schema ``name`` (``catalog``, ``bundle``, ``suite``, ``regulation``)."""
+    text = (files(__package__) / "schema" / f"{name}.schema.json").read_text(encoding="utf-8")
+    parsed: Mapping[str, object] = json.loads(text)
+    return parsed
+
+
+def violations(value: object, name: str) -> tuple[Violation, ...]:
+    """Return every breach of schema ``name`` by ``value``, in document order, each once."""
+    found: dict[tuple[Path, str, str], Violation] = {}
+    for error in _validator(name).iter_errors(value):
+        path = tuple(error.absolute_path)
+        for field, what in _said(error):
+            found.setdefault((path, str(error.validator), field or what[0]),
+                             Violation(path, str(error.validator), field, what))  # fmt: skip
+    return tuple(sorted(found.values(), key=lambda each: [str(step) for step in each.path]))
+
+
+def _said(error: ValidationError) -> list[tuple[str, tuple[str, str]]]:
+    value: Any = error.validator_value
+    shape: Any = error.schema
+    given: Any = error.instance
+    match error.validator:
+        case "required":
+            missing = [name for name in value if name not in given]
+            return [(n, (f"field {n} is missing", f"缺少字段 {n}")) for n in missing]
+        case "additionalProperties" if value is False:
+            extra = [name for name in given if name not in shape.get("properties", {})]
+            return [(n, (f"unknown field {n}", f"未知字段 {n}")) for n in extra]
+        case "enum" | "const":
+            names = ", ".join(map(str, value if isinstance(value, list) else [value]))
+            return [("", (f"must be one of: {names}", f"必须是以下之一：{names}"))]
+        case "type":
+            kinds = value if isinstance(value, list) else [value]
+            zh = "或".join(_TYPES_ZH[kind] for kind in kinds)
+            return [("", (f"must be: {' or '.join(kinds)}", f"必须是{zh}"))]
+        case _:
+            wanted = shape.get("description") or f"{error.validator} {value}"
+            return [("", (f"does not fit: {wanted}", f"不符合要求：{wanted}"))]
