@@ -1,0 +1,138 @@
+"""Who got what: from a dataset, a column, a time or an incident to every release concerned.
+
+Reads the hashed entries themselves, no index beside them that could be thinned out unseen.
+
+Spec: docs/spec/audit-log.md, "What an entry says".
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from middleplatform.audit.entry import LogEntry, moment
+
+__all__ = ["ReleaseQuery", "Usage", "incident_queries", "releases"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseQuery:
+    """What to look for; every part that is given must hold.
+
+    Attributes:
+        dataset: ``"department.table"``; empty for any.
+        column: ``"department.table.column"``; empty for any.
+        start: First moment, aware; None for the beginning.
+        stop: First moment that is too late, aware; None for no end.
+    """
+
+    dataset: str = ""
+    column: str = ""
+    start: datetime | None = None
+    stop: datetime | None = None
+
+    def needles(self) -> tuple[bytes, bytes]:
+        """Return two byte strings that occur in every leaf that matches: a cheap first sieve."""
+        name = self.column or self.dataset
+        spelled = json.dumps(name, ensure_ascii=False)[:-1].encode() if name else b""
+        return b'"event":"released"', spelled
+
+    def matches(self, entry: LogEntry) -> bool:
+        """Say whether ``entry`` is a release that the query is about."""
+        record = entry.record
+        if record.event != "released":
+            return False
+        columns = _names(record.body.get("columns"))
+        datasets = _names(record.body.get("datasets"))
+        at = entry.at
+        return (
+            (not self.column or self.column in columns)
+            and (
+                not self.dataset
+                or self.dataset in datasets
+                or self.dataset in {_dataset(name) for name in columns}
+            )
+            and (self.start is None or at >= self.start)
+            and (self.stop is None or at < self.stop)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One release: who received what, when and for what; a text the entry lacks is empty.
+
+    Attributes:
+        index: Leaf index of the release.
+        at: When.
+        query_id: Of the request.
+        subject: Login of the natural person.
+        department: Of the subject.
+        recipient: Department that received the answer.
+        purpose: Purpose code.
+        datasets: Used.
+        columns: Used, as ``"department.table.column"``.
+        result_digest: SHA-256 of what was released, hexadecimal.
+    """
+
+    index: int
+    at: datetime
+    query_id: str
+    subject: str
+    department: str
+    recipient: str
+    purpose: str
+    datasets: tuple[str, ...]
+    columns: tuple[str, ...]
+    result_digest: str
+
+
+def releases(entries: Iterable[LogEntry], query: ReleaseQuery) -> Iterator[Usage]:
+    """Yield the releases among ``entries`` that ``query`` is about, in their order."""
+    for entry in entries:
+        if query.matches(entry):
+            yield _usage(entry)
+
+
+def incident_queries(entry: LogEntry) -> tuple[ReleaseQuery, ...]:
+    """Return what an incident is about: its window, for each dataset and column it names.
+
+    Raises:
+        ValueError: It is no incident, or has no ``starts`` and ``ends`` (RFC 3339).
+    """
+    record = entry.record
+    if record.event != "incident":
+        raise ValueError("not an incident entry")
+    start, stop = moment(record.body.get("starts")), moment(record.body.get("ends"))
+    datasets, columns = _names(record.body.get("datasets")), _names(record.body.get("columns"))
+    queries = [ReleaseQuery(dataset=name, start=start, stop=stop) for name in datasets]
+    queries += [ReleaseQuery(column=name, start=start, stop=stop) for name in columns]
+    return tuple(queries) or (ReleaseQuery(start=start, stop=stop),)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _dataset(column: str) -> str:
+    return column.rpartition(".")[0]
+
+
+def _usage(entry: LogEntry) -> Usage:
+    body = entry.record.body
+
+    def text(key: str) -> str:
+        value = body.get(key)
+        return value if isinstance(value, str) else ""
+
+    return Usage(
+        index=entry.index,
+        at=entry.at,
+        query_id=text("query_id"),
+        subject=text("subject"),
+        department=text("department"),
+        recipient=text("recipient"),
+        purpose=text("purpose"),
+        datasets=_names(body.get("datasets")),
+        columns=_names(body.get("columns")),
+        result_digest=text("result_digest"),
+    )
