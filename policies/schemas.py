@@ -13,9 +13,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from policies.documents import Path
+from policies.documents import Document, Path, Problem, place
 
-__all__ = ["Violation", "schema", "violations"]
+__all__ = ["Violation", "breaches", "schema", "violations"]
 
 _TYPES_ZH = {
     "string": "文本", "integer": "整数", "number": "数字", "boolean": "真假值",
@@ -61,6 +61,19 @@ def violations(value: object, name: str) -> tuple[Violation, ...]:
             found.setdefault((path, str(error.validator), field or what[0]),
                              Violation(path, str(error.validator), field, what))  # fmt: skip
     return tuple(sorted(found.values(), key=lambda each: [str(step) for step in each.path]))
+
+
+def breaches(document: Document, name: str) -> tuple[Problem, ...]:
+    """Return every breach of schema ``name`` by a whole document, with its place in the file."""
+    return tuple(
+        Problem(
+            document.name,
+            *place(document, each.path),
+            " / ".join(map(str, each.path)),
+            each.what,
+        )
+        for each in violations(document.value, name)
+    )
 
 
 def _said(error: ValidationError) -> list[tuple[str, tuple[str, str]]]:

@@ -239,7 +239,7 @@ def test_core_data_that_is_not_connected_may_be_registered(tmp_path):
 
 
 def test_syntax_error_has_line_and_column(tmp_path):
-    assert "people.yaml:3:8: not valid YAML" in problems(
+    assert "people.yaml:3:7: not valid YAML" in problems(
         tmp_path, people="datasets:\n  a: 1\n  b: c: d\n"
     )
 
