@@ -151,7 +151,11 @@ def parse_checkpoint(text: str) -> SignedCheckpoint:
     Raises:
         AuditError: A002 for every form but the canonical one.
     """
-    if len(text) > _NOTE_BYTES_MAX or any(mark < " " and mark != "\n" for mark in text):
+    try:
+        raw_bytes = len(text.encode())
+    except UnicodeEncodeError:  # a lone surrogate
+        raise _malformed() from None
+    if raw_bytes > _NOTE_BYTES_MAX or any(mark < " " and mark != "\n" for mark in text):
         raise _malformed()
     head, separator, tail = text.rpartition("\n\n")
     if not separator or not tail.endswith("\n"):
@@ -162,7 +166,7 @@ def parse_checkpoint(text: str) -> SignedCheckpoint:
     signed = SignedCheckpoint(
         Checkpoint.parse(head + "\n"), tuple(parse_signature(line + "\n") for line in lines)
     )
-    if signed.text() != text or len(text.encode(errors="replace")) > _NOTE_BYTES_MAX:
+    if signed.text() != text:
         raise _malformed()
     return signed
 

@@ -128,13 +128,15 @@ def read_private(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise _refused("cannot be opened", "无法打开", str(error)) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise _refused("not a regular file of this user", "不是本用户的普通文件")
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise _refused("others may read it: its mode must be 0600", "他人可读：权限必须为 0600")
-        raw = file.read(_FILE_BYTES_MAX)
+        raw = os.read(descriptor, _FILE_BYTES_MAX)
+    finally:
+        os.close(descriptor)
     try:
         line, rest = raw.decode().split("\n")
     except ValueError:  # UnicodeDecodeError is one; its text would show the key

@@ -19,7 +19,9 @@ Spec: docs/spec/audit-log.md, "Receipt".
 import base64
 from collections.abc import Iterable
 
-from middleplatform.audit.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from middleplatform.audit.checkpoint import (
+    Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint,
+)  # fmt: skip
 from middleplatform.audit.entry import leaf_bytes, leaf_head
 from middleplatform.audit.faults import invalid
 from middleplatform.audit.keys import VerifierKey, strict_base64
@@ -110,6 +112,7 @@ def parse_proof(text: str, record: AuditRecord, profile: HashProfile = SHA256) -
         proof = tuple(strict_base64(line).hex() for line in lines[2:])
     except ValueError:
         raise _malformed() from None
+    parse_checkpoint(checkpoint)  # refuses a note of another shape; trusting it is check_receipt's part
     index = int(number)
     leaf = profile.leaf(leaf_bytes(leaf_head(record), index))
     receipt = Receipt(index, leaf.hex(), checkpoint, proof)

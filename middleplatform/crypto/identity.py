@@ -183,13 +183,15 @@ def _read_private(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         raise ConfigError("C006", what="it cannot be opened") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError("C006", what="it is no regular file")
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & FORBIDDEN_MODE:
             raise ConfigError("C006", what="its owner alone may read it: set mode 0600")
-        return file.read(KEY_FILE_BYTES_MAX)
+        return os.read(handle, KEY_FILE_BYTES_MAX)
+    finally:
+        os.close(handle)
 
 
 def _write_new(path: Path, content: bytes, rng: Rng) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from middleplatform.model.policy import DisclosureParameters
+
 __all__ = ["Decision", "Obligation", "Reason", "Span"]
 
 
@@ -67,6 +69,8 @@ class Decision:
         obligations: In the order in which they apply.
         bundle_digest: The policy that was applied.
         grants: Ids of the grants that were used.
+        disclosure: Parameters of disclosure control for this statement.
+        threshold_owner: Department that imposed the threshold, for ``explain``.
     """
 
     permit: bool
@@ -74,3 +78,5 @@ class Decision:
     obligations: tuple[Obligation, ...]
     bundle_digest: str
     grants: tuple[str, ...] = ()
+    disclosure: DisclosureParameters = DisclosureParameters()
+    threshold_owner: str = ""

@@ -1,0 +1,1 @@
+"""Who may call at all: service tokens, stored hashed."""

@@ -1,0 +1,200 @@
+"""How a statement will be answered: fragments, their layout, and the statement above the release boundary."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+
+from middleplatform.model.query import AggregateKind, CellQuery, Coalesce, Field, Predicate, QueryFacts
+from middleplatform.model.request import Role, Subject
+
+__all__ = ["Block", "Formula", "Fragment", "KeyWord", "Layout", "Part", "Plan", "Population", "SumWord"]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Rows of a cell that an aggregate reads; number 0 is all of them.
+
+    Attributes:
+        condition: What the rows meet, or None.
+        present: Operands that are not missing in them.
+        strict: True when the condition says more than "not missing": then its complement within the cell is
+            protected too, and 0 % and 100 % are disclosive (R5).
+    """
+
+    condition: Predicate | None
+    present: tuple[Field | Coalesce, ...]
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SumWord:
+    """``SUM(operand)`` over a population, exact: an integer in units of ``10 ** -scale``."""
+
+    operand: Field | Coalesce
+    population: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWord:
+    """``COUNT(DISTINCT key)`` over a population, of a key that is not the cell's own unit."""
+
+    key: Field
+    population: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``constant * rows + sum of coefficient * sums`` over one population."""
+
+    population: int
+    constant: Fraction
+    terms: tuple[tuple[Fraction, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """How one aggregate comes from the words.
+
+    Attributes:
+        kind: Which aggregate.
+        parts: One a piece; for COUNT(DISTINCT) one with the population only.
+        key: Index into ``Layout.keys``, or -1 when the counted key is the cell's unit.
+        scale: Decimal places of the exact result of SUM; -1 when the result is not a finite decimal.
+        integer: SUM of whole numbers.
+    """
+
+    kind: AggregateKind
+    parts: tuple[Part, ...]
+    key: int = -1
+    scale: int = 0
+    integer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What departments compute for each cell, in order: both sides derive it from the fragment's text.
+
+    Attributes:
+        unit: Field that names the cell's protected unit.
+        populations: Number 0 is the whole cell.
+        sums: Sums of measures.
+        squares: Indices into ``sums`` of those whose squares are summed too.
+        keys: Distinct counts of other keys.
+        others: Further protected units that contribute (other tables' keys), each counted.
+        formulas: One an aggregate.
+    """
+
+    unit: Field
+    populations: tuple[Population, ...]
+    sums: tuple[SumWord, ...]
+    squares: tuple[int, ...]
+    keys: tuple[KeyWord, ...]
+    others: tuple[KeyWord, ...]
+    formulas: tuple[Formula, ...]
+
+    def digest(self) -> str:
+        """Return SHA-256 of the layout, hexadecimal."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one department is asked to run: numbered, bound to one query, one purpose and one policy.
+
+    Attributes:
+        query_id: Of the request.
+        attempt: From 1; a retry is a new attempt with fresh masks.
+        number: Of the release block within the query.
+        department: Who is asked.
+        protocol: ``local`` or ``secure_sum``.
+        cohort: All departments that answer this block, sorted.
+        sql: One governed SELECT, generated from the tree, PostgreSQL dialect.
+        subject: Who asks.
+        purpose: Why.
+        project: What history is kept for.
+        policy_digest: The gateway's bundle.
+        issued_at: ISO 8601, UTC.
+    """
+
+    query_id: str
+    attempt: int
+    number: int
+    department: str
+    protocol: str
+    cohort: tuple[str, ...]
+    sql: str
+    subject: Subject
+    purpose: str
+    project: str
+    policy_digest: str
+    issued_at: str
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical form that is signed and digested."""
+        body = asdict(self)
+        body["subject"]["roles"] = sorted(str(role) for role in self.subject.roles)
+        return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def digest(self) -> str:
+        """Return SHA-256 of the canonical form, hexadecimal."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @staticmethod
+    def from_mapping(body: Mapping[str, object]) -> "Fragment":
+        """Rebuild a fragment from its decoded canonical form.
+
+        Raises:
+            KeyError, TypeError, ValueError: The form is not one that ``to_bytes`` writes.
+        """
+        subject = body["subject"]
+        assert isinstance(subject, Mapping)
+        rebuilt = Subject(str(subject["id"]), str(subject["department"]), frozenset(Role(role) for role in subject["roles"]), tuple(subject["regions"]))
+        cohort = body["cohort"]
+        assert isinstance(cohort, list | tuple)
+        rest = {key: value for key, value in body.items() if key not in ("subject", "cohort")}
+        return Fragment(**rest, subject=rebuilt, cohort=tuple(cohort))  # type: ignore[arg-type]  # checked by to_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One release block: who answers it and how.
+
+    Attributes:
+        cell: As read back from the fragment's text.
+        name: The cells' table name above the boundary.
+        layout: Of its words.
+        departments: Who is asked.
+        protocol: ``local`` or ``secure_sum``.
+        sql: The fragment's text, the same for all.
+        facts: Of the fragment's text, to be judged again.
+    """
+
+    cell: CellQuery
+    name: str
+    layout: Layout
+    departments: tuple[str, ...]
+    protocol: str
+    sql: str
+    facts: QueryFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a statement will be answered.
+
+    Attributes:
+        blocks: Release blocks.
+        post_sql: Statement over the blocks' cells, DuckDB dialect, with mark columns.
+        outputs: Output column names.
+        notes: (English, Chinese) sentences for the answer.
+        protocol: Of all blocks together.
+    """
+
+    blocks: tuple[Block, ...]
+    post_sql: str
+    outputs: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...] = field(default=())
+    protocol: str = "local"

@@ -1,0 +1,90 @@
+"""One frozen Settings: every field documented, from TOML and the environment, refused when it makes no sense."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from middleplatform.errors import ConfigError
+
+__all__ = ["Settings", "load"]
+
+_PREFIX = "MIDDLEPLATFORM_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator sets.
+
+    Attributes:
+        state: Folder of the audit log, keys, tokens and history.
+        catalog: Folder of the catalogue; the shipped example when empty.
+        bundle: Folder of the policy bundle; the shipped example when empty.
+        data: Folder of the departments' databases.
+        host: Address that ``serve`` listens on.
+        port: Port of ``serve``; 0 for any free one.
+        origin: Name of this platform's log, as written in its checkpoints.
+        retention_years: How long entries are kept, at least 3 (decree 809 art. 29).
+        queries_max: Questions that run at once.
+        deadline_s: Seconds that one department has for one fragment.
+        memory_mb: Megabytes that one department's engine may use.
+        threads: Threads of one department's engine.
+    """
+
+    state: Path = Path("var/state")
+    catalog: Path | None = None
+    bundle: Path | None = None
+    data: Path = Path("var/departments")
+    host: str = "127.0.0.1"
+    port: int = 8809
+    origin: str = "middleplatform.example/audit"
+    retention_years: int = 3
+    queries_max: int = 8
+    deadline_s: int = 60
+    memory_mb: int = 4096
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.retention_years < 3:  # noqa: PLR2004 - the decree's number
+            raise ConfigError("C003", what="retention_years must be at least 3 (decree 809 art. 29)")
+        for name in ("queries_max", "deadline_s", "memory_mb", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError("C003", what=f"{name} must be at least 1")
+        if not 0 <= self.port <= 65535:  # noqa: PLR2004 - TCP
+            raise ConfigError("C003", what="port must lie between 0 and 65535")
+
+
+def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from ``file`` (TOML) and then from ``MIDDLEPLATFORM_*`` variables, which win.
+
+    Raises:
+        ConfigError: C003, naming the file or field.
+    """
+    values: dict[str, object] = {}
+    if file is not None:
+        try:
+            values.update(tomllib.loads(file.read_text(encoding="utf-8")))
+        except OSError:
+            raise ConfigError("C003", what=f"{file} cannot be read") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError("C003", what=f"{file}: {error}") from None
+    for name, text in (os.environ if environment is None else environment).items():
+        if name.startswith(_PREFIX):
+            values[name.removeprefix(_PREFIX).lower()] = text
+    known = {item.name for item in fields(Settings)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError("C003", what=f"unknown setting {', '.join(unknown)}")
+    return replace(Settings(), **{name: _typed(name, value) for name, value in values.items()})  # type: ignore[arg-type]  # typed by field
+
+
+def _typed(name: str, value: object) -> object:
+    if name in ("state", "catalog", "bundle", "data"):
+        return Path(str(value)).expanduser() if str(value) else None
+    if name in ("host", "origin"):
+        return str(value)
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ConfigError("C003", what=f"{name} must be a whole number") from None

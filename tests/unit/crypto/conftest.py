@@ -1,0 +1,84 @@
+import hashlib
+from dataclasses import dataclass, field
+
+import pytest
+
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.crypto.messages import Hello
+from middleplatform.crypto.round_context import SUITE, RoundContext
+from middleplatform.crypto.secure_sum import Party
+from middleplatform.crypto.used_rounds import MemoryUsedRounds
+
+
+class SeededRng:
+    def __init__(self, seed):
+        self.seed, self.count = seed, 0
+
+    def token_bytes(self, count):
+        self.count += 1
+        return hashlib.shake_256(f"{self.seed}/{self.count}".encode()).digest(count)
+
+
+def context_of(cohort, *, query_id="q-1", attempt=1, **changes):
+    values = {
+        "suite": SUITE,
+        "key_epoch": 1,
+        "query_id": query_id,
+        "attempt": attempt,
+        "cohort": tuple(cohort),
+        "layout_hash": hashlib.sha256(b"layout").digest(),
+        "policy_digest": hashlib.sha256(b"policy").hexdigest(),
+    }
+    return RoundContext(**(values | changes))
+
+
+@dataclass
+class Round:
+    """A cohort whose hellos are out; ``agree_all`` finishes the key agreement."""
+
+    context: RoundContext
+    keys: dict[str, IdentityKey]
+    parties: dict[str, Party]
+    hellos: dict[str, Hello]
+    pins: PinnedKeys
+    sealed: dict = field(default_factory=dict)
+
+    def agree_all(self):
+        leader = self.context.leader
+        for name in self.context.cohort:
+            self.sealed |= self.parties[name].agree(list(self.hellos.values()), self.pins)
+            if name != leader:
+                self.parties[name].accept_label_key(self.sealed[name])
+        return self
+
+
+def new_round(size=3, seed="seed", context=None):
+    names = [f"d{at:03}" for at in range(size)]
+    context = context or context_of(names)
+    keys = {name: IdentityKey.generate(SeededRng(f"identity {name}")) for name in context.cohort}
+    started = {
+        name: Party.start(context, name, key, SeededRng(f"{seed} {name}"), used=MemoryUsedRounds())
+        for name, key in keys.items()
+    }
+    return Round(
+        context=context,
+        keys=keys,
+        parties={name: pair[0] for name, pair in started.items()},
+        hellos={name: pair[1] for name, pair in started.items()},
+        pins=PinnedKeys({name: key.public_key for name, key in keys.items()}),
+    )
+
+
+@pytest.fixture
+def make_round():
+    return new_round
+
+
+@pytest.fixture
+def make_context():
+    return context_of
+
+
+@pytest.fixture
+def seeded_rng():
+    return SeededRng
