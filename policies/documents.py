@@ -164,6 +164,7 @@ def _value(
                 raise _RefusedError(
                     key.start_mark, ("a key must be a plain word", "键必须是单个词")
                 )
+            _refuse_surrogates(key, key.value)
             if key.value in result:
                 what = (f"the key {key.value} is given twice", f"键 {key.value} 重复")
                 problems.append(Problem(name, *_spot(key), " / ".join(map(str, path)), what))
@@ -180,6 +181,7 @@ def _value(
 
 def _scalar(node: yaml.Node) -> object:
     text = str(node.value)
+    _refuse_surrogates(node, text)
     if getattr(node, "style", None) is not None:
         return text
     if text in _WORDS:
@@ -189,6 +191,13 @@ def _scalar(node: yaml.Node) -> object:
     if len(text) <= _DIGITS_MAX and _NUMBER.match(text):
         return Decimal(text)
     return text
+
+
+def _refuse_surrogates(node: yaml.Node, text: str) -> None:
+    """Half a character, written as an escape, is no text: it could not be hashed."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        what = ("a character is not allowed", "含有非法字符")
+        raise _RefusedError(node.start_mark, what)
 
 
 def _spot(node: yaml.Node) -> tuple[int, int]:

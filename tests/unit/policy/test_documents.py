@@ -59,6 +59,8 @@ def test_scalars_mean_what_an_officer_reads(text, wanted):
         ("a: 1\n---\nb: 2", 2, 1, "not valid YAML"),
         ("[" * 30 + "]" * 30, 1, 25, "nested deeper"),
         ("a: \x01", 0, 0, "a character is not allowed"),
+        ('a: "\\uD800"', 1, 4, "a character is not allowed"),
+        ('"\\uDFFF": a', 1, 1, "a character is not allowed"),
         (b"a: \xff", 0, 0, "not UTF-8"),
         ("a: " + "x" * 4_000_001, 0, 0, "longer than 4 MB"),
     ],
