@@ -230,12 +230,11 @@ def entry_line(index: int) -> int:
 def renumbered(lines: list[bytes]) -> list[bytes]:
     """Drop entry 5 and number the rest anew, hashes and all."""
     kept = lines[: entry_line(5)]
-    for line in lines[entry_line(6) :]:
-        value = json.loads(line)
-        if "entry" in value:
-            value["entry"]["index"] = value["index"] = value["index"] - 1
-            value["leaf_hash"] = SHA256.leaf(canonical(value["entry"])).hex()
-            kept.append(canonical(value) + b"\n")
+    for index in range(5, SIZE - 1):
+        value = json.loads(lines[entry_line(index + 1)])
+        value["entry"]["index"] = value["index"] = index
+        value["leaf_hash"] = SHA256.leaf(canonical(value["entry"])).hex()
+        kept += [canonical(value) + b"\n", lines[entry_line(index) + 1]]
     return [*kept, lines[-1]]
 
 
@@ -252,7 +251,7 @@ EXPORTS: list[tuple[str, Callable[[list[bytes]], list[bytes]], int, str]] = [
     ("drop both", lambda x: [*x[:E5], *x[E5 + 2 :]], 4, "entry 5 was dropped"),
     ("drop first", lambda x: [*x[:2], *x[4:]], 4, "entry 0 was dropped"),
     ("drop last", lambda x: [*x[:-2], x[-1]], 4, "entry 11 was dropped"),
-    ("renumber", renumbered, 3, "entry from 5 to 10 was altered"),
+    ("renumber", renumbered, 3, "entry from 5 to 5 was altered"),
     ("swap", lambda x: [*x[:E5], x[E8], *x[E5 + 1 : E8], x[E5], *x[E8 + 1 :]], 5, "entry 5 was reordered"),
     ("repeat", lambda x: [*x[: E5 + 1], x[E5], *x[E5 + 1 :]], 5, "entry 6 was reordered"),
     ("swap checkpoints", lambda x: [*x[: E5 + 1], x[E5 - 1], *x[E5 + 2 :]], 5, "checkpoint 5 was reordered"),
