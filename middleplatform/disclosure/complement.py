@@ -1,0 +1,58 @@
+"""Complement and homogeneity of conditions: a condition against its own cell (R5).
+
+A conditional aggregate beside its cell's total gives the complement by subtraction, so the complement has the same
+threshold. At 0 % and 100 % every member's attribute is known (homogeneity).
+"""
+
+import numpy as np
+
+from middleplatform.disclosure.evidence import CellEvidence, Flags
+from middleplatform.disclosure.threshold import contributes
+from middleplatform.model.plan import Formula, Layout
+from middleplatform.model.policy import DisclosureParameters
+
+__all__ = ["complement", "homogeneity"]
+
+
+def complement(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+    """Flag the cells where units outside a condition are too few, though not none.
+
+    Missing values count as a condition here: few units with a missing value would be told by subtraction.
+
+    Reveals:
+        Only that the complement lies below the threshold.
+    """
+    flags = np.zeros(evidence.cells, dtype=np.bool_)
+    if parameters.min_units <= 1:
+        return flags
+    for part in formula.parts:
+        if layout.populations[part.population].condition is None and not layout.populations[part.population].present:
+            continue
+        if contributes(formula, part):
+            rest = evidence.rest[:, part.population]
+            flags |= (rest > 0) & (rest < parameters.min_units)
+    return flags
+
+
+def homogeneity(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+    """Flag the cells where a condition holds for nobody or everybody, or a magnitude is zero for everybody.
+
+    Source: Handbook on Statistical Disclosure Control, group disclosure.
+
+    Reveals:
+        Only that the cell is homogeneous in one of these ways, not in which.
+    """
+    flags = np.zeros(evidence.cells, dtype=np.bool_)
+    if not parameters.homogeneity or parameters.min_units <= 1:
+        return flags
+    for part in formula.parts:
+        population = layout.populations[part.population]
+        if population.strict and contributes(formula, part):
+            flags |= (evidence.rest[:, part.population] == 0) | (evidence.units[:, part.population] == 0)
+        for _, number in part.terms:
+            magnitude = evidence.magnitudes[number]
+            flags |= (magnitude.absolute == 0).astype(np.bool_)
+            if magnitude.squares is not None:
+                spread = evidence.rows[:, part.population].astype(object) * magnitude.squares - magnitude.total * magnitude.total
+                flags |= (spread == 0).astype(np.bool_)
+    return flags
