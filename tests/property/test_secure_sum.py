@@ -120,6 +120,13 @@ def test_a_masked_vector_looks_uniform_whatever_it_hides(size):
         assert looks_uniform(np.diff(vector.words))
 
 
+def test_no_word_of_a_mask_comes_twice_within_a_vector():
+    """A keystream that began anew somewhere would show differences between cells."""
+    _, _, parties = ready_cohort(2)
+    vector = parties[0].mask(np.zeros(100_000, np.uint64), phase="cells", agreed=AGREED)
+    assert len(set(vector.words.tolist())) == 100_000
+
+
 def test_every_partial_sum_looks_uniform_and_only_the_whole_does_not():
     size = 4
     _, _, parties = ready_cohort(size)

@@ -210,6 +210,17 @@ def test_a_sealed_key_from_another_than_the_leader_is_refused(make_round):
     assert refused(lambda: rnd.parties["d001"].accept_label_key(message))
 
 
+def test_a_sealed_key_that_opens_but_is_not_signed_by_the_leader_is_refused(make_round, seeded_rng):
+    stranger = IdentityKey.generate(seeded_rng("stranger"))
+    for forge in (
+        lambda message: signed(message, stranger),
+        lambda message: replace(message, signature=bytes(64)),
+    ):
+        rnd = keyed(make_round)
+        message = forge(rnd.sealed["d001"])
+        assert refused(lambda r=rnd, m=message: r.parties["d001"].accept_label_key(m))
+
+
 def test_a_sealed_key_of_another_round_is_refused(make_round, make_context):
     rnd = keyed(make_round)
     other = keyed(make_round, context=make_context(rnd.context.cohort, attempt=2))
