@@ -202,6 +202,8 @@ def test_every_problem_is_reported_at_once(tmp_path):
         ("update_frequency: daily", "update_frequency: &a daily", "anchors and aliases"),
         ("steward: 张三", "steward: !!python/name:os.system 张三", "tags are not taken"),
         ("uses: dimension", "uses: date", "a date must have type date"),
+        ("uses: dimension", "uses: dimension, unit: person", "only a key, names a unit"),
+        ("uses: [measure]", "uses: [measure, key]", "only a key, names a unit"),
     ],
 )
 def test_contradiction_is_refused(tmp_path, old, new, said):

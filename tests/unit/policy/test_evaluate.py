@@ -212,7 +212,7 @@ def test_column_stands_nowhere(bundle, change):
     ("code", "hidden"),
     [
         ("F10", True), ("F69", True), ("F69.9", True), ("f32.1", True), (" F32 ", True), ("F3", True), ("F", True),
-        ("", True), ("F10-F19", True), ("F00-F19", True), ("A00-Z99", True), ("F69-F10", True),
+        ("", True), ("F10-F19", True), ("F00-F19", True), ("A00-Z99", True), ("F69-F10", True), ("F80-A00", True),
         ("F09", False), ("F09.9", False), ("F70", False), ("F7", False), ("G10", False), ("F00-F09", False), ("F70-F79", False),
     ],
 )  # fmt: skip
@@ -255,3 +255,15 @@ def test_only_the_owners_steward_sees_small_cells_of_own_data(bundle):
         )
         is None
     )
+
+
+def test_own_data_needs_every_dataset_to_be_own_and_named(bundle):
+    own = bundle.grants[1]
+    population = bundle.datasets["ga.population"]
+    wider = dataclasses.replace(bundle, datasets={**bundle.datasets, "ga.other": population})
+    both = ["ga.population", "ga.other"]
+    assert evaluate.own_data(wider, STEWARD, [own], both) is None
+    named = dataclasses.replace(own, columns=own.columns | {"ga.other.*", "amr.enterprise.*"})
+    assert evaluate.own_data(wider, STEWARD, [named], both) is named
+    assert evaluate.own_data(wider, STEWARD, [named], ["ga.population", "amr.enterprise"]) is None
+    assert evaluate.own_data(wider, STEWARD, [named], ["ga.population", "ga.unknown"]) is None

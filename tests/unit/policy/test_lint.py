@@ -28,6 +28,11 @@ def codes(write, catalog, text, now=NOW):
             ("not-shared-without-law", "ga.population.sex", "error"),
         ),
         (
+            "household_id: {}",
+            "household_id: {sharing: not_shared}",
+            ("not-shared-without-law", "ga.population.household_id", "error"),
+        ),
+        (
             "sex: {}",
             "sex: {sharing: conditional}",
             ("condition-without-basis", "ga.population.sex", "error"),
