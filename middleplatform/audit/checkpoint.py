@@ -4,9 +4,9 @@ C2SP signed-note, tlog-checkpoint and tlog-cosignature. The text::
 
     audit.example/middleplatform
     3
-    rrbMInS3CnAU+wZ6XlV4JkLbD6m6Ua9eC6FZFY8ynmA=
+    lfGghOhm7K9VrAU/YszSxr5SnvNeqZyGOgGg9Wyymds=
 
-    — audit.example/middleplatform Az3grl...
+    — audit.example/middleplatform cLkMa4Ry... (base64 of key id and signature)
 
 The parser takes exactly what the printer prints: anything else is malformed, and no more is said.
 

@@ -3,15 +3,14 @@
 The text::
 
     c2sp.org/tlog-proof@v1
-    index 1
-    bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=
-    KX8k...
+    index 2
+    ylLxfWKkZYOUVVk3DfVxFiJdzTnhk61lvpiZZc+x7Ow=
 
     audit.example/middleplatform
     3
-    rrbM...
+    lfGghOhm7K9VrAU/YszSxr5SnvNeqZyGOgGg9Wyymds=
 
-    — audit.example/middleplatform Az3g...
+    — audit.example/middleplatform cLkMa4Ry... (base64 of key id and signature)
 
 Spec: docs/spec/audit-log.md, "Receipt".
 """
@@ -20,7 +19,10 @@ import base64
 from collections.abc import Iterable
 
 from middleplatform.audit.checkpoint import (
-    Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint,
+    Checkpoint,
+    SignedCheckpoint,
+    open_checkpoint,
+    parse_checkpoint,
 )  # fmt: skip
 from middleplatform.audit.entry import leaf_bytes, leaf_head
 from middleplatform.audit.faults import invalid
@@ -112,7 +114,9 @@ def parse_proof(text: str, record: AuditRecord, profile: HashProfile = SHA256) -
         proof = tuple(strict_base64(line).hex() for line in lines[2:])
     except ValueError:
         raise _malformed() from None
-    parse_checkpoint(checkpoint)  # refuses a note of another shape; trusting it is check_receipt's part
+    parse_checkpoint(
+        checkpoint
+    )  # refuses a note of another shape; trusting it is check_receipt's part
     index = int(number)
     leaf = profile.leaf(leaf_bytes(leaf_head(record), index))
     receipt = Receipt(index, leaf.hex(), checkpoint, proof)

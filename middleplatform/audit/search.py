@@ -6,11 +6,12 @@ Spec: docs/spec/audit-log.md, "What an entry says".
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from middleplatform.audit.entry import LogEntry, moment
+from middleplatform.model.record import AuditRecord
 
 __all__ = ["ReleaseQuery", "Usage", "incident_queries", "releases"]
 
@@ -37,14 +38,13 @@ class ReleaseQuery:
         spelled = json.dumps(name, ensure_ascii=False)[:-1].encode() if name else b""
         return b'"event":"released"', spelled
 
-    def matches(self, entry: LogEntry) -> bool:
-        """Say whether ``entry`` is a release that the query is about."""
-        record = entry.record
+    def matches(self, record: AuditRecord) -> bool:
+        """Say whether ``record`` is a release that the query is about."""
         if record.event != "released":
             return False
         columns = _names(record.body.get("columns"))
         datasets = _names(record.body.get("datasets"))
-        at = entry.at
+        at = moment(record.body.get("at"))
         return (
             (not self.column or self.column in columns)
             and (
@@ -89,8 +89,9 @@ class Usage:
 def releases(entries: Iterable[LogEntry], query: ReleaseQuery) -> Iterator[Usage]:
     """Yield the releases among ``entries`` that ``query`` is about, in their order."""
     for entry in entries:
-        if query.matches(entry):
-            yield _usage(entry)
+        record = entry.record
+        if query.matches(record):
+            yield _usage(entry.index, record.body)
 
 
 def incident_queries(entry: LogEntry) -> tuple[ReleaseQuery, ...]:
@@ -117,16 +118,14 @@ def _dataset(column: str) -> str:
     return column.rpartition(".")[0]
 
 
-def _usage(entry: LogEntry) -> Usage:
-    body = entry.record.body
-
+def _usage(index: int, body: Mapping[str, object]) -> Usage:
     def text(key: str) -> str:
         value = body.get(key)
         return value if isinstance(value, str) else ""
 
     return Usage(
-        index=entry.index,
-        at=entry.at,
+        index=index,
+        at=moment(body.get("at")),
         query_id=text("query_id"),
         subject=text("subject"),
         department=text("department"),

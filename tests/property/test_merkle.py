@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from middleplatform.audit.merkle import (
-    SHA256, SM3, Frontier, HashProfile, Tree, check_consistency, check_inclusion,
+    SHA256,
+    SM3,
+    Frontier,
+    HashProfile,
+    Tree,
+    check_consistency,
+    check_inclusion,
 )  # fmt: skip
 from middleplatform.errors import AuditError
 
@@ -54,7 +60,9 @@ def build(profile: HashProfile, leaves: list[bytes]) -> tuple[Tree, list[bytes]]
     frontier, nodes = Frontier(profile), {}
     roots = [frontier.root()]
     for leaf in leaves:
-        nodes |= {(level, index): value for level, index, value in frontier.append(profile.leaf(leaf))}
+        nodes |= {
+            (level, index): value for level, index, value in frontier.append(profile.leaf(leaf))
+        }
         roots.append(frontier.root())
     return Tree(profile, lambda level, index: nodes[level, index]), roots
 

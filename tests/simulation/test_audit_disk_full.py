@@ -28,7 +28,9 @@ class FixedRng:
 
 
 def record(number: int) -> AuditRecord:
-    return AuditRecord("released", {"at": "2026-03-01T00:00:00Z", "query_id": str(number), "sql": "x" * 20_000})
+    return AuditRecord(
+        "released", {"at": "2026-03-01T00:00:00Z", "query_id": str(number), "sql": "x" * 20_000}
+    )
 
 
 def open_log(folder: Path) -> AuditLog:
@@ -52,11 +54,15 @@ def fill(folder: Path) -> None:
                 refused.append(error.code)
     during = log.verify()
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    for name in range(number, number + 20):
-        acknowledged.append((log.append(record(name)).index, name))
+    more = range(number, number + 20)
+    acknowledged += [(log.append(record(name)).index, name) for name in more]
     log.verify()
     log.close()
-    sys.stdout.write(json.dumps({"acknowledged": acknowledged, "refused": sorted(set(refused)), "during": during}))
+    sys.stdout.write(
+        json.dumps(
+            {"acknowledged": acknowledged, "refused": sorted(set(refused)), "during": during}
+        )
+    )
 
 
 def test_a_full_disk_refuses_every_waiter_loses_nothing_and_heals(tmp_path):

@@ -35,12 +35,18 @@ class SeededRng:
 
 
 def record(run: int, writer: int, number: int) -> AuditRecord:
-    body = {"at": "2026-03-01T08:00:00Z", "query_id": f"{run}-{writer}-{number}", "sql": "x" * (number * 37 % 5000)}
+    body = {
+        "at": "2026-03-01T08:00:00Z",
+        "query_id": f"{run}-{writer}-{number}",
+        "sql": "x" * (number * 37 % 5000),
+    }
     return AuditRecord("released", body)
 
 
 def open_log(folder: Path) -> AuditLog:
-    signer = CheckpointSigner.load_or_create(folder / "log.key", "audit.example/simulation", SeededRng())
+    signer = CheckpointSigner.load_or_create(
+        folder / "log.key", "audit.example/simulation", SeededRng()
+    )
     return AuditLog.open(folder / "audit.sqlite", signer, SystemClock())
 
 

@@ -52,7 +52,9 @@ def signer(tmp_path: Path) -> CheckpointSigner:
 
 @pytest.fixture
 def make_witness_signer(tmp_path: Path) -> Callable[[str], WitnessSigner]:
-    return lambda name: WitnessSigner.create(tmp_path / f"{name}.key", f"{name}.example/witness", SeededRng(name))
+    return lambda name: WitnessSigner.create(
+        tmp_path / f"{name}.key", f"{name}.example/witness", SeededRng(name)
+    )
 
 
 @pytest.fixture

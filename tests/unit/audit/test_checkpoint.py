@@ -5,7 +5,12 @@ import base64
 import pytest
 
 from middleplatform.audit.checkpoint import (
-    Checkpoint, check_cosignature, check_quorum, open_checkpoint, parse_checkpoint, parse_signature,
+    Checkpoint,
+    check_cosignature,
+    check_quorum,
+    open_checkpoint,
+    parse_checkpoint,
+    parse_signature,
 )  # fmt: skip
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.errors import AuditError
@@ -89,7 +94,9 @@ def test_a_changed_byte_anywhere_is_refused(signer, note):
             open_checkpoint(text, [signer.key])
 
 
-def test_signatures_of_unknown_keys_are_ignored_but_do_not_suffice(tmp_path, signer, body, note, make_rng):
+def test_signatures_of_unknown_keys_are_ignored_but_do_not_suffice(
+    tmp_path, signer, body, note, make_rng
+):
     other = CheckpointSigner.create(tmp_path / "other.key", signer.name, make_rng("other"))
     assert len(open_checkpoint(note + other.sign(body), [signer.key]).signatures) == 2
     with pytest.raises(AuditError, match="not signed by the log"):
@@ -98,28 +105,32 @@ def test_signatures_of_unknown_keys_are_ignored_but_do_not_suffice(tmp_path, sig
         open_checkpoint(note, [])
 
 
-def test_a_bad_signature_of_a_known_key_spoils_the_note(tmp_path, signer, body, note, make_rng):
+def test_a_bad_signature_of_a_known_key_spoils_the_note(tmp_path, signer, note, make_rng):
     retired = CheckpointSigner.create(tmp_path / "other.key", signer.name, make_rng("other"))
     wrong = retired.sign(Checkpoint(signer.name, 4, ROOT).body())
     with pytest.raises(AuditError, match="does not verify"):
         open_checkpoint(note + wrong, [signer.key, retired.key])
 
 
-def test_a_key_of_another_origin_does_not_vouch(tmp_path, signer, make_rng):
+def test_a_key_of_another_origin_does_not_vouch(signer):
     body = Checkpoint("other.example", 3, ROOT).body()
     with pytest.raises(AuditError, match="not signed by the log"):
         open_checkpoint(body + "\n" + signer.sign(body), [signer.key])
 
 
-def test_a_cosignature_verifies_with_its_time(make_witness_signer, signer, body, note):
+def test_a_cosignature_verifies_with_its_time(make_witness_signer, body, note):
     witness = make_witness_signer("tax")
     line = witness.cosign(body, 1_772_352_000)
     checkpoint = parse_checkpoint(note).checkpoint
     assert check_cosignature(checkpoint, parse_signature(line), witness.key) == 1_772_352_000
-    assert check_quorum(parse_checkpoint(note + line), [witness.key], 1) == {witness.name: 1_772_352_000}
+    assert check_quorum(parse_checkpoint(note + line), [witness.key], 1) == {
+        witness.name: 1_772_352_000
+    }
 
 
-def test_a_cosignature_with_another_time_body_or_key_is_refused(make_witness_signer, signer, body, note):
+def test_a_cosignature_with_another_time_body_or_key_is_refused(
+    make_witness_signer, signer, body, note
+):
     tax, health = make_witness_signer("tax"), make_witness_signer("health")
     line = tax.cosign(body, 1_772_352_000)
     good = parse_signature(line)
@@ -127,13 +138,18 @@ def test_a_cosignature_with_another_time_body_or_key_is_refused(make_witness_sig
     other = Checkpoint(signer.name, 4, ROOT)
     late = type(good)(good.name, good.key_id, (1).to_bytes(8, "big") + good.blob[8:])
     short = type(good)(good.name, good.key_id, good.blob[:-1])
-    cases = [(other, good, tax), (checkpoint, late, tax), (checkpoint, short, tax), (checkpoint, good, health)]
+    cases = [
+        (other, good, tax),
+        (checkpoint, late, tax),
+        (checkpoint, short, tax),
+        (checkpoint, good, health),
+    ]
     for which, signature, witness in cases:
         with pytest.raises(AuditError, match="cosignature"):
             check_cosignature(which, signature, witness.key)
 
 
-def test_one_witness_signing_twice_is_one_witness(make_witness_signer, signer, body, note):
+def test_one_witness_signing_twice_is_one_witness(make_witness_signer, body, note):
     tax, health = make_witness_signer("tax"), make_witness_signer("health")
     keys = [tax.key, health.key]
     twice = parse_checkpoint(note + tax.cosign(body, 5) + tax.cosign(body, 7))
@@ -142,13 +158,17 @@ def test_one_witness_signing_twice_is_one_witness(make_witness_signer, signer, b
         check_quorum(twice, keys, 2)
 
 
-def test_a_bad_cosignature_of_a_known_witness_spoils_the_quorum(make_witness_signer, signer, body, note):
+def test_a_bad_cosignature_of_a_known_witness_spoils_the_quorum(
+    make_witness_signer, signer, body, note
+):
     tax, health = make_witness_signer("tax"), make_witness_signer("health")
     bad = health.cosign(Checkpoint(signer.name, 4, ROOT).body(), 5)
     with pytest.raises(AuditError, match="cosignature"):
         check_quorum(parse_checkpoint(note + tax.cosign(body, 5) + bad), [tax.key, health.key], 1)
 
 
-def test_the_log_key_does_not_pass_for_a_witness(signer, body, note):
+def test_the_log_key_does_not_pass_for_a_witness(signer, note):
     with pytest.raises(AuditError, match="too few witnesses"):
-        check_quorum(parse_checkpoint(note), [signer.key.__class__(signer.name, 4, signer.key.public)], 1)
+        check_quorum(
+            parse_checkpoint(note), [signer.key.__class__(signer.name, 4, signer.key.public)], 1
+        )

@@ -18,10 +18,13 @@ def leaf(body: dict[str, object], index: int = 0, event: str = "released") -> by
 
 
 def test_the_leaf_has_sorted_keys_no_blanks_and_its_index():
-    assert leaf({"用途": "统计", "b": [1, True, None], "a": {"y": -1, "x": ""}}, 7) == (
-        '{"body":{"a":{"x":"","y":-1},"at":"2026-03-01T08:00:00Z","b":[1,true,null],"用途":"统计"},'
-        '"event":"released","index":7}'
-    ).encode()
+    assert (
+        leaf({"用途": "统计", "b": [1, True, None], "a": {"y": -1, "x": ""}}, 7)
+        == (
+            '{"body":{"a":{"x":"","y":-1},"at":"2026-03-01T08:00:00Z","b":[1,true,null],"用途":"统计"},'
+            '"event":"released","index":7}'
+        ).encode()
+    )
 
 
 def test_order_and_kind_of_mapping_do_not_matter():
@@ -74,7 +77,9 @@ def test_an_entry_without_its_moment_is_refused(at):
 
 
 def test_every_offset_and_fraction_of_rfc_3339_is_read():
-    assert moment("2026-03-01T16:00:00+08:00") == moment("2026-03-01T08:00:00.000000Z") == moment(AT)
+    assert (
+        moment("2026-03-01T16:00:00+08:00") == moment("2026-03-01T08:00:00.000000Z") == moment(AT)
+    )
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b"nonsense", b'"x"', b"\xff"])

@@ -2,18 +2,25 @@
 
 import base64
 import json
-import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from middleplatform.audit.keys import (
-    CheckpointSigner, KeyKind, VerifierKey, WitnessSigner, read_private, strict_base64, write_private,
+    CheckpointSigner,
+    KeyKind,
+    VerifierKey,
+    WitnessSigner,
+    read_private,
+    strict_base64,
+    write_private,
 )  # fmt: skip
 from middleplatform.errors import ConfigError
 
-NOTE = json.loads((Path(__file__).parents[2] / "vectors" / "audit" / "signed_note.json").read_text())
+NOTE = json.loads(
+    (Path(__file__).parents[2] / "vectors" / "audit" / "signed_note.json").read_text()
+)
 NAME = "audit.example/middleplatform"
 
 
@@ -139,9 +146,11 @@ def test_an_unwritable_place_is_refused(tmp_path):
     with pytest.raises(ConfigError) as caught:
         write_private(tmp_path / "file" / "a.key", "x")
     assert caught.value.code in {"C006", "C011"}
-    assert os.listdir(tmp_path) == ["file"]
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 
 def test_log_and_witness_keys_differ_in_id_though_not_in_bytes():
     raw = bytes(32)
-    assert VerifierKey("n", KeyKind.LOG, raw).key_id != VerifierKey("n", KeyKind.WITNESS, raw).key_id
+    assert (
+        VerifierKey("n", KeyKind.LOG, raw).key_id != VerifierKey("n", KeyKind.WITNESS, raw).key_id
+    )

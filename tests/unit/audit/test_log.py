@@ -1,6 +1,5 @@
 """The log itself: durable, exclusive, append-only, and clear when it cannot be."""
 
-import os
 import sqlite3
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
@@ -43,7 +42,9 @@ def test_what_was_acknowledged_is_there_after_reopening(log_path, signer, clock,
     log.close()
     with AuditLog.open(log_path, signer, clock) as again:
         assert again.checkpoint() == before
-        assert [entry.record for entry in again.entries()] == [record(number) for number in range(5)]
+        assert [entry.record for entry in again.entries()] == [
+            record(number) for number in range(5)
+        ]
         assert again.append(record(5)).index == 5
         old = open_checkpoint(receipts[2].checkpoint, again.keys).checkpoint
         new = open_checkpoint(again.checkpoint(), again.keys).checkpoint
@@ -70,7 +71,9 @@ def test_every_proof_of_the_log_holds(log, record):
             proof = log.inclusion_proof(index, size)
             if size not in roots:
                 roots[size] = rebuild(log, size)
-            check_inclusion(SHA256, index, size, SHA256.leaf(log.entry(index).leaf), proof, roots[size])
+            check_inclusion(
+                SHA256, index, size, SHA256.leaf(log.entry(index).leaf), proof, roots[size]
+            )
     for old in (1, 7, 8, 31):
         check_consistency(SHA256, old, roots[old], 40, roots[40], log.consistency_proof(old, 40))
     assert log.consistency_proof(0, 40) == log.consistency_proof(40, 40) == ()
@@ -116,6 +119,7 @@ def test_a_log_is_open_once(log_path, signer, clock, log, record):
 
 
 def test_a_link_to_the_log_is_the_same_log(tmp_path, log_path, signer, clock, log):
+    assert log.size == 0
     (tmp_path / "link.sqlite").symlink_to(log_path)
     with pytest.raises(AuditError) as caught:
         AuditLog.open(tmp_path / "link.sqlite", signer, clock)
@@ -162,14 +166,13 @@ def test_a_canceled_entry_is_not_written_and_the_rest_are(log, record):
 
 def test_a_full_queue_says_so(log, record):
     log._writer._queue.maxsize = 1
-    refused = 0
+    refused = []
     for number in range(2000):
         try:
             log.submit(record(number))
         except LimitError as error:
-            assert error.code == "L001"
-            refused += 1
-    assert refused > 0
+            refused.append(error.code)
+    assert set(refused) == {"L001"}
     log.close()
 
 
@@ -194,7 +197,17 @@ def test_the_database_refuses_to_change_or_delete(log_path, log, record):
 
 
 def test_the_log_has_no_call_that_deletes_or_changes():
-    forbidden = ("delete", "remove", "drop", "purge", "truncate", "update", "clear", "reset", "rewrite")
+    forbidden = (
+        "delete",
+        "remove",
+        "drop",
+        "purge",
+        "truncate",
+        "update",
+        "clear",
+        "reset",
+        "rewrite",
+    )
     names = [name for name in dir(AuditLog) if not name.startswith("__")]
     assert not [name for name in names if any(word in name for word in forbidden)]
 
@@ -207,11 +220,16 @@ def test_only_the_owner_reads_the_files_of_the_log(log_path, log, record):
 
 def test_retention_names_what_is_past_it_and_keeps_it(log_path, signer, clock, log, record):
     clock.moment = datetime(2028, 2, 29, 12, tzinfo=UTC)
-    for at in ("2024-12-31T00:00:00Z", "2025-02-28T11:59:59Z", "2025-02-28T12:00:00Z", "2025-01-01T00:00:00Z"):
+    for at in (
+        "2024-12-31T00:00:00Z",
+        "2025-02-28T11:59:59Z",
+        "2025-02-28T12:00:00Z",
+        "2025-01-01T00:00:00Z",
+    ):
         log.append(record(at=at))
     report = log.retention()
     assert (report.years, report.before) == (3, datetime(2025, 2, 28, 12, tzinfo=UTC))
-    assert report.past == (range(0, 2), range(3, 4))
+    assert report.past == (range(2), range(3, 4))
     assert log.size == 4
     clock.moment = datetime(2026, 6, 1, tzinfo=UTC)
     assert log.retention().past == ()
@@ -227,7 +245,9 @@ def test_retention_below_three_years_is_refused(log_path, signer, clock):
     assert code(caught) == "C003"
 
 
-def test_a_retired_key_still_vouches_for_the_past(tmp_path, log_path, signer, clock, log, record, make_rng):
+def test_a_retired_key_still_vouches_for_the_past(
+    tmp_path, log_path, signer, clock, log, record, make_rng
+):
     receipt = log.append(record(0))
     log.close()
     fresh = CheckpointSigner.create(tmp_path / "new.key", signer.name, make_rng("new"))
@@ -265,22 +285,24 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, signer, clock):
 
 def test_a_log_whose_file_was_taken_away_acknowledges_nothing(log_path, log, record):
     log.append(record(0))
-    os.rename(log_path, log_path.with_name("gone"))
+    log_path.rename(log_path.with_name("gone"))
     for _ in range(2):
         with pytest.raises(AuditError) as caught:
             log.append(record(1))
         assert code(caught) == "A001"
     assert not log_path.exists()
-    os.rename(log_path.with_name("gone"), log_path)
+    log_path.with_name("gone").rename(log_path)
     assert log.append(record(1)).index == 1
     assert log.verify() == 2
 
 
-def test_a_log_that_lost_acknowledged_entries_never_takes_another(tmp_path, log_path, signer, clock, log, record):
+def test_a_log_that_lost_acknowledged_entries_never_takes_another(
+    tmp_path, log_path, signer, clock, log, record
+):
     log.append(record(0))
     with AuditLog.open(tmp_path / "older.sqlite", signer, clock):
         pass
-    os.replace(tmp_path / "older.sqlite", log_path)
+    (tmp_path / "older.sqlite").replace(log_path)
     with pytest.raises(AuditError) as caught:
         log.append(record(1))
     assert code(caught) == "A001"

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from middleplatform.audit.merkle import (
-    PROFILES, SHA256, SM3, Frontier, Tree, check_consistency, check_inclusion, node_count, node_position,
+    PROFILES,
+    SHA256,
+    SM3,
+    Frontier,
+    Tree,
+    check_consistency,
+    check_inclusion,
+    node_count,
+    node_position,
 )  # fmt: skip
 from middleplatform.errors import AuditError
 
@@ -27,7 +35,9 @@ def test_appending_gives_the_published_subtrees_and_roots():
     completed = {}
     for size, leaf in enumerate(LEAVES):
         assert frontier.root() == ROOTS[size]
-        completed |= {(level, index): value for level, index, value in frontier.append(SHA256.leaf(leaf))}
+        completed |= {
+            (level, index): value for level, index, value in frontier.append(SHA256.leaf(leaf))
+        }
     assert frontier.root() == ROOTS[8]
     assert completed == {
         (level, index): value for level, row in enumerate(NODES) for index, value in enumerate(row)
@@ -51,7 +61,12 @@ def test_the_inclusion_proofs_drawn_in_the_rfc():
 
 def test_the_published_consistency_proofs_of_three_four_and_six_in_seven():
     tree = known_tree()
-    assert tree.consistency_proof(3, 7) == [NODES[0][2], NODES[0][3], NODES[1][0], known_range(4, 7)]
+    assert tree.consistency_proof(3, 7) == [
+        NODES[0][2],
+        NODES[0][3],
+        NODES[1][0],
+        known_range(4, 7),
+    ]
     assert tree.consistency_proof(4, 7) == [known_range(4, 7)]
     assert tree.consistency_proof(6, 7) == [NODES[1][2], NODES[0][6], NODES[2][0]]
 
@@ -76,7 +91,11 @@ def test_both_profiles_separate_leaves_from_nodes():
 
 def test_positions_follow_the_order_of_completion():
     frontier = Frontier(SHA256)
-    order = [node[:2] for leaf in range(300) for node in frontier.append(SHA256.leaf(bytes([leaf % 256])))]
+    order = [
+        node[:2]
+        for leaf in range(300)
+        for node in frontier.append(SHA256.leaf(bytes([leaf % 256])))
+    ]
     assert [node_position(level, index) for level, index in order] == list(range(len(order)))
     assert node_count(300) == len(order)
 
@@ -130,4 +149,6 @@ def test_two_trees_of_one_size_are_consistent_only_when_equal():
 
 def test_every_root_extends_the_one_before():
     for old, new in pairwise(range(9)):
-        check_consistency(SHA256, old, ROOTS[old], new, ROOTS[new], known_tree().consistency_proof(old, new))
+        check_consistency(
+            SHA256, old, ROOTS[old], new, ROOTS[new], known_tree().consistency_proof(old, new)
+        )

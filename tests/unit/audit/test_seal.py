@@ -52,7 +52,10 @@ def test_a_box_opens_nowhere_else_for_nobody_else_and_not_altered(tmp_path, audi
 
 
 def test_a_box_shows_neither_its_text_nor_its_exact_length(auditor):
-    boxes = [auditor.public.seal("x" * length, context="q1", field="sql")["box"] for length in (0, 40, 250)]
+    boxes = [
+        auditor.public.seal("x" * length, context="q1", field="sql")["box"]
+        for length in (0, 40, 250)
+    ]
     assert len({len(box) for box in boxes}) == 1
     again = auditor.public.seal("", context="q1", field="sql")["box"]
     assert again not in boxes
@@ -64,7 +67,10 @@ def test_the_box_is_plain_rfc_9180(tmp_path, auditor):
     raw = base64.b64decode(box["box"])
     seed = base64.b64decode(read_private(tmp_path / "auditor.key").split(":")[1])
     info = f'["{RECIPE}","{auditor.public.key_id}","q1","sql"]'.encode()
-    assert open_rfc_9180(X25519PrivateKey.from_private_bytes(seed), raw, info).rstrip(b" ") == f'"{SQL}"'.encode()
+    assert (
+        open_rfc_9180(X25519PrivateKey.from_private_bytes(seed), raw, info).rstrip(b" ")
+        == f'"{SQL}"'.encode()
+    )
 
 
 def open_rfc_9180(private: X25519PrivateKey, raw: bytes, info: bytes) -> bytes:
@@ -83,7 +89,9 @@ def open_rfc_9180(private: X25519PrivateKey, raw: bytes, info: bytes) -> bytes:
     shared = private.exchange(X25519PublicKey.from_public_bytes(enc))
     eae = extract(kem, b"", b"eae_prk", shared)
     secret = expand(kem, eae, b"shared_secret", enc + private.public_key().public_bytes_raw(), 32)
-    context = b"\x00" + extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", info)
+    context = (
+        b"\x00" + extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", info)
+    )
     schedule = extract(suite, secret, b"secret", b"")
     key = expand(suite, schedule, b"key", context, 32)
     nonce = expand(suite, schedule, b"base_nonce", context, 12)
@@ -112,7 +120,13 @@ def test_sealing_needs_the_query_that_it_binds_to(auditor):
 def test_key_texts_have_one_spelling(tmp_path, auditor):
     text = auditor.public.text()
     assert AuditorPublicKey.parse(text) == auditor.public
-    for bad in ("", text[:-4], text + "\n", text.replace("public", "private"), "audit-seal-public-v1:AA=="):
+    for bad in (
+        "",
+        text[:-4],
+        text + "\n",
+        text.replace("public", "private"),
+        "audit-seal-public-v1:AA==",
+    ):
         with pytest.raises(ConfigError) as caught:
             AuditorPublicKey.parse(bad)
         assert caught.value.code == "C006"

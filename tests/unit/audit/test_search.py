@@ -13,7 +13,13 @@ def filled(log, record):
     log.append(record(0))
     log.append(record(1, event="refused"))
     log.append(record(2, datasets=["tax.payment"], columns=["tax.payment.amount"], subject="wang"))
-    log.append(record(3, datasets=["ga.population", "tax.payment"], columns=["tax.payment.amount", "ga.population.sex"]))
+    log.append(
+        record(
+            3,
+            datasets=["ga.population", "tax.payment"],
+            columns=["tax.payment.amount", "ga.population.sex"],
+        )
+    )
     log.append(record(4, datasets=[], columns=["ga.population.age"], note="ga.population_old"))
     log.append(record(5, datasets=["ga.population_old"], columns=["ga.population_old.age"]))
     return log
@@ -43,7 +49,9 @@ def test_a_window_includes_its_start_and_excludes_its_end(filled):
 
 
 def test_a_usage_names_the_person_the_purpose_and_what_was_released(filled):
-    (usage,) = filled.releases(ReleaseQuery(column="tax.payment.amount", stop=datetime(2026, 1, 4, tzinfo=UTC)))
+    (usage,) = filled.releases(
+        ReleaseQuery(column="tax.payment.amount", stop=datetime(2026, 1, 4, tzinfo=UTC))
+    )
     assert (usage.subject, usage.department, usage.purpose) == ("wang", "drc", "policy_research")
     assert usage.result_digest == "00" * 32
     assert usage.query_id == f"{2:032x}"
@@ -52,7 +60,9 @@ def test_a_usage_names_the_person_the_purpose_and_what_was_released(filled):
 def test_an_incident_leads_to_every_release_in_its_window_once(filled, record):
     window = {"starts": "2026-01-02T00:00:00Z", "ends": "2026-01-05T00:00:00Z"}
     narrow = filled.append(
-        record(7, event="incident", datasets=["tax.payment"], columns=["tax.payment.amount"], **window)
+        record(
+            7, event="incident", datasets=["tax.payment"], columns=["tax.payment.amount"], **window
+        )
     )
     wide = filled.append(record(8, event="incident", datasets=[], columns=[], **window))
     assert [usage.index for usage in filled.affected(narrow.index)] == [2, 3]

@@ -17,7 +17,9 @@ def cosign(witness: Witness, log: AuditLog) -> str:
     return witness.cosign(log.checkpoint(), log.consistency_proof(witness.seen().size, log.size))
 
 
-def test_a_witness_follows_a_growing_log_and_its_cosignatures_are_served(log, record, witness, clock):
+def test_a_witness_follows_a_growing_log_and_its_cosignatures_are_served(
+    log, record, witness, clock
+):
     for number in range(9):
         log.append(record(number))
         if number % 3 == 0:
@@ -76,7 +78,9 @@ def test_a_checkpoint_that_the_log_did_not_sign_is_refused(log, record, witness)
     assert witness.seen().size == 0
 
 
-def test_nothing_is_cosigned_that_cannot_be_remembered(tmp_path, log, make_witness_signer, signer, clock):
+def test_nothing_is_cosigned_that_cannot_be_remembered(
+    tmp_path, log, make_witness_signer, signer, clock
+):
     lost = Witness(make_witness_signer("ss"), [signer.key], tmp_path / "nowhere" / "seen", clock)
     with pytest.raises(ConfigError) as caught:
         lost.cosign(log.checkpoint(), [])
@@ -96,7 +100,9 @@ def test_an_altered_memory_is_refused(tmp_path, log, record, witness):
         witness.seen()
 
 
-def test_the_log_keeps_no_cosignature_that_does_not_verify(log, record, witness, make_witness_signer):
+def test_the_log_keeps_no_cosignature_that_does_not_verify(
+    log, record, witness, make_witness_signer
+):
     log.append(record(0))
     line = cosign(witness, log)
     log.append(record(1))
