@@ -321,3 +321,28 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(tmp_path, log, r
     assert code(caught) == "C011"
     assert log.export(tmp_path / "export.jsonl") == 1
     assert (tmp_path / "export.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_every_commit_is_synced_to_disk(log):
+    run = log._writer._store._connection.execute
+    assert run("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert run("PRAGMA synchronous").fetchone() == (
+        2,
+    )  # FULL: the write-ahead log is fsynced at each commit
+
+
+def test_a_fault_of_our_own_reaches_the_waiter_and_leaves_the_log_usable(log, record):
+    log.append(record(0))
+    signer, log._writer._signer = log._writer._signer, None
+    with pytest.raises(AuditError) as caught:
+        log.append(record(1))
+    assert code(caught) == "A001"
+    log._writer._signer = signer
+    assert log.append(record(2)).index == 1
+    assert log.verify() == 2
+
+
+def test_a_full_group_is_split_and_loses_nothing(log, record):
+    futures = [log.submit(record(number)) for number in range(3000)]
+    assert sorted(future.result().index for future in futures) == list(range(3000))
+    assert log.verify() == 3000
