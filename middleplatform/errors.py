@@ -80,6 +80,7 @@ CODES: dict[str, Code] = _table(
     Code("Q031", "NOT_PLANNABLE", "No protocol can answer this form: {what}.",
          "没有协议可以回答这种形式：{what}。", "See docs/reference/sql.md.", "参见 docs/reference/sql.md。"),
     Code("Q040", "BAD_REQUEST", "The request is not valid: {what}.", "请求无效：{what}。"),
+    Code("Q041", "NOT_FOUND", "There is no {what}.", "不存在{what}。"),
     Code("P001", "DENIED", "Refused by rule {rule}: {what}.", "按规则 {rule} 拒绝：{what}。"),
     Code("P002", "PURPOSE", "Refused by rule {rule}: {what}.", "按规则 {rule} 拒绝：{what}。"),
     Code("P003", "GRANT", "Refused by rule {rule}: {what}.", "按规则 {rule} 拒绝：{what}。",
@@ -146,6 +147,10 @@ class MiddleplatformError(Exception):
         detail: For the operator's log only; may say more than an analyst may see.
         rule: The policy rule at work, e.g. ``"R3"``; empty where none is.
         **parts: What the message template names; made from query, policy or configuration only.
+
+    Attributes:
+        reasons: ``model.decision.Reason`` values of a refusal, the one that is told first.
+        audit_index: Index of the entry that records it, once there is one.
     """
 
     prefix: ClassVar[str] = ""
@@ -160,6 +165,8 @@ class MiddleplatformError(Exception):
         self.detail = detail
         self.rule = rule
         self.parts = {**parts, "rule": rule}
+        self.reasons: tuple[object, ...] = ()
+        self.audit_index: int | None = None
         super().__init__(self.message("en"))
 
     def message(self, locale: str) -> str:

@@ -1,1 +1,6 @@
-"""Who may call at all: service tokens, stored hashed."""
+"""The doors: who may call at all, and the shapes in which things leave.
+
+Shared by the faces, which do not see each other. Below the gateway: knows no stage.
+
+Reference: docs/reference/rest.md, docs/reference/errors.md.
+"""

@@ -9,7 +9,9 @@ from fractions import Fraction
 from middleplatform.model.query import AggregateKind, CellQuery, Coalesce, Field, Predicate, QueryFacts
 from middleplatform.model.request import Role, Subject
 
-__all__ = ["Block", "Formula", "Fragment", "KeyWord", "Layout", "Part", "Plan", "Population", "SumWord"]
+SQUARED = frozenset({AggregateKind.VAR_SAMP, AggregateKind.VAR_POP, AggregateKind.STDDEV_SAMP, AggregateKind.STDDEV_POP})
+
+__all__ = ["SQUARED", "Block", "Formula", "Fragment", "KeyWord", "Layout", "Part", "Plan", "Population", "SumWord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,19 @@ class Layout:
     keys: tuple[KeyWord, ...]
     others: tuple[KeyWord, ...]
     formulas: tuple[Formula, ...]
+
+    def words(self, formula: Formula) -> tuple[str, ...]:
+        """Return the names of the word columns that ``formula`` reads, each once."""
+        names: list[str] = []
+        for part in formula.parts:
+            if formula.kind is AggregateKind.COUNT_DISTINCT:
+                names.append(f"units_{part.population}" if formula.key < 0 else f"keys_{formula.key}")
+                continue
+            names.append(f"rows_{part.population}")
+            names += [f"sum_{number}" for _, number in part.terms]
+            if formula.kind in SQUARED:
+                names += [f"sq_{number}" for _, number in part.terms]
+        return tuple(dict.fromkeys(names))
 
     def digest(self) -> str:
         """Return SHA-256 of the layout, hexadecimal."""

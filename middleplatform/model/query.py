@@ -8,7 +8,6 @@ cells and is kept as a tree of the SQL library.
 ``span`` fields say where a node came from and do not take part in comparisons.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -463,6 +462,7 @@ class QualifiedQuery:
         facts: What authorization judges.
         outputs: Output column names, in order.
         fingerprint: SHA-256 of the statement with its literals taken out, hexadecimal.
+        label_only: Blocks of which nothing but labels was asked.
     """
 
     cells: tuple[CellQuery, ...]
@@ -470,4 +470,4 @@ class QualifiedQuery:
     facts: QueryFacts
     outputs: tuple[str, ...]
     fingerprint: str
-    datasets_by_alias: Mapping[str, str] = field(default_factory=dict)
+    label_only: tuple[str, ...] = ()

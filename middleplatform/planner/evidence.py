@@ -22,7 +22,7 @@ from middleplatform.model.plan import KeyWord, Layout, Population
 from middleplatform.model.query import Boolean, CellQuery, Coalesce, Field, IsNull, Not, Predicate
 from middleplatform.sql.render import predicate, row, rows_from
 
-__all__ = ["Statement", "distinct_statement", "evidence_statement", "units_statement"]
+__all__ = ["Statement", "distinct_statement", "evidence_statement", "totals_statement", "units_statement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Statement:
     """One statement for a connector.
 
     Attributes:
-        kind: ``evidence``, ``distinct`` or ``units``.
+        kind: ``evidence``, ``distinct``, ``units`` or ``totals``.
         sql: In the connector's dialect.
         tree: The same as plain data (mappings with a ``node`` name, lists and scalars), for sources without SQL.
     """
@@ -67,6 +67,15 @@ def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u")]
     select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True).distinct()
     return Statement("units", select.sql(dialect, comments=False), {"cell": _plain(cell), "layout": _plain(layout)})
+
+
+def totals_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
+    """Return the statement that gives each unit's totals: columns ``d*`` and ``s*``. Its rows stay inside the node."""
+    inner = exp.Subquery(this=_per_unit(cell, layout), alias=exp.TableAlias(this=exp.to_identifier("per_unit")))
+    sums = [exp.alias_(_exact(exp.column(f"s{s}"), word.scale), f"s{s}") for s, word in enumerate(layout.sums)]
+    select = exp.Select(expressions=[*_labels(cell), *sums])
+    select.set("from_", exp.From(this=inner))
+    return Statement("totals", select.sql(dialect, comments=False), {"cell": _plain(cell), "layout": _plain(layout)})
 
 
 def _dimensions(cell: CellQuery) -> list[exp.Expr]:

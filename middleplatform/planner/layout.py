@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog, TypeKind
-from middleplatform.model.plan import Formula, KeyWord, Layout, Part, Population, SumWord
+from middleplatform.model.plan import SQUARED, Formula, KeyWord, Layout, Part, Population, SumWord
 from middleplatform.model.query import (
     Aggregate,
     AggregateKind,
@@ -28,8 +28,6 @@ from middleplatform.model.query import (
 )
 
 __all__ = ["layout_of", "unit_field"]
-
-_SQUARED = frozenset({AggregateKind.VAR_SAMP, AggregateKind.VAR_POP, AggregateKind.STDDEV_SAMP, AggregateKind.STDDEV_POP})
 
 
 def layout_of(cell: CellQuery, catalog: Catalog) -> Layout:
@@ -113,7 +111,7 @@ class _Builder:
             population = self._population(aggregate.condition, piece.condition, present)
             terms = [] if aggregate.kind is AggregateKind.COUNT else [
                 (term.coefficient, self._sum(term.operand, population)) for term in piece.value.terms]
-            if aggregate.kind in _SQUARED:
+            if aggregate.kind in SQUARED:
                 self.squares += [index for _, index in terms if index not in self.squares]
             parts.append(Part(population, piece.value.constant, tuple(terms)))
         scale, integer = _scale(parts, self.sums, [self._kind(word.operand) for word in self.sums])

@@ -36,6 +36,7 @@ def qualify(parsed: ParsedQuery, catalog: Catalog) -> QualifiedQuery:
         facts=facts,
         outputs=released.columns,
         fingerprint=fingerprint(parsed.tree),
+        label_only=tuple(state.label_only),
     )
 
 

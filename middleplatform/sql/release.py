@@ -6,12 +6,15 @@ the cells' columns; HAVING becomes a filter on released values.
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 from sqlglot import exp
 
 from middleplatform.errors import QueryError
 from middleplatform.model.query import (
+    Affine,
     Aggregate,
+    AggregateKind,
     CellQuery,
     Clause,
     ColumnUse,
@@ -20,6 +23,7 @@ from middleplatform.model.query import (
     Field,
     Literal,
     Opaque,
+    Piece,
     Predicate,
     RowExpression,
     Rows,
@@ -269,6 +273,10 @@ class _Block:
 
     def register(self) -> None:
         dimensions = tuple(Dimension(f"d{i}", group) for i, group in enumerate(self.grouping))
+        if not self.aggregates:
+            # A bare list of labels is released by the same rules as a count of each.
+            self.aggregates.append(Aggregate(AggregateKind.COUNT, (Piece(None, Affine((), Fraction(1))),)))
+            self.state.label_only.append(self.name)
         self.state.cells[self.position] = CellQuery(self.name, self.rows, dimensions, tuple(self.aggregates))
 
     def above(self, node: exp.Expr, clause: Clause) -> exp.Expr:

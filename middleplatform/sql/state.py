@@ -34,6 +34,7 @@ class State:
     cells: list[CellQuery] = field(default_factory=list)
     uses: list[ColumnUse] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    label_only: list[str] = field(default_factory=list)
     group_columns_max: int = 0
     joins: int = 0
 

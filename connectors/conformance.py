@@ -1,0 +1,278 @@
+"""The checks that a connector must pass, for its author to run: no test framework needed.
+
+>>> from connectors.conformance import check
+>>> from connectors.memory import MemoryConnector
+>>> [outcome for outcome in check(MemoryConnector) if outcome.problem]
+[]
+
+Every case is a statement that the platform's planner wrote, over every data set; the answer must be
+that of ``connectors.memory``, in values and in types. The cases are data
+(``conformance_cases.json``), generated from the planner when the package is made.
+
+Spec: docs/spec/connector-spi.md
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from connectors.memory import MemoryConnector
+from connectors.spi import (
+    Connector,
+    ConnectorError,
+    ErrorKind,
+    ExecutionLimits,
+    Statement,
+    TableDescription,
+)
+
+__all__ = ["Case", "Factory", "Outcome", "cases", "check", "compare", "data_sets"]
+
+Tables: TypeAlias = Mapping[str, pa.Table]
+Factory: TypeAlias = Callable[[Tables], Connector]
+"""Makes a connector that holds exactly these tables; called many times, and each one is closed."""
+
+_LIMITS = ExecutionLimits(timeout_s=60, rows_max=100_000, memory_mb=64)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A statement of the planner.
+
+    Attributes:
+        name: What it is about.
+        kind: Of the statement.
+        sql: By dialect.
+        tree: The same as data.
+    """
+
+    name: str
+    kind: str
+    sql: Mapping[str, str]
+    tree: Mapping[str, object]
+
+    def statement(self, dialect: str) -> Statement:
+        """Return the statement for ``dialect``.
+
+        Raises:
+            KeyError: No planner writes this dialect yet.
+        """
+        return Statement(self.kind, self.sql[dialect] if dialect else "", self.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One check: its name, and what is wrong (empty when nothing is)."""
+
+    name: str
+    problem: str
+
+
+def check(factory: Factory) -> tuple[Outcome, ...]:
+    """Run every check on the connectors that ``factory`` makes and return one outcome for each."""
+    return tuple(_checks(factory))
+
+
+def cases() -> tuple[Case, ...]:
+    """Return the shipped cases."""
+    return tuple(
+        Case(item["name"], item["kind"], item["sql"], _decoded(item["tree"]))
+        for item in _shipped()["cases"]
+    )
+
+
+def data_sets() -> Mapping[str, Tables]:
+    """Return the shipped data sets: tables by name."""
+    return {
+        name: {table: _arrow(content) for table, content in tables.items()}
+        for name, tables in _shipped()["data"].items()
+    }
+
+
+def compare(found: pa.Table, expected: pa.Table) -> str:
+    """Return how ``found`` differs from ``expected``, or an empty string.
+
+    Columns, types and rows must agree; the order of rows, and the decimal places of a label ``d*``,
+    need not.
+    """
+    if not _comparable(found.schema).equals(_comparable(expected.schema)):
+        return f"columns {_columns(found)}, expected {_columns(expected)}"
+    rows, wanted = _sorted(found), _sorted(expected)
+    if len(rows) != len(wanted):
+        return f"{len(rows)} rows, expected {len(wanted)}"
+    return next((f"row {a}, expected {b}" for a, b in zip(rows, wanted, strict=True) if a != b), "")
+
+
+def _comparable(schema: pa.Schema) -> pa.Schema:
+    label = pa.decimal128(38, 0)
+    free = [field.name.startswith("d") and pa.types.is_decimal128(field.type) for field in schema]
+    return pa.schema(
+        [(item.name, label if own else item.type) for item, own in zip(schema, free, strict=True)]
+    )
+
+
+def _columns(table: pa.Table) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in table.schema)
+
+
+def _sorted(table: pa.Table) -> list[tuple[object, ...]]:
+    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    return sorted(zip(*columns, strict=True), key=repr)
+
+
+def _plain(value: object) -> object:
+    return Fraction(value) if isinstance(value, Decimal) else value
+
+
+# --- checks -------------------------------------------------------------------------------------
+
+
+def _checks(factory: Factory) -> Iterator[Outcome]:
+    for name, tables in data_sets().items():
+        with closing(factory(tables)) as connector, closing(MemoryConnector(tables)) as reference:
+            yield Outcome(f"describe {name}", _guarded(partial(_described, connector, reference)))
+            for case in cases():
+                answered = partial(_answered, connector, reference, case)
+                yield Outcome(f"{case.name} / {name}", _guarded(answered))
+    for behavior in (_rows_max, _schema_drift, _missing_table, _second_execution, _closed):
+        with closing(factory(data_sets()["usual"])) as connector:
+            yield Outcome(behavior.__name__.strip("_"), _guarded(partial(behavior, connector)))
+
+
+def _guarded(run: Callable[[], str]) -> str:
+    try:
+        return run()
+    except ConnectorError as error:
+        return f"ConnectorError {error.kind}: {error.detail}"
+    except Exception as error:  # noqa: BLE001 - any other exception is itself the finding
+        return f"raised {type(error).__name__}, which is no ConnectorError: {error}"
+
+
+def _described(connector: Connector, reference: Connector) -> str:
+    found, wanted = connector.describe(), reference.describe()
+    if set(found) != set(wanted):
+        return f"tables {sorted(found)}, expected {sorted(wanted)}"
+    wrong = [name for name in wanted if _kinds(found[name]) != _kinds(wanted[name])]
+    return f"columns of {wrong}" if wrong else ""
+
+
+def _kinds(table: TableDescription) -> list[tuple[object, ...]]:
+    """Return what must agree; a source may know less about missing values than the table did."""
+    return [(column.name, column.kind, column.precision, column.scale) for column in table.columns]
+
+
+def _answered(connector: Connector, reference: Connector, case: Case) -> str:
+    statement = case.statement(connector.capabilities().dialect)
+    found, expected = _result(connector, statement), _result(reference, statement)
+    if isinstance(found, pa.Table) and isinstance(expected, pa.Table):
+        return compare(found, expected)
+    return "" if found == expected else f"{_told(found)}, expected {_told(expected)}"
+
+
+def _result(connector: Connector, statement: Statement) -> pa.Table | ErrorKind:
+    """Return the answer, or why there is none, which must agree too: failing tells something."""
+    try:
+        return connector.execute(statement, _LIMITS)
+    except ConnectorError as error:
+        return error.kind
+
+
+def _told(result: pa.Table | ErrorKind) -> str:
+    return f"error {result}" if isinstance(result, ErrorKind) else "an answer"
+
+
+def _rows_max(connector: Connector) -> str:
+    return _raises(connector, _case("units: all"), ErrorKind.LIMIT, ExecutionLimits(60, 1, 64))
+
+
+def _schema_drift(connector: Connector) -> str:
+    return _raises(connector, _renamed("region", "region_of_old"), ErrorKind.SCHEMA, _LIMITS)
+
+
+def _missing_table(connector: Connector) -> str:
+    return _raises(connector, _renamed("person", "person_of_old"), ErrorKind.SCHEMA, _LIMITS)
+
+
+def _second_execution(connector: Connector) -> str:
+    statement = _case("units: all").statement(connector.capabilities().dialect)
+    first = connector.execute(statement, _LIMITS)
+    second = connector.execute(statement, _LIMITS)
+    return compare(first, second) or ("" if first.num_rows else "the first result is gone")
+
+
+def _closed(connector: Connector) -> str:
+    connector.close()
+    connector.close()
+    return _raises(connector, _case("units: all"), ErrorKind.UNREACHABLE, _LIMITS)
+
+
+def _raises(connector: Connector, case: Case, kind: ErrorKind, limits: ExecutionLimits) -> str:
+    try:
+        connector.execute(case.statement(connector.capabilities().dialect), limits)
+    except ConnectorError as error:
+        if error.kind is kind and str(error) == kind:
+            return ""
+        return f"raised {error.kind} with text {str(error)!r}, expected {kind}"
+    return f"answered, expected {kind}"
+
+
+def _case(name: str) -> Case:
+    return next(case for case in cases() if case.name == name)
+
+
+def _renamed(old: str, new: str) -> Case:
+    """Return a case whose table or column has gone away."""
+    case = _case("evidence: by text")
+    tree = json.loads(
+        json.dumps(case.tree).replace(f'"{old}"', f'"{new}"').replace(f".{old}", f".{new}")
+    )
+    sql = {dialect: text.replace(f'"{old}"', f'"{new}"') for dialect, text in case.sql.items()}
+    return Case(case.name, case.kind, sql, tree)
+
+
+# --- the shipped data ---------------------------------------------------------------------------
+
+
+def _shipped() -> Any:  # noqa: ANN401 - JSON
+    return json.loads(
+        files("connectors").joinpath("conformance_cases.json").read_text(encoding="utf-8")
+    )
+
+
+def _decoded(plain: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a tree with the scalars that JSON does not have."""
+    match plain:
+        case {"node": "Decimal", "text": text}:
+            return Decimal(text)
+        case {"node": "Date", "text": text}:
+            return date.fromisoformat(text)
+        case dict():
+            return {key: _decoded(item) for key, item in plain.items()}
+        case list():
+            return [_decoded(item) for item in plain]
+        case _:
+            return plain
+
+
+_ARROW = {"integer": pa.int64(), "text": pa.string(), "date": pa.date32(), "boolean": pa.bool_()}
+
+
+def _arrow(content: Any) -> pa.Table:  # noqa: ANN401 - JSON
+    fields = [
+        pa.field(name, pa.decimal128(*kind) if isinstance(kind, list) else _ARROW[kind])
+        for name, kind in content["columns"].items()
+    ]
+    columns = [[_decoded(row[place]) for row in content["rows"]] for place in range(len(fields))]
+    return pa.Table.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(columns, fields, strict=True)],
+        schema=pa.schema(fields),
+    )

@@ -1,0 +1,176 @@
+"""What a source of rows must offer: four methods, plain values in, one Arrow table out.
+
+A connector runs inside a department, beside its data. It decides nothing: what may be asked was
+decided before, and what leaves the department is decided after. It imports this module only, and
+never the platform.
+
+Spec: docs/spec/connector-spi.md
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+__all__ = [
+    "Capabilities",
+    "ColumnDescription",
+    "Connector",
+    "ConnectorError",
+    "ErrorKind",
+    "ExecutionLimits",
+    "Statement",
+    "TableDescription",
+    "TypeKind",
+]
+
+
+class TypeKind(StrEnum):
+    """Kinds of column types; what is not exact, or has no governed meaning, is OTHER."""
+
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    TEXT = "text"
+    DATE = "date"
+    BOOLEAN = "boolean"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDescription:
+    """One column as the source has it.
+
+    Attributes:
+        name: As the source spells it.
+        kind: Of its type; INTEGER is at most 64 bits with sign.
+        precision: Decimal digits in all, 1 to 38, for DECIMAL; else 0.
+        scale: Decimal digits after the point, for DECIMAL; else 0.
+        nullable: False only where the source itself refuses missing values.
+    """
+
+    name: str
+    kind: TypeKind
+    precision: int = 0
+    scale: int = 0
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TableDescription:
+    """One table or view: its columns, in order."""
+
+    columns: tuple[ColumnDescription, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the platform must know to write statements for a source.
+
+    Attributes:
+        dialect: ``"duckdb"``, ``"postgres"``, ``"sqlite"``, ``"spark"``, or ``""`` for a source
+            that reads the tree.
+        streaming: The result is read in pieces, so that ``rows_max`` stops a large one before it is
+            whole.
+    """
+
+    dialect: str
+    streaming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement, twice: as SQL and as data; both mean the same.
+
+    Attributes:
+        kind: ``"evidence"``, ``"distinct"``, ``"units"`` or ``"totals"``; it fixes the result's
+            columns.
+        sql: One SELECT in the connector's dialect.
+        tree: Mappings with a ``node`` name, lists and scalars (int, Decimal, str, bool, date,
+            None), for a source without SQL.
+    """
+
+    kind: str
+    sql: str
+    tree: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLimits:
+    """Bounds on one execution; each is greater than 0.
+
+    Attributes:
+        timeout_s: Seconds from the call to the result.
+        rows_max: Rows of the result.
+        memory_mb: Mebibytes of the result. The engine's working memory is bounded when the
+            connector is made.
+    """
+
+    timeout_s: float
+    rows_max: int
+    memory_mb: int
+
+
+class ErrorKind(StrEnum):
+    """Why a connector could not answer; all that the platform is ever told."""
+
+    UNREACHABLE = "unreachable"
+    LOCKED = "locked"
+    MISSING = "missing"
+    TIMEOUT = "timeout"
+    SCHEMA = "schema"
+    LIMIT = "limit"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class ConnectorError(Exception):
+    """The only exception of a connector.
+
+    Its text is its kind, so that a driver's words (which may quote rows) cannot travel with it.
+    Raise it ``from None``.
+
+    Attributes:
+        kind: Why.
+        detail: For the log of the department's operator only; never sent, never shown to an
+            analyst.
+    """
+
+    def __init__(self, kind: ErrorKind, detail: str = "") -> None:
+        super().__init__(str(kind))
+        self.kind = kind
+        self.detail = detail
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """A source of rows. Methods may be called from several threads at once."""
+
+    def describe(self) -> Mapping[str, TableDescription]:
+        """Return the tables and views that a statement may name.
+
+        Raises:
+            ConnectorError: The source cannot be read.
+        """
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """Return what the source can do; the same for its whole life."""
+        ...
+
+    def execute(self, statement: Statement, limits: ExecutionLimits) -> pa.Table:
+        """Run one statement and return its whole result.
+
+        Returns:
+            Rows in any order. Types are int64, decimal128(38, s), string, date32 and bool only.
+
+        Raises:
+            ConnectorError: TIMEOUT and LIMIT for the limits; SCHEMA when the source no longer has
+                what the statement names; else as the kind says.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the source; twice is harmless. Any other call after it raises UNREACHABLE."""
+        ...

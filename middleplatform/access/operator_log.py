@@ -1,0 +1,76 @@
+"""The operator's log: what went wrong inside, for those who run the platform.
+
+One JSON line an incident. Of an unexpected exception it holds the frames and the type names but not
+the message: a driver's message may quote a value, and the operator has no right to one either.
+"""
+
+import json
+import os
+import traceback
+from pathlib import Path
+
+from middleplatform.errors import ConfigError, MiddleplatformError
+from middleplatform.ports import Clock, Rng
+
+__all__ = ["OperatorLog"]
+
+_BYTES_MAX = 16_000_000
+
+
+class OperatorLog:
+    """Lines appended to one file, readable by its owner alone.
+
+    Args:
+        path: The file; one older generation stands beside it as ``<name>.1``.
+        clock: When a line was written.
+        rng: For record numbers.
+    """
+
+    def __init__(self, path: Path, clock: Clock, rng: Rng) -> None:
+        self._path, self._clock, self._rng = path, clock, rng
+
+    def internal(self, error: BaseException) -> ConfigError:
+        """Write an unexpected exception down and return C099 with the record's number."""
+        record = self._rng.token_bytes(8).hex()
+        self._write({
+            "record": record, "code": "C099", "type": _types(error), "frames": _frames(error),
+        })  # fmt: skip
+        return ConfigError("C099", record=record)
+
+    def detail(self, error: MiddleplatformError) -> None:
+        """Write down what an error did not say outside, if anything."""
+        if error.detail:
+            self._write({"code": error.code, "detail": error.detail})
+
+    def _write(self, fields: dict[str, object]) -> None:
+        line = {"at": self._clock.now().isoformat(), "pid": os.getpid(), **fields}
+        text = json.dumps(line, ensure_ascii=True) + "\n"
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._path.exists() and self._path.stat().st_size > _BYTES_MAX:
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                os.write(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return  # a full disk must not hide the error that is being told
+
+
+def _types(error: BaseException) -> list[str]:
+    """Return the type names from ``error`` down its causes."""
+    names: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(names) < 8:  # noqa: PLR2004 - enough to tell a cause
+        names.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        current = current.__cause__ or current.__context__
+    return names
+
+
+def _frames(error: BaseException) -> list[str]:
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]

@@ -1,0 +1,246 @@
+"""Service tokens: shown once, stored as a hash, with expiry and revocation.
+
+A token is ``mpt_<id>_<secret>``: a public id of 64 bits, which finds the row and may be written
+down anywhere, and a secret of 256 random bits. Stored is the id and the SHA-256 of the whole token; with
+256 random bits a salt or a slow hash would add nothing. Every reason to refuse looks alike outside.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from middleplatform.access.roles import check_separation
+from middleplatform.errors import ConfigError, PolicyError, QueryError
+from middleplatform.model.request import Role, Subject
+from middleplatform.ports import Clock, Rng
+
+__all__ = ["VALID_DAYS_MAX", "TokenRecord", "TokenStore"]
+
+VALID_DAYS_MAX = 366
+_FORM = re.compile(r"mpt_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_DEPARTMENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_REGION = re.compile(r"\*|[0-9]{6}")
+_NO_DIGEST = bytes(32)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS token (
+    id TEXT PRIMARY KEY,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    login TEXT NOT NULL,
+    department TEXT NOT NULL,
+    roles TEXT NOT NULL,
+    regions TEXT NOT NULL,
+    note TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    revoked_at TEXT
+) STRICT
+"""
+_COLUMNS = "id, login, department, roles, regions, note, created_at, expires_at, revoked_at"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """What is known of a token; never the token.
+
+    Attributes:
+        id: Public id, 16 hexadecimal digits.
+        subject: Whom it lets in.
+        note: What it is for.
+        created_at: UTC.
+        expires_at: First moment at which it no longer holds, UTC.
+        revoked_at: When it was withdrawn, UTC, or None.
+    """
+
+    id: str
+    subject: Subject
+    note: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+class TokenStore:
+    """The tokens in one SQLite file, readable by its owner alone; many threads may use it."""
+
+    def __init__(self, path: Path, clock: Clock, rng: Rng) -> None:
+        """Open the store at ``path``, or begin one.
+
+        Raises:
+            ConfigError: C011 when the file cannot be opened or written.
+        """
+        self._clock, self._rng, self._lock = clock, rng, threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise _disk(error) from None
+        with _refusals():
+            self._store = sqlite3.connect(
+                path, timeout=5, isolation_level=None, check_same_thread=False
+            )
+            self._store.execute("PRAGMA journal_mode=WAL")
+            self._store.execute("PRAGMA synchronous=FULL")
+            self._store.execute(_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Closing twice does no harm."""
+        with self._lock:
+            self._store.close()
+
+    def add(self, subject: Subject, valid: timedelta, note: str = "") -> tuple[str, TokenRecord]:
+        """Make a token for ``subject``.
+
+        Args:
+            subject: Whom it lets in.
+            valid: How long, more than nothing and at most ``VALID_DAYS_MAX`` days.
+            note: What it is for.
+
+        Returns:
+            The token, which cannot be had again, and its record.
+
+        Raises:
+            QueryError: Q040 for conflicting roles, a malformed subject or a bad duration.
+            ConfigError: C011.
+        """
+        _check(subject, valid)
+        token_id = self._rng.token_bytes(8).hex()
+        secret = base64.urlsafe_b64encode(self._rng.token_bytes(32)).rstrip(b"=").decode()
+        token = f"mpt_{token_id}_{secret}"
+        now = self._clock.now().astimezone(UTC)
+        record = TokenRecord(token_id, subject, note, now, now + valid, None)
+        row = (
+            token_id, _digest(token), subject.id, subject.department,
+            json.dumps(sorted(subject.roles)), json.dumps(subject.regions), note,
+            now.isoformat(), record.expires_at.isoformat(),
+        )  # fmt: skip
+        with self._lock, _refusals():
+            self._store.execute(
+                "INSERT INTO token (id, digest, login, department, roles, regions, note,"
+                " created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+        return token, record
+
+    def authenticate(self, token: str) -> Subject:
+        """Return whom ``token`` lets in.
+
+        Raises:
+            PolicyError: P005 for any other text: malformed, unknown, wrong, expired and revoked
+                tokens cannot be told apart.
+            ConfigError: C011 when the store cannot be read.
+        """
+        form = _FORM.fullmatch(token)
+        token_id = form[1] if form else ""
+        with self._lock, _refusals():
+            row = self._store.execute(
+                f"SELECT digest, {_COLUMNS} FROM token WHERE id = ?",  # noqa: S608 - constants only
+                (token_id,),
+            ).fetchone()
+        right = hmac.compare_digest(
+            _digest(token), row[0] if row else _NO_DIGEST
+        )  # an unknown id takes the same path as a wrong secret
+        record = _record(row[1:]) if row else None
+        if record is None or not right or record.revoked_at is not None:
+            raise PolicyError("P005")
+        if not record.created_at <= self._clock.now() < record.expires_at:
+            raise PolicyError("P005")
+        return record.subject
+
+    def records(self) -> tuple[TokenRecord, ...]:
+        """Return all tokens' records, oldest first."""
+        with self._lock, _refusals():
+            rows = self._store.execute(
+                f"SELECT {_COLUMNS} FROM token ORDER BY created_at, id"  # noqa: S608 - constants only
+            ).fetchall()
+        return tuple(_record(row) for row in rows)
+
+    def revoke(self, token_id: str) -> TokenRecord:
+        """Withdraw a token at once and for good; withdrawing twice keeps the first moment.
+
+        Raises:
+            QueryError: Q041 when there is no such token.
+            ConfigError: C011.
+        """
+        now = self._clock.now().astimezone(UTC).isoformat()
+        with self._lock, _refusals():
+            self._store.execute(
+                "UPDATE token SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?",
+                (now, token_id),
+            )
+            row = self._store.execute(
+                f"SELECT {_COLUMNS} FROM token WHERE id = ?",  # noqa: S608 - constants only
+                (token_id,),
+            ).fetchone()
+        if row is None:
+            raise QueryError("Q041", what=("such token", "该令牌"))
+        return _record(row)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _check(subject: Subject, valid: timedelta) -> None:
+    check_separation(subject.roles)
+    wrong = [
+        name
+        for name, good in (
+            ("login", _LOGIN.fullmatch(subject.id)),
+            ("department", _DEPARTMENT.fullmatch(subject.department)),
+            ("regions", subject.regions and all(map(_REGION.fullmatch, subject.regions))),
+            ("days", timedelta() < valid <= timedelta(days=VALID_DAYS_MAX)),
+        )
+        if not good
+    ]
+    if wrong:
+        names = ", ".join(wrong)
+        raise QueryError("Q040", what=(f"{names} is malformed or out of range", f"{names} 无效"))
+
+
+def _record(row: tuple[str, ...]) -> TokenRecord:
+    token_id, login, department, roles, regions, note, created, expires, revoked = row
+    subject = Subject(
+        login, department, frozenset(map(Role, json.loads(roles))), tuple(json.loads(regions))
+    )
+    return TokenRecord(
+        token_id, subject, note, datetime.fromisoformat(created), datetime.fromisoformat(expires),
+        datetime.fromisoformat(revoked) if revoked else None,
+    )  # fmt: skip
+
+
+def _disk(error: Exception) -> ConfigError:
+    return ConfigError("C011", what=("the token store", "令牌库"), detail=str(error))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn SQLite's refusals into one message."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _disk(error) from None

@@ -1,0 +1,277 @@
+"""``audit``: read, prove, verify and export the log."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from middleplatform.cli import printable
+from middleplatform.cli.context import Context
+from middleplatform.cli.locale import Say
+from middleplatform.cli.parser import Commands, group, leaf
+from middleplatform.errors import AuditError, QueryError
+from middleplatform.model.record import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from middleplatform.audit.log import AuditLog
+    from middleplatform.audit.search import Usage
+
+__all__ = ["add"]
+
+
+def add(commands: Commands, say: Say) -> None:
+    """Declare them all."""
+    mine = group(commands, say, "audit", say("The audit log", "审计日志"))
+    leaf(mine, say, "head", _head, say("Print the newest checkpoint", "显示最新检查点"))
+    index = say("index of the entry, from 0", "记录序号（从 0 起）")
+    one = leaf(mine, say, "show", _show, say("Print an entry", "显示一条记录"))
+    one.add_argument("index", type=int, metavar="N", help=index)
+    proof = leaf(
+        mine, say, "proof", _proof, say("Print an entry's inclusion proof", "输出记录的包含证明")
+    )
+    proof.add_argument("index", type=int, metavar="N", help=index)
+    verify = leaf(
+        mine,
+        say,
+        "verify",
+        _verify,
+        say("Verify the log, or an export with a public key", "校验日志，或用公钥校验导出文件"),
+    )
+    verify.add_argument(
+        "export", type=Path, nargs="?", metavar="EXPORT", help=say("an export", "导出文件")
+    )
+    verify.add_argument(
+        "key", type=Path, nargs="?", metavar="KEY", help=say("public keys", "公钥文件")
+    )
+    verify.add_argument(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help=say("an older checkpoint from elsewhere", "他处保存的较早检查点"),
+    )
+    export = leaf(
+        mine, say, "export", _export, say("Write the log to a file, for an auditor", "导出日志")
+    )
+    export.add_argument("file", type=Path, metavar="FILE", help=say("where to", "目标文件"))
+    _add_search(mine, say)
+    leaf(
+        mine,
+        say,
+        "retention",
+        _retention,
+        say("Say what is past retention", "列出超过保存期限的记录"),
+    )
+
+
+def _add_search(mine: Commands, say: Say) -> None:
+    search = leaf(mine, say, "search", _search, say("Say who got what", "查询谁获得了什么"))
+    for name, text in (
+        ("dataset", say("of this dataset", "数据集")),
+        ("column", say("of this dataset.column", "数据集.列")),
+    ):
+        search.add_argument(f"--{name}", default="", metavar="NAME", help=text)
+    for name, text in (
+        ("since", say("from this moment on (RFC 3339, or a date, UTC)", "起始时刻（含）")),
+        ("until", say("before this moment", "截止时刻（不含）")),
+    ):
+        search.add_argument(f"--{name}", metavar="TIME", help=text)
+
+
+def _head(context: Context, _: argparse.Namespace) -> int:
+    with context.platform() as platform:
+        log = platform.gateway.audit
+        head = {
+            "size": log.size,
+            "origin": log.origin,
+            "checkpoint": log.checkpoint(),
+            "keys": [key.text for key in log.keys],
+        }
+    if context.as_json:
+        context.emit(head)
+    else:
+        context.write(str(head["checkpoint"]))
+    return 0
+
+
+def _show(context: Context, options: argparse.Namespace) -> int:
+    with context.platform() as platform:
+        log = platform.gateway.audit
+        found = log.entry(options.index)
+        leaf_hash = log.profile.leaf(found.leaf).hex()
+    value = {"index": found.index, "leaf_hash": leaf_hash, **_spoken(found.leaf)}
+    if context.as_json:
+        context.emit(value)
+    else:
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+        context.write(printable.text(text) + "\n")
+    return 0
+
+
+def _spoken(leaf_bytes: bytes) -> dict[str, object]:
+    value = json.loads(leaf_bytes)
+    return {"event": value["event"], "body": value["body"]}
+
+
+def _proof(context: Context, options: argparse.Namespace) -> int:
+    from middleplatform.audit.proof import proof_text  # noqa: PLC0415 - only needed here
+
+    with context.platform() as platform:
+        receipt = _receipt(platform.gateway.audit, options.index)
+    if context.as_json:
+        context.emit({
+            "index": receipt.index, "leaf_hash": receipt.leaf_hash,
+            "checkpoint": receipt.checkpoint, "proof": list(receipt.proof),
+        })  # fmt: skip
+    else:
+        context.write(proof_text(receipt))
+    return 0
+
+
+def _receipt(log: "AuditLog", index: int) -> Receipt:
+    size = log.size
+    entry = log.entry(index)
+    proof = log.inclusion_proof(index, size)
+    return Receipt(
+        index, log.profile.leaf(entry.leaf).hex(), log.checkpoint_at(size),
+        tuple(part.hex() for part in proof),
+    )  # fmt: skip
+
+
+def _verify(context: Context, options: argparse.Namespace) -> int:
+    against = _read(options.against) if options.against else None
+    if options.export is not None:
+        size = _verify_export(options, against)
+    else:
+        with context.platform() as platform:
+            size = platform.gateway.audit.verify(against)
+    if context.as_json:
+        context.emit({"verified": True, "size": size})
+    else:
+        context.tell(f"Verified: {size} entries.", f"校验通过：{size} 条记录。")
+    return 0
+
+
+def _verify_export(options: argparse.Namespace, against: str | None) -> int:
+    """Verify an export as ``audit/verify.py`` does: nothing of ours is trusted or opened."""
+    from middleplatform.audit import verify  # noqa: PLC0415 - only needed here
+
+    if options.key is None:
+        what = ("an export needs the public key", "校验导出文件需要公钥")
+        raise QueryError("Q040", what=what)
+    try:
+        keys = verify.read_keys(_read(options.key))
+    except ValueError:
+        what = (f"{options.key} holds no public key", f"{options.key} 不含公钥")
+        raise QueryError("Q040", what=what) from None
+    if not keys:
+        what = (f"{options.key} holds no public key", f"{options.key} 不含公钥")
+        raise QueryError("Q040", what=what)
+    try:
+        return verify.verify(options.export, keys, against)
+    except verify.Broken as fault:
+        raise AuditError("A002", what=fault.args[1]) from None
+    except OSError:
+        raise _unreadable(options.export) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeError):
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: Path) -> QueryError:
+    return QueryError("Q040", what=(f"{path} cannot be read", f"无法读取 {path}"))
+
+
+def _export(context: Context, options: argparse.Namespace) -> int:
+    with context.platform() as platform:
+        size = platform.gateway.audit.export(options.file)
+    if context.as_json:
+        context.emit({"file": str(options.file), "size": size})
+    else:
+        context.tell(f"{size} entries written.", f"已导出 {size} 条记录。")
+    return 0
+
+
+def _search(context: Context, options: argparse.Namespace) -> int:
+    from middleplatform.audit.search import ReleaseQuery  # noqa: PLC0415 - only needed here
+
+    query = ReleaseQuery(
+        options.dataset, options.column, _moment(options.since), _moment(options.until)
+    )
+    with context.platform() as platform:
+        found = list(platform.gateway.audit.releases(query))
+    if context.as_json:
+        context.emit([_usage(each) for each in found])
+    else:
+        _print_usages(context, found)
+    return 0
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        what = (f"{text} is no date or time", f"{text} 不是日期或时间")
+        raise QueryError("Q040", what=what) from None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _usage(each: "Usage") -> dict[str, object]:
+    return {
+        "index": each.index,
+        "at": each.at.isoformat(),
+        "query_id": each.query_id,
+        "subject": each.subject,
+        "department": each.department,
+        "recipient": each.recipient,
+        "purpose": each.purpose,
+        "datasets": list(each.datasets),
+        "columns": list(each.columns),
+        "result_digest": each.result_digest,
+    }
+
+
+def _print_usages(context: Context, found: "Iterable[Usage]") -> None:
+    say = context.say
+    table = Table()
+    for name in (
+        say("entry", "记录"), say("when", "时间"), say("who", "人员"), say("department", "部门"),
+        say("recipient", "接收部门"), say("purpose", "使用目的"), say("columns", "列"),
+    ):  # fmt: skip
+        table.add_column(name, overflow="fold")
+    for each in found:
+        parts = (
+            str(each.index), each.at.isoformat(timespec="seconds"), each.subject, each.department,
+            each.recipient, each.purpose, ", ".join(each.columns),
+        )  # fmt: skip
+        table.add_row(*(Text(printable.line(part)) for part in parts))
+    context.out.print(table)
+
+
+def _retention(context: Context, _: argparse.Namespace) -> int:
+    with context.platform() as platform:
+        found = platform.gateway.audit.retention()
+    past = [[part.start, part.stop - 1] for part in found.past]
+    if context.as_json:
+        context.emit({"years": found.years, "before": found.before.isoformat(), "past": past})
+        return 0
+    count = sum(len(part) for part in found.past)
+    before = f"{found.before:%Y-%m-%d}"
+    context.tell(
+        f"Kept for {found.years} years; {count} entries are older than {before}.",
+        f"保存 {found.years} 年；{count} 条记录早于 {before}。",
+    )
+    for first, last in past:
+        context.write(f"{first}-{last}\n")
+    return 0

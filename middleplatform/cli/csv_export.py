@@ -1,0 +1,53 @@
+"""Write released rows as CSV that no spreadsheet takes for formulas.
+
+RFC 4180 with line feeds. A text that a spreadsheet would run is preceded by an apostrophe; numbers
+are written as they are. A withheld value stands as ``*reason``, so that it is no missing one.
+
+Source: OWASP, "CSV Injection".
+"""
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from middleplatform.access import shapes
+
+if TYPE_CHECKING:  # imports the column engine, which --help must not
+    from middleplatform.model.result import Release
+
+__all__ = ["csv_text"]
+
+_RUNS = tuple("=+-@\t\r\n＝＋－＠|%")
+_TEXT = frozenset({"text", "null"})
+
+
+def csv_text(release: "Release") -> str:
+    """Return the header and the rows."""
+    columns = shapes.columns(release.table)
+    rows = shapes.rows(release.table)
+    for mark in shapes.marks(release.marks):
+        row, column = mark["row"], mark["column"]
+        assert isinstance(row, int)
+        assert isinstance(column, int)
+        rows[row][column] = _Withheld(f"*{mark['reason']}")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([_safe(each["name"]) for each in columns])
+    kinds = [each["type"] in _TEXT for each in columns]
+    for values in rows:
+        writer.writerow([
+            _safe(value) if text else value for value, text in zip(values, kinds, strict=True)
+        ])  # fmt: skip
+    return buffer.getvalue()
+
+
+class _Withheld(str):
+    """A mark of ours, not a text of a source."""
+
+    __slots__ = ()
+
+
+def _safe(value: object) -> object:
+    if isinstance(value, str) and not isinstance(value, _Withheld) and value.startswith(_RUNS):
+        return "'" + value
+    return value

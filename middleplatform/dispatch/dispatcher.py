@@ -1,0 +1,184 @@
+"""Stage 5: sends fragments to nodes and carries the rounds of a secure sum between them.
+
+The dispatcher relays; it can read labels' codes, masked words and what a node releases, nothing else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import pyarrow as pa
+
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.crypto.messages import CodeList, LabelList, MaskedVector
+from middleplatform.crypto.receipts import verify_receipt
+from middleplatform.crypto.round_context import RoundContext
+from middleplatform.crypto.secure_sum import agreed_digest
+from middleplatform.crypto.secure_total import merge_codes, merge_labels, unmask
+from middleplatform.crypto.sum_words import round_key
+from middleplatform.crypto.word_layout import WordLayout
+from middleplatform.dispatch.link import NodeLink
+from middleplatform.errors import MiddleplatformError, ProtocolError, SourceError
+from middleplatform.model.plan import Fragment
+from middleplatform.model.result import PartialResult
+
+__all__ = ["Dispatcher", "Round", "Totals"]
+
+_SIGNED_AS = "fragment"
+Totals = Mapping[str, pa.Array]
+T = TypeVar("T")
+
+
+@dataclass
+class Round:
+    """One secure sum under way, as the gateway sees it.
+
+    Attributes:
+        fragments: By department.
+        context: What its messages are bound to.
+        codes: Union of all departments' codes.
+        receipts: By department, once revealed.
+    """
+
+    fragments: Mapping[str, Fragment]
+    context: RoundContext
+    codes: tuple[bytes, ...] = ()
+    receipts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Name of the round at every node."""
+        return round_key(next(iter(self.fragments.values())))
+
+
+class Dispatcher:
+    """Reaches all nodes.
+
+    Args:
+        links: By department.
+        identity: The gateway's key; fragments are signed with it.
+        pins: Identity keys of the departments.
+    """
+
+    def __init__(self, links: Mapping[str, NodeLink], identity: IdentityKey, pins: PinnedKeys) -> None:
+        self._links = dict(links)
+        self._identity = identity
+        self._pins = pins
+
+    def link(self, department: str) -> NodeLink:
+        """Return a department's link.
+
+        Raises:
+            SourceError: S001 when it has none.
+        """
+        if department not in self._links:
+            raise SourceError("S001", department=department)
+        return self._links[department]
+
+    async def local(self, fragment: Fragment) -> PartialResult:
+        """Have one department answer on its own, and check its receipt.
+
+        Raises:
+            MiddleplatformError: What the node raises; X001 for a receipt that does not fit.
+        """
+        raw = fragment.to_bytes()
+        result = await self.link(fragment.department).answer(raw, self._identity.sign(_SIGNED_AS, raw))
+        self._check_receipt(result.receipt, fragment)
+        return result
+
+    # --- secure sum -----------------------------------------------------------------------------------------------
+
+    async def open_round(self, fragment: Fragment, context: RoundContext, layout: WordLayout) -> tuple[Round, Totals]:
+        """Run a secure sum up to its totals.
+
+        Args:
+            fragment: For any one department; the others get the same but for the name.
+            context: Of the round.
+            layout: Of its words.
+
+        Returns:
+            The round, and the totals by word column, one element a code.
+
+        Raises:
+            MiddleplatformError: What a node raises, or X001; the round is over and leaves nothing.
+        """
+        current = Round({name: replace(fragment, department=name) for name in fragment.cohort}, context)
+        try:
+            return current, await self._totals(current, layout)
+        except MiddleplatformError:
+            await self.drop(current)
+            raise
+
+    async def _totals(self, current: Round, layout: WordLayout) -> Totals:
+        def signed(name: str) -> tuple[bytes, bytes]:
+            raw = current.fragments[name].to_bytes()
+            return raw, self._identity.sign(_SIGNED_AS, raw)
+
+        hellos = await self._all(current, lambda name: self.link(name).hello(*signed(name)))
+        sealed = await self._all(current, lambda name: self.link(name).agree(current.key, list(hellos.values())))
+        keys = {name: raw for each in sealed.values() for name, raw in each.items()}
+        lists = await self._all(current, lambda name: self.link(name).codes(current.key, keys.get(name)))
+        current.codes = merge_codes(current.context, [CodeList.from_bytes(raw) for raw in lists.values()], self._pins)
+        if not current.codes:
+            return layout_of_nothing(layout)
+        vectors = await self._all(current, lambda name: self.link(name).cells(current.key, current.codes))
+        agreed = agreed_digest(*current.codes)
+        words = unmask(current.context, [MaskedVector.from_bytes(raw) for raw in vectors.values()], self._pins, phase="cells", agreed=agreed)
+        return layout.decode(words, cells=len(current.codes))
+
+    async def ladder(self, current: Round, totals: Sequence[Sequence[int]], layout: WordLayout, agreed: bytes) -> Totals:
+        """Run the share ladder of a round.
+
+        Args:
+            current: The round.
+            totals: For each sum, by cell: what the rungs are percents of.
+            layout: Of the ladder's words.
+            agreed: Digest of what all departments are told.
+        """
+        try:
+            vectors = await self._all(current, lambda name: self.link(name).ladder(current.key, totals))
+            words = unmask(current.context, [MaskedVector.from_bytes(raw) for raw in vectors.values()], self._pins, phase="share-ladder", agreed=agreed)
+            return layout.decode(words, cells=len(current.codes))
+        except MiddleplatformError:
+            await self.drop(current)
+            raise
+
+    async def reveal(self, current: Round, codes: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Learn the labels of surviving cells; ends the round."""
+        try:
+            answers = await self._all(current, lambda name: self.link(name).reveal(current.key, codes))
+            for name, (_, receipt) in answers.items():
+                self._check_receipt(receipt, current.fragments[name])
+                current.receipts[name] = receipt
+            lists = [LabelList.from_bytes(raw) for raw, _ in answers.values()]
+            return merge_labels(current.context, lists, self._pins, codes)
+        except MiddleplatformError:
+            await self.drop(current)
+            raise
+
+    async def drop(self, current: Round) -> None:
+        """Tell every node that a round is over; who does not answer is left alone."""
+        for name in current.fragments:
+            try:
+                await self.link(name).drop(current.key)
+            except MiddleplatformError:  # noqa: PERF203 - each node by itself
+                continue
+
+    async def _all(self, current: Round, call: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+        names = list(current.fragments)
+        answers = await asyncio.gather(*(call(name) for name in names), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return {name: answer for name, answer in zip(names, answers, strict=True) if not isinstance(answer, BaseException)}
+
+    def _check_receipt(self, receipt: str, fragment: Fragment) -> None:
+        fields = verify_receipt(receipt, fragment.department, self._pins)
+        if (fields.query_id, fields.fragment_digest) != (fragment.query_id, fragment.digest()):
+            raise ProtocolError("X001", detail="a receipt for another fragment")
+
+
+def layout_of_nothing(layout: WordLayout) -> Totals:
+    """Return the totals of no cells at all."""
+    return {measure.name: pa.array([], pa.int64() if measure.words == 1 else pa.decimal128(38, measure.scale)) for measure in layout.measures}

@@ -1,0 +1,81 @@
+"""How one release block gets its answer: by one department, or by secure sum over several."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from middleplatform.disclosure.disclose import reason_rule
+from middleplatform.dispatch.dispatcher import Dispatcher
+from middleplatform.errors import LimitError
+from middleplatform.gateway.secure_block import answer_block
+from middleplatform.model.decision import Decision
+from middleplatform.model.plan import Block, Fragment
+from middleplatform.model.policy import Bundle
+from middleplatform.model.request import QueryRequest
+from middleplatform.model.result import Withholding
+
+__all__ = ["BlockAnswer", "answer", "withheld_summary"]
+
+
+@dataclass(frozen=True)
+class BlockAnswer:
+    """A block's released cells.
+
+    Attributes:
+        cells: Labels, words and marks.
+        hidden: Marks of cells that are not shown at all.
+        receipts: By department.
+    """
+
+    cells: pa.Table
+    hidden: tuple[str, ...]
+    receipts: dict[str, str]
+
+    @property
+    def labelled(self) -> pa.Table:
+        """Return the cells whose label itself is released: a list of labels shows no others."""
+        return self.cells.filter(pc.and_(pc.is_null(self.cells["m0"]), pc.is_null(self.cells["ml"])))
+
+    def marks(self) -> list[str]:
+        """Return every mark of the block."""
+        names = [name for name in self.cells.column_names if name.startswith("m") and name != "ml"]
+        return [mark for name in names for mark in self.cells[name].to_pylist() if mark is not None] + list(self.hidden)
+
+
+async def answer(dispatcher: Dispatcher, request: QueryRequest, block: Block, number: int, decision: Decision, bundle: Bundle) -> BlockAnswer:
+    """Have a block answered by its departments.
+
+    Raises:
+        MiddleplatformError: What a department raises.
+        LimitError: L002 more cells than policy allows.
+    """
+    fragment = Fragment(
+        query_id=request.query_id,
+        attempt=1,
+        number=number,
+        department=block.departments[0],
+        protocol=block.protocol,
+        cohort=block.departments,
+        sql=block.sql,
+        subject=request.subject,
+        purpose=request.purpose,
+        project=request.project,
+        policy_digest=bundle.digest,
+        issued_at=request.received_at.isoformat(),
+    )
+    if block.protocol == "secure_sum":
+        found = await answer_block(dispatcher, fragment, block, decision.disclosure, bundle.limits.cells_max)
+        return BlockAnswer(found.cells, found.hidden, found.receipts)
+    result = await dispatcher.local(fragment)
+    if result.cells.num_rows > bundle.limits.cells_max:
+        raise LimitError("L002", limit=bundle.limits.cells_max)
+    return BlockAnswer(result.cells, (), {result.department: result.receipt})
+
+
+def withheld_summary(answers: Sequence[BlockAnswer]) -> tuple[Withholding, ...]:
+    """Count withheld values by reason, in the order of their names."""
+    counts = Counter(mark for each in answers for mark in each.marks())
+    return tuple(Withholding(reason_rule(reason), reason, cells) for reason, cells in sorted(counts.items()))

@@ -1,0 +1,215 @@
+"""One query, eight stages, in order; no route, flag or caller can skip one.
+
+received -> parse -> qualify -> authorize -> plan -> dispatch -> combine and disclose -> released
+"""
+
+import asyncio
+import logging
+import time
+import traceback
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from middleplatform.audit.log import AuditLog
+from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.combine.released import Released, release, run_post
+from middleplatform.combine.values import cells_table
+from middleplatform.dispatch.dispatcher import Dispatcher
+from middleplatform.errors import ConfigError, DisclosureError, LimitError, MiddleplatformError, PolicyError
+from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
+from middleplatform.gateway.entries import ended, received, released
+from middleplatform.gateway.explain import explanation
+from middleplatform.ledger.history import History
+from middleplatform.model.catalog import Catalog
+from middleplatform.model.decision import Decision, Reason
+from middleplatform.model.plan import Layout, Plan
+from middleplatform.model.policy import Bundle
+from middleplatform.model.query import QualifiedQuery
+from middleplatform.model.record import AuditRecord, Receipt
+from middleplatform.model.request import QueryRequest, Subject
+from middleplatform.model.result import Answer, Explanation, Release
+from middleplatform.planner.plan import make_plan
+from middleplatform.ports import Clock, Progress, Rng
+from middleplatform.sql.parse import parse
+from middleplatform.sql.post import MARK
+from middleplatform.sql.qualify import qualify
+
+__all__ = ["Gateway"]
+
+_LOG = logging.getLogger("middleplatform.gateway")
+_CODES = {"G2": "P002", "G1": "P003", "G3": "P003", "G4": "P003"}
+
+
+@dataclass
+class Gateway:
+    """The only way in: every face calls ``submit`` or ``explain``.
+
+    Attributes:
+        catalog: What exists.
+        bundle: What may be done with it.
+        audit: No receipt, no answer.
+        dispatcher: Reaches the nodes.
+        questions: Near-duplicate questions by project and day.
+        clock: Time.
+        rng: For query ids.
+        queries_max: Questions under way at once; more are refused with L001.
+    """
+
+    catalog: Catalog
+    bundle: Bundle
+    audit: AuditLog
+    dispatcher: Dispatcher
+    questions: History
+    clock: Clock
+    rng: Rng
+    queries_max: int = 8
+    _database: Released = field(default_factory=Released)
+    _running: int = 0
+
+    def request(self, sql: str, subject: Subject, purpose: str, *, project: str = "", recipient: str = "", strict: bool = False) -> QueryRequest:
+        """Return a request with a fresh id; history is kept for the subject's department unless a project is named."""
+        return QueryRequest(self.rng.token_bytes(16).hex(), sql, subject, purpose, project or subject.department, self.clock.now(), recipient, strict)
+
+    async def submit(self, request: QueryRequest, progress: Progress | None = None) -> Answer:
+        """Answer one query.
+
+        Raises:
+            MiddleplatformError: Refused or failed; ``audit_index`` names the entry that records it, ``reasons`` say why.
+        """
+        if self._running >= self.queries_max:
+            raise LimitError("L001")
+        self._running += 1
+        try:
+            await self._append(received(request))
+            return await self._answer(request, progress or _silent)
+        except MiddleplatformError as error:
+            await self._record(request, error)
+            raise
+        except Exception as error:  # the boundary: nothing of it may reach the analyst
+            _LOG.error("query %s: %s", request.query_id, "".join(traceback.format_exception(error)))  # noqa: TRY400
+            failure = ConfigError("C099", record=request.query_id)
+            await self._record(request, failure)
+            raise failure from None
+        finally:
+            self._running -= 1
+
+    async def _answer(self, request: QueryRequest, progress: Progress) -> Answer:
+        watch = _Watch()
+        query, decision = self._judge(request)
+        watch.lap("authorize")
+        plan = self._plan(request, query, decision)
+        watch.lap("plan")
+        answers = await self._dispatch(request, plan, decision, progress)
+        watch.lap("dispatch")
+        outcome = self._combine(query, plan, answers)
+        watch.lap("combine")
+        receipts = [each.receipts for each in answers]
+        entry = released(request, decision, plan, query.facts, outcome, receipts, self._now(), self.catalog.digest)
+        receipt = await self._append(entry)
+        watch.lap("audit")
+        quality = min((self.catalog.datasets[name].quality for name in query.facts.datasets), default=1.0)
+        return Answer(request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps)
+
+    # --- stages 1 to 4: pure --------------------------------------------------------------------------------------
+
+    def _judge(self, request: QueryRequest) -> tuple[QualifiedQuery, Decision]:
+        """Parse, qualify and authorize."""
+        query = qualify(parse(request.sql, self.bundle.limits), self.catalog)
+        decision = authorize(query.facts, self._asking(request), self.bundle, self.catalog)
+        if not decision.permit:
+            raise refusal(decision.reasons)
+        return query, decision
+
+    def _asking(self, request: QueryRequest) -> Asking:
+        return Asking(request.subject, request.purpose, request.received_at, request.recipient, request.strict)
+
+    def _plan(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
+        """Plan, count near-duplicates, and judge what will really be sent."""
+        plan = make_plan(query, decision, self.catalog, self.bundle.limits)
+        day = request.received_at.date().isoformat()
+        asked = self.questions.ask(request.project, day, query.fingerprint, request.sql)
+        if asked > self.bundle.limits.near_duplicates_per_day:
+            raise DisclosureError("D011", rule="R14")
+        asking = replace(self._asking(request), strict=False)
+        for block in plan.blocks:
+            again = authorize(block.facts, asking, self.bundle, self.catalog)
+            if not again.permit or any(duty.kind in ("band", "bucket") for duty in again.obligations):
+                raise ConfigError("C099", record=request.query_id, detail=f"a fragment is not within what was granted: {block.sql}")
+        return plan
+
+    # --- stages 5 to 7 --------------------------------------------------------------------------------------------
+
+    async def _dispatch(self, request: QueryRequest, plan: Plan, decision: Decision, progress: Progress) -> list[BlockAnswer]:
+        """Have the blocks answered one after the other, so that each is protected against those before it."""
+        answers: list[BlockAnswer] = []
+        for number, block in enumerate(plan.blocks):
+            progress("dispatch", number, len(plan.blocks))
+            answers.append(await answer(self.dispatcher, request, block, number, decision, self.bundle))
+        progress("dispatch", len(plan.blocks), len(plan.blocks))
+        return answers
+
+    def _combine(self, query: QualifiedQuery, plan: Plan, answers: list[BlockAnswer]) -> Release:
+        """Put released words together and run what stands above the boundary."""
+        cells: dict[str, tuple[pa.Table, Layout]] = {}
+        for block, found in zip(plan.blocks, answers, strict=True):
+            shown = found.labelled if block.name in query.label_only else found.cells
+            cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
+        values, marks = run_post(self._database, plan.post_sql, cells, plan.outputs, MARK)
+        return release(values, marks, withheld_summary(answers), plan.notes)
+
+    # --- the log --------------------------------------------------------------------------------------------------
+
+    async def _append(self, record: AuditRecord) -> Receipt:
+        return await asyncio.wrap_future(self.audit.submit(record))
+
+    async def _record(self, request: QueryRequest, error: MiddleplatformError) -> None:
+        """Log how a query ended; a log that cannot take it has said so already."""
+        if error.prefix != "A":
+            receipt = await self._append(ended(request, error, self._now(), self.bundle.digest))
+            error.audit_index = receipt.index
+
+    def _now(self) -> str:
+        return self.clock.now().isoformat()
+
+    # --- explain --------------------------------------------------------------------------------------------------
+
+    def explain(self, request: QueryRequest) -> Explanation:
+        """Say what would happen to a query; nothing is run and no department is asked."""
+        try:
+            query, decision = self._judge(request)
+            plan = make_plan(query, decision, self.catalog, self.bundle.limits)
+        except MiddleplatformError as error:
+            return explanation(request, error, self.catalog, self.bundle)
+        return explanation(request, (query, decision, plan), self.catalog, self.bundle)
+
+    def close(self) -> None:
+        """Close what the gateway itself opened."""
+        self._database.close()
+
+
+def refusal(reasons: tuple[Reason, ...]) -> PolicyError:
+    """Return the error that tells the first of ``reasons``."""
+    first = reasons[0]
+    error = PolicyError(_CODES.get(first.rule, "P001"), rule=first.rule, what=first.what)
+    error.reasons = reasons
+    return error
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+class _Watch:
+    """Milliseconds by stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = (now - self._last) * 1000
+        self._last = now
+
+

@@ -1,0 +1,142 @@
+"""A release block of a logical table in several departments: secure sum, evidence from totals, disclosure control.
+
+Spec: docs/spec/secure-sum.md.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from decimal import Context, Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from middleplatform.crypto.secure_sum import agreed_digest
+from middleplatform.crypto.sum_words import LADDER, ladder_layout, round_context, word_layout
+from middleplatform.disclosure.disclose import Marks, disclose
+from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
+from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
+from middleplatform.errors import LimitError, ProtocolError
+from middleplatform.model.plan import Block, Fragment, Layout
+from middleplatform.model.policy import DisclosureParameters
+
+__all__ = ["SecureAnswer", "answer_block"]
+
+_CONTEXT = Context(prec=100)
+
+
+@dataclass(frozen=True)
+class SecureAnswer:
+    """What a secure sum releases.
+
+    Attributes:
+        cells: As a node's released cells; only cells with something to show.
+        hidden: Marks of the cells that are not shown at all: nobody but their departments knows their labels.
+        receipts: By department.
+    """
+
+    cells: pa.Table
+    hidden: tuple[str, ...]
+    receipts: dict[str, str]
+
+
+async def answer_block(dispatcher: Dispatcher, fragment: Fragment, block: Block, parameters: DisclosureParameters, cells_max: int) -> SecureAnswer:
+    """Answer a block by secure sum.
+
+    Raises:
+        ProtocolError: A party deviated; nothing is released.
+        LimitError: L002 more cells than policy allows.
+    """
+    layout = block.layout
+    current, totals = await dispatcher.open_round(fragment, round_context(fragment, layout), word_layout(layout))
+    if len(current.codes) > cells_max:
+        await dispatcher.drop(current)
+        raise LimitError("L002", limit=cells_max)
+    evidence = _evidence(layout, totals, _zero_tops(layout, len(current.codes)))
+    marks = disclose(layout, evidence, parameters)
+    if layout.sums and current.codes and (parameters.dominance or parameters.p_percent):
+        tops = await _tops(dispatcher, current, layout, evidence, marks)
+        evidence = _evidence(layout, totals, tops)
+        marks = disclose(layout, evidence, parameters)
+    return await _released(dispatcher, current, block, totals, marks)
+
+
+def _zero_tops(layout: Layout, cells: int) -> list[Exact]:
+    return [np.zeros((cells, 3), dtype=object) for _ in layout.sums]
+
+
+def _evidence(layout: Layout, totals: Totals, tops: list[Exact]) -> CellEvidence:
+    populations = range(len(layout.populations))
+    cells = len(totals["units_0"])
+    units = np.stack([_count(totals[f"units_{p}"]) for p in populations], axis=1)
+    rest = np.stack([_count(totals[f"rest_{p}"]) if p else np.zeros(cells, dtype=np.int64) for p in populations], axis=1)
+    rows = np.stack([_count(totals[f"rows_{p}"]) for p in populations], axis=1)
+    magnitudes = [
+        Magnitude(_exact(totals[f"sum_{s}"]), _exact(totals[f"abs_{s}"]), tops[s], _exact(totals[f"sq_{s}"]) if s in layout.squares else None)
+        for s in range(len(layout.sums))
+    ]
+    none = np.zeros((cells, 0), dtype=np.int64)
+    return CellEvidence(units, rest, rows, magnitudes, none, none)
+
+
+def _count(column: pa.Array) -> Counts:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _exact(column: pa.Array) -> Exact:
+    scale = column.type.scale
+    found = np.empty(len(column), dtype=object)
+    found[:] = [int(Decimal(value).scaleb(scale, _CONTEXT)) for value in column.to_pylist()]
+    return found
+
+
+async def _tops(dispatcher: Dispatcher, current: Round, layout: Layout, evidence: CellEvidence, marks: Marks) -> list[Exact]:
+    """Return upper bounds of the three largest unit totals, from the share ladder."""
+    open_cells = np.array([any(mark is None for mark in row) for row in marks], dtype=np.bool_)
+    asked = [[int(value) if free else 0 for value, free in zip(each.absolute, open_cells, strict=True)] for each in evidence.magnitudes]
+    agreed = agreed_digest(*current.codes, json.dumps(asked).encode())
+    over = await dispatcher.ladder(current, asked, ladder_layout(layout), agreed)
+    return [_bounds(np.stack([_count(over[f"over_{s}_{percent}"]) for percent in LADDER], axis=1), evidence.magnitudes[s].absolute) for s in range(len(layout.sums))]
+
+
+def _bounds(over: Counts, absolute: Exact) -> Exact:
+    """Bound the j-th largest unit: its share lies at most one percent above the highest rung with j units."""
+    found = np.zeros((len(absolute), 3), dtype=object)
+    for place in range(3):
+        rungs = (over > place).sum(axis=1).astype(object)
+        found[:, place] = -((-absolute * rungs) // 100)
+    return found
+
+
+async def _released(dispatcher: Dispatcher, current: Round, block: Block, totals: Totals, marks: Marks) -> SecureAnswer:
+    layout, width = block.layout, len(block.cell.dimensions)
+    # Without dimensions there is no label to keep: the one row is shown, its values marked.
+    shown = [row for row in range(len(current.codes)) if not width or any(mark is None for mark in marks[row])]
+    hidden = tuple(str(mark) for row in range(len(current.codes)) if row not in set(shown) for mark in marks[row])
+    labels = await dispatcher.reveal(current, [current.codes[row] for row in shown])
+    columns = _label_columns([labels[current.codes[row]] for row in shown], width)
+    taken = pa.array(shown, pa.int64())
+    columns["ml"] = pa.array([None] * len(shown), pa.string())
+    for index, formula in enumerate(layout.formulas):
+        for name in layout.words(formula):
+            columns[name] = totals[name].take(taken)
+        columns[f"m{index}"] = pa.array([marks[row, index] for row in shown], pa.string())
+    return SecureAnswer(pa.table(columns), hidden, dict(current.receipts))
+
+
+def _label_columns(labels: list[bytes], width: int) -> dict[str, pa.Array]:
+    rows = [[_untagged(value) for value in json.loads(label)] for label in labels]
+    if any(len(row) != width for row in rows):
+        raise ProtocolError("X001", detail="labels of another shape")
+    columns = {f"d{index}": pa.array([row[index] for row in rows]) for index in range(width)}
+    return {name: column.cast(pa.string()) if pa.types.is_null(column.type) else column for name, column in columns.items()}
+
+
+def _untagged(value: object) -> object:
+    if isinstance(value, dict):
+        if set(value) == {"date"}:
+            return date.fromisoformat(str(value["date"]))
+        if set(value) == {"decimal"}:
+            return Decimal(str(value["decimal"]))
+        raise ProtocolError("X001", detail="a label of an unknown type")
+    return value

@@ -1,0 +1,106 @@
+"""What was already released: populations by project and data owner, and near-duplicate questions of a day (R14).
+
+A node keeps the populations of its own releases; the gateway keeps the questions. Kept per project, not per analyst:
+analysts collude. Only predicates and unit counts are stored, no unit. Survives restarts.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+
+from middleplatform.errors import ConfigError
+
+__all__ = ["History", "Population"]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """A set of units whose aggregates were released.
+
+    Attributes:
+        kind: ``where`` (all rows of a block), ``union`` (its released cells together) or ``cell``.
+        shape: Fragment text whose rows it is.
+        label: JSON list of the cell's labels; for a union, of the labels of the cells left out; else empty.
+        units_low: Distinct units at release, at least.
+        units_high: The same, at most; a unit may stand in several cells.
+    """
+
+    kind: str
+    shape: str
+    label: str
+    units_low: int
+    units_high: int
+
+
+class History:
+    """In a SQLite file of its own; safe between threads.
+
+    Args:
+        path: The file, made where missing; ``None`` keeps it in memory.
+
+    Raises:
+        ConfigError: C011 when the file cannot be opened or made.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._sql = _statements()
+        self._lock = Lock()
+        try:
+            self._database = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.executescript(self._sql["create"])
+        except sqlite3.Error:
+            raise ConfigError("C011", what="the history file") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def any(self, project: str, dataset: str) -> bool:
+        """Say whether anything was released of a dataset to a project."""
+        with self._lock:
+            return bool(self._database.execute(self._sql["any"], (project, dataset)).fetchone()[0])
+
+    def near(self, project: str, dataset: str, units: tuple[int, int], complement: tuple[int, int]) -> list[Population]:
+        """Return earlier populations whose size may lie in one of two ranges (both ends included)."""
+        with self._lock:
+            rows = self._database.execute(self._sql["near"], (project, dataset, *units, *complement)).fetchall()
+        return [Population(*row) for row in rows]
+
+    def add(self, project: str, dataset: str, populations: Iterable[Population], moment: str) -> None:
+        """Keep populations, durably, before their aggregates leave.
+
+        Raises:
+            ConfigError: C011 when the file refuses the write; then nothing may leave.
+        """
+        rows = [(project, dataset, each.kind, each.shape, each.label, each.units_low, each.units_high, moment) for each in populations]
+        with self._lock:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(self._sql["add"], rows)
+                self._database.execute("COMMIT")
+            except sqlite3.Error:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise ConfigError("C011", what="the history file") from None
+
+    def ask(self, project: str, day: str, fingerprint: str, statement: str) -> int:
+        """Take note of a question and return how many different ones of its fingerprint the day has seen."""
+        with self._lock:
+            try:
+                self._database.execute(self._sql["ask"], (project, day, fingerprint, statement))
+                found = self._database.execute(self._sql["asked"], (project, day, fingerprint)).fetchone()
+            except sqlite3.Error:
+                raise ConfigError("C011", what="the history file") from None
+        return int(found[0])
+
+
+def _statements() -> dict[str, str]:
+    text = files("middleplatform.ledger").joinpath("history.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))

@@ -1,0 +1,163 @@
+"""Runs a release block on the department's engine and reads the result as evidence."""
+
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.spi import Connector, ConnectorError, ExecutionLimits
+from connectors.spi import Statement as SourceStatement
+from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
+from middleplatform.model.plan import Layout
+from middleplatform.model.query import CellQuery
+from middleplatform.node.error_map import mapped
+from middleplatform.planner.evidence import (
+    Statement,
+    distinct_statement,
+    evidence_statement,
+    totals_statement,
+    units_statement,
+)
+
+__all__ = ["Measured", "Source", "exact", "merged"]
+
+_LABEL = "d"
+_EXACT = Context(prec=100)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A release block's cells, sorted by label: never leaves the node as it is.
+
+    Attributes:
+        table: Evidence columns of planner.evidence, with ``keys_*`` and ``others_*`` added.
+        evidence: The same as arrays.
+    """
+
+    table: pa.Table
+    evidence: CellEvidence
+
+
+@dataclass(frozen=True)
+class Source:
+    """A connector with its limits."""
+
+    department: str
+    connector: Connector
+    limits: ExecutionLimits
+
+    def measure(self, cell: CellQuery, layout: Layout) -> Measured:
+        """Run ``cell`` and return its cells with their evidence.
+
+        Raises:
+            MiddleplatformError: What the source's failure maps to.
+
+        Reveals:
+            Nothing: the caller decides what leaves.
+        """
+        dataset = _dataset(cell)
+        table = self._run(evidence_statement(cell, layout, self._dialect), dataset)
+        for index, word in enumerate(layout.keys):
+            counted = self._run(distinct_statement(cell, word, layout, self._dialect), dataset)
+            table = merged(table, counted, f"keys_{index}")
+        for index, word in enumerate(layout.others):
+            counted = self._run(distinct_statement(cell, word, layout, self._dialect), dataset)
+            table = merged(table, counted, f"others_{index}")
+        labels = [item.name for item in cell.dimensions]
+        if labels:
+            table = table.sort_by([(name, "ascending") for name in labels])
+        return Measured(table, _evidence(table, layout))
+
+    def units(self, cell: CellQuery, layout: Layout) -> pa.Table:
+        """Return each cell's units, columns ``d*`` and ``u``.
+
+        Reveals:
+            Nothing: for the node's own history only.
+        """
+        return self._run(units_statement(cell, layout, self._dialect), _dataset(cell))
+
+    def unit_totals(self, cell: CellQuery, layout: Layout) -> pa.Table:
+        """Return each unit's total of each sum: columns ``cell`` (row of ``measure``) and ``s*``.
+
+        Reveals:
+            Nothing: for the share ladder, which leaves masked.
+        """
+        table = self._run(totals_statement(cell, layout, self._dialect), _dataset(cell))
+        labels = [item.name for item in cell.dimensions]
+        if not labels:
+            return table.append_column("cell", pa.array(np.zeros(table.num_rows, dtype=np.int64)))
+        ordered = table.sort_by([(name, "ascending") for name in labels])
+        changed = np.zeros(max(0, ordered.num_rows - 1), dtype=np.bool_)
+        for name in labels:
+            codes = ordered[name].combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+            changed |= codes[1:] != codes[:-1]
+        cells = np.concatenate([np.zeros(min(1, ordered.num_rows), dtype=np.int64), np.cumsum(changed)])
+        return ordered.append_column("cell", pa.array(cells))
+
+    @property
+    def _dialect(self) -> str:
+        return self.connector.capabilities().dialect or "duckdb"
+
+    def _run(self, statement: Statement, dataset: str) -> pa.Table:
+        asked = SourceStatement(kind=statement.kind, sql=statement.sql, tree=statement.tree)
+        try:
+            return self.connector.execute(asked, self.limits)
+        except ConnectorError as error:
+            raise mapped(error, self.department, dataset) from None
+
+
+def _dataset(cell: CellQuery) -> str:
+    relation = cell.rows.first
+    while not hasattr(relation, "dataset"):
+        relation = relation.rows.first
+    return str(relation.dataset)
+
+
+def merged(table: pa.Table, counted: pa.Table, name: str) -> pa.Table:
+    """Add a column of counts to ``table`` by label; nulls are labels like others."""
+    labels = [column for column in counted.column_names if column.startswith(_LABEL)]
+    if not labels:
+        return table.append_column(name, counted["keys"])
+    order = [(label, "ascending") for label in labels]
+    left, right = table.sort_by(order), counted.sort_by(order)
+    assert all(left[label].equals(right[label]) for label in labels), "one set of labels"
+    return left.append_column(name, right["keys"])
+
+
+def _evidence(table: pa.Table, layout: Layout) -> CellEvidence:
+    populations = range(len(layout.populations))
+    cells = table.num_rows
+    units = _counts(table, [f"units_{p}" for p in populations], cells)
+    rest = _counts(table, [f"rest_{p}" for p in populations if p], cells)
+    rest = np.concatenate([np.zeros((cells, 1), dtype=np.int64), rest], axis=1)
+    rows = _counts(table, [f"rows_{p}" for p in populations], cells)
+    magnitudes = [
+        Magnitude(
+            total=exact(table[f"sum_{s}"]),
+            absolute=exact(table[f"abs_{s}"]),
+            top=np.stack([exact(table[f"top{place}_{s}"]) for place in (1, 2, 3)], axis=1),
+            squares=exact(table[f"sq_{s}"]) if s in layout.squares else None,
+        )
+        for s in range(len(layout.sums))
+    ]
+    keys = _counts(table, [f"keys_{index}" for index in range(len(layout.keys))], cells)
+    others = _counts(table, [f"others_{index}" for index in range(len(layout.others))], cells)
+    return CellEvidence(units, rest, rows, magnitudes, keys, others)
+
+
+def _counts(table: pa.Table, names: list[str], cells: int) -> Counts:
+    if not names:
+        return np.zeros((cells, 0), dtype=np.int64)
+    columns = [pc.fill_null(pc.cast(table[name], pa.int64()), 0).to_numpy() for name in names]
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def exact(column: pa.ChunkedArray) -> Exact:
+    """Return a decimal column as Python integers in units of its last place, missing as zero."""
+    scale = column.type.scale if pa.types.is_decimal(column.type) else 0
+    values = column.to_pylist()
+    found = np.empty(len(values), dtype=object)
+    found[:] = [0 if value is None else int(value.scaleb(scale, _EXACT)) if isinstance(value, Decimal) else value for value in values]
+    return found

@@ -1,0 +1,233 @@
+"""A department's node: takes signed fragments, checks them against its own bundle, answers what may leave.
+
+Spec: docs/spec/node.md.
+"""
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from threading import Lock
+
+import pyarrow as pa
+
+from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.crypto.receipts import ReceiptFields, sign_receipt
+from middleplatform.crypto.used_rounds import UsedRounds
+from middleplatform.disclosure.disclose import Marks, disclose
+from middleplatform.disclosure.groups import single_sensitive
+from middleplatform.errors import MiddleplatformError, ProtocolError
+from middleplatform.ledger.history import History
+from middleplatform.model.catalog import Catalog, Use
+from middleplatform.model.decision import Decision
+from middleplatform.model.plan import Fragment, Layout
+from middleplatform.model.policy import Bundle, Limits
+from middleplatform.model.query import CellQuery
+from middleplatform.model.result import PartialResult
+from middleplatform.node.measure import Measured, Source
+from middleplatform.node.overlap import Overlap
+from middleplatform.node.release import released_cells, sensitive_dimensions
+from middleplatform.planner.layout import layout_of
+from middleplatform.planner.plan import read_fragment
+from middleplatform.planner.rewrite import apply_obligations
+from middleplatform.policy import evaluate
+from middleplatform.ports import Clock, Rng
+
+__all__ = ["GATEWAY", "Node", "Task"]
+
+GATEWAY = "gateway"
+_SIGNED_AS = "fragment"
+_LIMITS = Limits(sql_characters_max=1_000_000, depth_max=2_000, joins_max=64)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A fragment that this node has checked and may run.
+
+    Attributes:
+        fragment: As signed.
+        cell: As read from its text, the node's own row filters added.
+        layout: Of its words.
+        decision: Of the node's own bundle.
+    """
+
+    fragment: Fragment
+    cell: CellQuery
+    layout: Layout
+    decision: Decision
+
+
+@dataclass
+class Node:
+    """One department's node.
+
+    Attributes:
+        department: Its code.
+        source: Its connector.
+        catalog: Its own copy.
+        bundle: Its own copy.
+        identity: Its key.
+        pins: Identity keys of the gateway (``GATEWAY``) and of the other departments.
+        history: What it has released.
+        used: Fragments and rounds that it has served.
+        clock: For grants.
+        rng: For exchange keys.
+    """
+
+    department: str
+    source: Source
+    catalog: Catalog
+    bundle: Bundle
+    identity: IdentityKey
+    pins: PinnedKeys
+    history: History
+    used: UsedRounds
+    clock: Clock
+    rng: Rng
+    _served: set[tuple[str, int, int]] = field(default_factory=set)
+    _universes: dict[str, int] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    # --- checking -------------------------------------------------------------------------------------------------
+
+    def accept(self, raw: bytes, signature: bytes, protocol: str) -> Task:
+        """Check a fragment: signature, form, number, department, and every fact by this node's own bundle.
+
+        Raises:
+            ProtocolError: X001 not signed by the gateway or malformed, X002 served before, X003 refused by policy.
+
+        Reveals:
+            To the gateway: which rule refuses.
+        """
+        self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
+        fragment = _decode(raw)
+        if fragment.department != self.department or fragment.protocol != protocol or self.department not in fragment.cohort:
+            raise ProtocolError("X001", detail="a fragment for somebody else")
+        if protocol == "local" and fragment.cohort != (self.department,):
+            raise ProtocolError("X001", detail="a local fragment with a cohort")
+        self._claim(fragment)
+        cell, decision = self._authorized(fragment)
+        return Task(fragment, cell, layout_of(cell, self.catalog), decision)
+
+    def _claim(self, fragment: Fragment) -> None:
+        key = (fragment.query_id, fragment.number, fragment.attempt)
+        with self._lock:
+            if key in self._served:
+                raise ProtocolError("X002", detail="a fragment came twice")
+            self._served.add(key)
+
+    def _authorized(self, fragment: Fragment) -> tuple[CellQuery, Decision]:
+        try:
+            cell, facts = read_fragment(fragment.sql, self.catalog, _LIMITS)
+        except MiddleplatformError as error:
+            raise self._refusal(error.rule or "R0", error.public_message) from None
+        asking = Asking(fragment.subject, fragment.purpose, self.clock.now())
+        decision = authorize(facts, asking, self.bundle, self.catalog)
+        if not decision.permit:
+            raise self._refusal(decision.reasons[0].rule, decision.reasons[0].what[0])
+        coarser = [duty for duty in decision.obligations if duty.kind in ("band", "bucket")]
+        if coarser:
+            raise self._refusal("R4", "a fragment that is finer than policy allows")
+        for name in facts.datasets:
+            if self.department not in self.catalog.datasets[name].held_by:
+                raise self._refusal("R0", "a dataset that this department does not hold")
+            if fragment.protocol == "local" and len(self.catalog.datasets[name].held_by) > 1:
+                raise self._refusal("R5", "a part of a logical table on its own")
+            if fragment.protocol == "secure_sum" and tuple(sorted(self.catalog.datasets[name].held_by)) != fragment.cohort:
+                raise self._refusal("R5", "a cohort other than the holders of the table")
+        return apply_obligations(cell, decision.obligations), decision
+
+    def _refusal(self, rule: str, detail: str) -> ProtocolError:
+        return ProtocolError("X003", rule=rule, detail=detail, department=self.department)
+
+    # --- local ----------------------------------------------------------------------------------------------------
+
+    def answer(self, raw: bytes, signature: bytes) -> PartialResult:
+        """Answer a fragment all of whose rows lie here: cells that may leave, and marks for the rest.
+
+        Args:
+            raw: Canonical bytes of the fragment.
+            signature: The gateway's.
+
+        Returns:
+            Labels, words and marks: see ``release.released_cells``.
+
+        Raises:
+            ProtocolError: As ``accept``.
+            DisclosureError: D010 by history.
+            SourceError: The source failed.
+
+        Reveals:
+            To the gateway: released cells, and for the others the rule that withholds them.
+        """
+        task = self.accept(raw, signature, "local")
+        measured = self.source.measure(task.cell, task.layout)
+        marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
+        self._mark_groups(task, measured, marks)
+        if task.decision.disclosure.history:
+            overlap = Overlap(self.history, self.source, self.catalog, task.decision.disclosure, task.fragment.project, self._universes)
+            overlap.check(task.cell, task.layout, measured, marks, self._moment())
+        cells = released_cells(task.cell, task.layout, measured, marks, self.sensitive(task), task.decision.disclosure)
+        return PartialResult(self.department, cells, task.fragment.digest(), self.bundle.digest, self.receipt(task, cells.num_rows, table_digest(cells)))
+
+    def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> None:
+        if not task.decision.disclosure.homogeneity or task.decision.disclosure.min_units <= 1:
+            return
+        names = [item.name for item in task.cell.dimensions]
+        alone = single_sensitive(measured.table.select(names), self.sensitive(task, filtered=False))
+        for row in alone.nonzero()[0]:
+            for column in range(marks.shape[1]):
+                marks[row, column] = marks[row, column] or "homogeneity"
+
+    def sensitive(self, task: Task, *, filtered: bool = True) -> tuple[str, ...]:
+        """Return the names of the dimensions whose values are sensitive.
+
+        Args:
+            task: The task.
+            filtered: Count those too that the statement restricts itself.
+
+        Reveals:
+            Nothing.
+        """
+
+        def is_sensitive(dataset: str, column: str) -> bool:
+            uses = evaluate.column_rule(self.bundle, dataset, column).uses
+            return bool(uses & {Use.SENSITIVE_DIMENSION, Use.MEASURE}) and Use.DIMENSION not in uses
+
+        return sensitive_dimensions(task.cell, is_sensitive, filtered=filtered)
+
+    def receipt(self, task: Task, cells: int, digest: str) -> str:
+        """Sign what was run and released.
+
+        Reveals:
+            To whoever reads the log: digests and the number of cells.
+        """
+        fields = ReceiptFields(task.fragment.query_id, task.fragment.digest(), self.bundle.digest, task.fragment.protocol, cells, digest)
+        return sign_receipt(self.identity, fields)
+
+    def _moment(self) -> str:
+        return self.clock.now().astimezone().isoformat()
+
+
+
+
+def table_digest(table: pa.Table) -> str:
+    """Return SHA-256 over a table's values in canonical JSON, hexadecimal.
+
+    Reveals:
+        Nothing to who has not got the table, but a guess at a small one can be checked.
+    """
+    rows = {name: [None if value is None else str(value) for value in table[name].to_pylist()] for name in table.column_names}
+    return sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def _decode(raw: bytes) -> Fragment:
+    try:
+        fragment = Fragment.from_mapping(json.loads(raw))
+    except (KeyError, TypeError, ValueError, AssertionError):
+        raise ProtocolError("X001", detail="a malformed fragment") from None
+    if fragment.to_bytes() != raw:
+        raise ProtocolError("X001", detail="a fragment that is not canonical")
+    return fragment
+
+
