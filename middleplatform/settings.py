@@ -47,7 +47,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.retention_years < 3:  # noqa: PLR2004 - the decree's number
-            raise ConfigError("C003", what="retention_years must be at least 3 (decree 809 art. 29)")
+            raise ConfigError(
+                "C003", what="retention_years must be at least 3 (decree 809 art. 29)"
+            )
         for name in ("queries_max", "deadline_s", "memory_mb", "threads"):
             if getattr(self, name) < 1:
                 raise ConfigError("C003", what=f"{name} must be at least 1")

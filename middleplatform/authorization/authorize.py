@@ -20,7 +20,26 @@ from middleplatform.policy import evaluate, regions
 __all__ = ["Asking", "authorize"]
 
 # Which of several reasons is told: the first of these. A refusal always has at least one.
-_PRIORITY = ("R10", "R1", "R7", "R12", "R11", "R5", "R2", "R13", "R3", "R9", "R6", "R8", "R4", "R0", "G2", "G1", "G3", "G4")
+_PRIORITY = (
+    "R10",
+    "R1",
+    "R7",
+    "R12",
+    "R11",
+    "R5",
+    "R2",
+    "R13",
+    "R3",
+    "R9",
+    "R6",
+    "R8",
+    "R4",
+    "R0",
+    "G2",
+    "G1",
+    "G3",
+    "G4",
+)
 
 _OPERATIONS = {
     Context.GROUP: "group", Context.GROUP_BUCKET: "group", Context.GROUP_BAND: "group",
@@ -62,7 +81,11 @@ def authorize(facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalo
     reasons = [*_forms(facts, bundle), *_columns(facts, bundle), *_shape(facts, bundle, parameters)]
     reasons += _purposes(facts, asking, bundle)
     used, refused = _grants(facts, grants, bundle)
-    reasons += [*refused, *_regions(facts, asking, used, catalog, bundle), *_recipient(asking, bundle)]
+    reasons += [
+        *refused,
+        *_regions(facts, asking, used, catalog, bundle),
+        *_recipient(asking, bundle),
+    ]
     duties, told = obligations(facts, asking.subject, used, bundle, catalog)
     if asking.strict:
         reasons += told
@@ -79,7 +102,9 @@ def authorize(facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalo
     )
 
 
-def _disclosure(facts: QueryFacts, bundle: Bundle, own: Grant | None) -> tuple[DisclosureParameters, str]:
+def _disclosure(
+    facts: QueryFacts, bundle: Bundle, own: Grant | None
+) -> tuple[DisclosureParameters, str]:
     if own is not None:
         return DisclosureParameters(1, (), 0, homogeneity=False, history=False), own.id
     pairs = [(use.dataset, use.column) for use in facts.uses if use.dataset and use.column != "*"]
@@ -89,13 +114,21 @@ def _disclosure(facts: QueryFacts, bundle: Bundle, own: Grant | None) -> tuple[D
 
 def _forms(facts: QueryFacts, bundle: Bundle) -> Iterator[Reason]:
     for violation in facts.violations:
-        yield Reason(violation.rule, violation.what, policy_version=bundle.version, span=violation.span, hint=violation.hint)
+        yield Reason(
+            violation.rule,
+            violation.what,
+            policy_version=bundle.version,
+            span=violation.span,
+            hint=violation.hint,
+        )
 
 
 def _columns(facts: QueryFacts, bundle: Bundle) -> Iterator[Reason]:
     for name in facts.datasets:
         if evaluate.dataset_rule(bundle, name) is None:
-            yield Reason("R0", (f"{name} has no policy", f"{name} 没有策略"), policy_version=bundle.version)
+            yield Reason(
+                "R0", (f"{name} has no policy", f"{name} 没有策略"), policy_version=bundle.version
+            )
     for use in dict.fromkeys(facts.uses):
         dataset = evaluate.dataset_rule(bundle, use.dataset)
         if dataset is None or use.context is Context.SMALL_CELLS:
@@ -114,55 +147,106 @@ def _any_permitted(bundle: Bundle, dataset: str) -> str:
     return next((name for name, column in rule.columns.items() if not evaluate.denied(column)), "")
 
 
-def _reason(use: ColumnUse, rule: str, what: tuple[str, str], hint: tuple[str, str], bundle: Bundle) -> Reason:
+def _reason(
+    use: ColumnUse, rule: str, what: tuple[str, str], hint: tuple[str, str], bundle: Bundle
+) -> Reason:
     owner = bundle.datasets[use.dataset].owner if use.dataset in bundle.datasets else ""
     return Reason(rule, what, f"{use.dataset}.{use.column}", owner, bundle.version, use.span, hint)
 
 
 def _shape(facts: QueryFacts, bundle: Bundle, parameters: DisclosureParameters) -> Iterator[Reason]:
-    levels = [evaluate.column_rule(bundle, use.dataset, use.column).level for use in facts.uses if use.column != "*" and use.dataset]
+    levels = [
+        evaluate.column_rule(bundle, use.dataset, use.column).level
+        for use in facts.uses
+        if use.column != "*" and use.dataset
+    ]
     high = max(levels, default=Level.GENERAL_1) >= Level.GENERAL_4
     limit = bundle.limits.group_columns_max_level_4 if high else bundle.limits.group_columns_max
     if facts.group_columns_max > limit:
-        yield Reason("R4", (f"more than {limit} grouping columns", f"分组列超过 {limit} 个"), policy_version=bundle.version,
-                     hint=("Group by fewer columns.", "请减少分组列。"))
+        yield Reason(
+            "R4",
+            (f"more than {limit} grouping columns", f"分组列超过 {limit} 个"),
+            policy_version=bundle.version,
+            hint=("Group by fewer columns.", "请减少分组列。"),
+        )
     for use in facts.uses:
-        if use.context is Context.SMALL_CELLS and isinstance(use.literals[0], int) and use.literals[0] < parameters.min_units:
-            yield Reason("R6", ("HAVING that only withheld cells could meet", "只有被抑制的单元格才能满足的 HAVING"),
-                         policy_version=bundle.version, span=use.span,
-                         hint=(f"HAVING COUNT(*) >= {parameters.min_units}", f"HAVING COUNT(*) >= {parameters.min_units}"))
+        if (
+            use.context is Context.SMALL_CELLS
+            and isinstance(use.literals[0], int)
+            and use.literals[0] < parameters.min_units
+        ):
+            yield Reason(
+                "R6",
+                (
+                    "HAVING that only withheld cells could meet",
+                    "只有被抑制的单元格才能满足的 HAVING",
+                ),
+                policy_version=bundle.version,
+                span=use.span,
+                hint=(
+                    f"HAVING COUNT(*) >= {parameters.min_units}",
+                    f"HAVING COUNT(*) >= {parameters.min_units}",
+                ),
+            )
 
 
 def _purposes(facts: QueryFacts, asking: Asking, bundle: Bundle) -> Iterator[Reason]:
     stated = evaluate.purpose(bundle, asking.purpose)
     if stated is None or not stated.roles & asking.subject.roles:
-        yield Reason("G2", ("the purpose is unknown or not open to this role", "目的未登记或不适用于该角色"), policy_version=bundle.version)
+        yield Reason(
+            "G2",
+            ("the purpose is unknown or not open to this role", "目的未登记或不适用于该角色"),
+            policy_version=bundle.version,
+        )
         return
     for name in facts.datasets:
         if not evaluate.purpose_permits(bundle, asking.subject, asking.purpose, name):
             rule = evaluate.dataset_rule(bundle, name)
-            yield Reason("G2", (f"{name} may not be asked for this purpose", f"{name} 不得用于该目的"), owner=rule.owner if rule else "", policy_version=bundle.version)
+            yield Reason(
+                "G2",
+                (f"{name} may not be asked for this purpose", f"{name} 不得用于该目的"),
+                owner=rule.owner if rule else "",
+                policy_version=bundle.version,
+            )
 
 
-def _grants(facts: QueryFacts, active: Sequence[Grant], bundle: Bundle) -> tuple[list[Grant], list[Reason]]:
+def _grants(
+    facts: QueryFacts, active: Sequence[Grant], bundle: Bundle
+) -> tuple[list[Grant], list[Reason]]:
     used: list[Grant] = []
     refused: list[Reason] = []
     for use in dict.fromkeys(facts.uses):
         operation = _OPERATIONS.get(use.context)
         rule = evaluate.column_rule(bundle, use.dataset, use.column)
-        if operation is None or use.column == "*" or evaluate.denied(rule) or not evaluate.needs_grant(rule):
+        if (
+            operation is None
+            or use.column == "*"
+            or evaluate.denied(rule)
+            or not evaluate.needs_grant(rule)
+        ):
             continue
         grant = evaluate.covers(active, use.dataset, use.column, operation)
         if grant is not None:
             used.append(grant)
             continue
-        refused.append(_reason(use, "G1", (f"no grant in force covers {operation} on {use.dataset}.{use.column}",
-                                           f"没有有效授权允许对 {use.dataset}.{use.column} 执行该操作（{operation}）"),
-                               ("Apply to the data owner for a grant.", "请向数据提供部门申请授权。"), bundle))
+        refused.append(
+            _reason(
+                use,
+                "G1",
+                (
+                    f"no grant in force covers {operation} on {use.dataset}.{use.column}",
+                    f"没有有效授权允许对 {use.dataset}.{use.column} 执行该操作（{operation}）",
+                ),
+                ("Apply to the data owner for a grant.", "请向数据提供部门申请授权。"),
+                bundle,
+            )
+        )
     return list(dict.fromkeys(used)), refused
 
 
-def _regions(facts: QueryFacts, asking: Asking, used: Sequence[Grant], catalog: Catalog, bundle: Bundle) -> Iterator[Reason]:
+def _regions(
+    facts: QueryFacts, asking: Asking, used: Sequence[Grant], catalog: Catalog, bundle: Bundle
+) -> Iterator[Reason]:
     """Refuse what asks outside the region scope; what merely does not say is filtered (see obligations)."""
     scope = evaluate.region_scope(asking.subject, used)
     if scope == (regions.ALL,):
@@ -172,16 +256,44 @@ def _regions(facts: QueryFacts, asking: Asking, used: Sequence[Grant], catalog: 
         public = all(column.level is Level.GENERAL_1 for column in dataset.columns.values())
         if not dataset.region_column:
             if not public:
-                yield Reason("G3", (f"{name} cannot be cut to a region", f"{name} 无法按区域限定"), owner=dataset.owner, policy_version=bundle.version)
+                yield Reason(
+                    "G3",
+                    (f"{name} cannot be cut to a region", f"{name} 无法按区域限定"),
+                    owner=dataset.owner,
+                    policy_version=bundle.version,
+                )
             continue
         for use in facts.uses:
-            outside = use.dataset == name and use.column == dataset.region_column and use.context is Context.COMPARE and use.clause is not Clause.SELECT
-            if outside and any(not any(regions.covers(one, str(value)) for one in scope) for value in use.literals) and not public:
-                yield _reason(use, "G3", ("a region outside the scope", "超出授权的区域范围"), ("", ""), bundle)
+            outside = (
+                use.dataset == name
+                and use.column == dataset.region_column
+                and use.context is Context.COMPARE
+                and use.clause is not Clause.SELECT
+            )
+            if (
+                outside
+                and any(
+                    not any(regions.covers(one, str(value)) for one in scope)
+                    for value in use.literals
+                )
+                and not public
+            ):
+                yield _reason(
+                    use,
+                    "G3",
+                    ("a region outside the scope", "超出授权的区域范围"),
+                    ("", ""),
+                    bundle,
+                )
 
 
 def _recipient(asking: Asking, bundle: Bundle) -> Iterator[Reason]:
     if asking.recipient and asking.recipient != asking.subject.department:
-        yield Reason("G4", ("the answer may go only to the asking department (decree 809 art. 25)", "结果只能提供给申请部门本身（条例第25条）"), policy_version=bundle.version)
-
-
+        yield Reason(
+            "G4",
+            (
+                "the answer may go only to the asking department (decree 809 art. 25)",
+                "结果只能提供给申请部门本身（条例第25条）",
+            ),
+            policy_version=bundle.version,
+        )

@@ -26,7 +26,10 @@ _NO_HINT = ("", "")
 _CLAUSE_RULES = {Clause.HAVING: "R6", Clause.ORDER_BY: "R8", Clause.WINDOW: "R7"}
 
 _ALWAYS: Mapping[Context, tuple[str, tuple[str, str]]] = {
-    Context.PARTIAL: ("R13", ("an expression that can fail on some rows", "在某些行上会出错的表达式")),
+    Context.PARTIAL: (
+        "R13",
+        ("an expression that can fail on some rows", "在某些行上会出错的表达式"),
+    ),
     Context.CORRELATED: ("R12", ("a correlated or predicate subquery", "相关子查询或谓词子查询")),
     Context.JOIN_OTHER: ("R10", ("a join on a column that is no key", "按非主键的列连接")),
 }
@@ -42,14 +45,22 @@ def judge_use(use: ColumnUse, rule: ColumnRule, dataset: DatasetRule) -> Refusal
     """
     if evaluate.denied(rule):
         because = f" ({rule.law})" if rule.law else ""
-        return "R1", (f"{use.column} may not be used{because}", f"{use.column} 不得使用{because}"), _NO_HINT
+        return (
+            "R1",
+            (f"{use.column} may not be used{because}", f"{use.column} 不得使用{because}"),
+            _NO_HINT,
+        )
     if use.context is Context.PASS:
         return None
     refusal = _by_class(use, rule, dataset)
     if refusal is None:
         return None
     own = _CLAUSE_RULES.get(use.clause)
-    if own is not None and use.context not in (Context.COMPARE, Context.COMPARE_BUCKET, Context.NULL_TEST):
+    if own is not None and use.context not in (
+        Context.COMPARE,
+        Context.COMPARE_BUCKET,
+        Context.NULL_TEST,
+    ):
         return own, refusal[1], refusal[2]
     return refusal
 
@@ -71,11 +82,21 @@ def _by_class(use: ColumnUse, rule: ColumnRule, dataset: DatasetRule) -> Refusal
 
 def _key(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
     del rule
-    if use.context in (Context.JOIN_KEY, Context.COUNT_DISTINCT, Context.UNIT_GROUP, Context.NULL_TEST):
+    if use.context in (
+        Context.JOIN_KEY,
+        Context.COUNT_DISTINCT,
+        Context.UNIT_GROUP,
+        Context.NULL_TEST,
+    ):
         return None
-    return "R2", (f"{use.column} is a key: it may only join, be counted distinct, or pre-aggregate by unit",
-                  f"{use.column} 是主键：只能用于连接、去重计数或逐单位预聚合"), (
-        f"COUNT(DISTINCT {use.column})", f"COUNT(DISTINCT {use.column})")
+    return (
+        "R2",
+        (
+            f"{use.column} is a key: it may only join, be counted distinct, or pre-aggregate by unit",
+            f"{use.column} 是主键：只能用于连接、去重计数或逐单位预聚合",
+        ),
+        (f"COUNT(DISTINCT {use.column})", f"COUNT(DISTINCT {use.column})"),
+    )
 
 
 def _measure(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
@@ -86,18 +107,37 @@ def _measure(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
     if use.context in (Context.OUTPUT, Context.GROUP, Context.DISTINCT):
         hint = (f"AVG({use.column}), SUM({use.column})", f"AVG({use.column})、SUM({use.column})")
     else:
-        hint = ("SUM, AVG, VAR or STDDEV of an affine expression", "仿射表达式的 SUM、AVG、VAR、STDDEV")
-    return "R3", (f"{use.column} is a measure: it may only be summed or compared with its breakpoints",
-                  f"{use.column} 是度量：只能求和类聚合或与登记的断点比较"), hint
+        hint = (
+            "SUM, AVG, VAR or STDDEV of an affine expression",
+            "仿射表达式的 SUM、AVG、VAR、STDDEV",
+        )
+    return (
+        "R3",
+        (
+            f"{use.column} is a measure: it may only be summed or compared with its breakpoints",
+            f"{use.column} 是度量：只能求和类聚合或与登记的断点比较",
+        ),
+        hint,
+    )
 
 
-def _breakpoint(use: ColumnUse, allowed: tuple[Decimal, ...], equality: bool = False) -> Refusal | None:  # noqa: FBT001, FBT002 - counts only
+def _breakpoint(
+    use: ColumnUse, allowed: tuple[Decimal, ...], equality: bool = False
+) -> Refusal | None:  # noqa: FBT001, FBT002 - counts only
     operators = ("<", "<=", ">", ">=", *(("=", "<>") if equality else ()))
-    if use.op in operators and all(_is_number(value) and Decimal(str(value)) in allowed for value in use.literals):
+    if use.op in operators and all(
+        _is_number(value) and Decimal(str(value)) in allowed for value in use.literals
+    ):
         return None
     points = ", ".join(str(point.normalize() if point else 0) for point in sorted(allowed)) or "-"
-    return "R3", (f"{use.column} may be compared (<, <=, >, >=) only with its registered breakpoints",
-                  f"{use.column} 只能与登记的断点比较（<、<=、>、>=）"), (f"breakpoints: {points}", f"断点：{points}")
+    return (
+        "R3",
+        (
+            f"{use.column} may be compared (<, <=, >, >=) only with its registered breakpoints",
+            f"{use.column} 只能与登记的断点比较（<、<=、>、>=）",
+        ),
+        (f"breakpoints: {points}", f"断点：{points}"),
+    )
 
 
 def _is_number(value: Value) -> bool:
@@ -111,40 +151,83 @@ def _dimension(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
         return _codes(use, rule)
     if use.context is Context.GROUP_BAND:
         if rule.generalise and int(use.op) % rule.generalise:
-            return "R4", (f"{use.column} is grouped in bands of {rule.generalise} or multiples of it",
-                          f"{use.column} 只能按 {rule.generalise} 的倍数分段"), _NO_HINT
+            return (
+                "R4",
+                (
+                    f"{use.column} is grouped in bands of {rule.generalise} or multiples of it",
+                    f"{use.column} 只能按 {rule.generalise} 的倍数分段",
+                ),
+                _NO_HINT,
+            )
         return None
     if use.context is Context.AGGREGATE_OTHER or use.context is Context.SUM:
-        return "R3", (f"{use.op} of {use.column}: no order statistics, no value-collecting aggregates",
-                      f"对 {use.column} 使用 {use.op}：不允许次序统计或收集取值的聚合"), (
-            f"GROUP BY {use.column}", f"GROUP BY {use.column}")
-    return "R4", (f"{use.column} is a dimension: it may only be grouped or compared with literals",
-                  f"{use.column} 是维度：只能分组或与常量比较"), (f"GROUP BY {use.column}", f"GROUP BY {use.column}")
+        return (
+            "R3",
+            (
+                f"{use.op} of {use.column}: no order statistics, no value-collecting aggregates",
+                f"对 {use.column} 使用 {use.op}：不允许次序统计或收集取值的聚合",
+            ),
+            (f"GROUP BY {use.column}", f"GROUP BY {use.column}"),
+        )
+    return (
+        "R4",
+        (
+            f"{use.column} is a dimension: it may only be grouped or compared with literals",
+            f"{use.column} 是维度：只能分组或与常量比较",
+        ),
+        (f"GROUP BY {use.column}", f"GROUP BY {use.column}"),
+    )
 
 
 def _codes(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
     for value in use.literals:
         found = evaluate.withheld(rule, value) if isinstance(value, str) else None
         if found is not None and use.op != "<>":
-            return "R1", (f"{use.column} {found.first} to {found.last} is not shared ({found.law})",
-                          f"{use.column} 的 {found.first} 至 {found.last} 不予共享（{found.law}）"), _NO_HINT
+            return (
+                "R1",
+                (
+                    f"{use.column} {found.first} to {found.last} is not shared ({found.law})",
+                    f"{use.column} 的 {found.first} 至 {found.last} 不予共享（{found.law}）",
+                ),
+                _NO_HINT,
+            )
     return None
 
 
 def _date(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
     finest = rule.finest
-    hint = (f"DATE_TRUNC('{finest or 'month'}', {use.column})", f"DATE_TRUNC('{finest or 'month'}', {use.column})")
+    hint = (
+        f"DATE_TRUNC('{finest or 'month'}', {use.column})",
+        f"DATE_TRUNC('{finest or 'month'}', {use.column})",
+    )
     if use.context in (Context.GROUP_BUCKET, Context.COMPARE_BUCKET):
         if _ORDER.get(use.op, 0) >= _ORDER.get(finest, 9):
             return None
-    elif use.context in (Context.NULL_TEST, Context.COUNT) or (use.context is Context.GROUP and rule.bucket):
+    elif use.context in (Context.NULL_TEST, Context.COUNT) or (
+        use.context is Context.GROUP and rule.bucket
+    ):
         return None
-    elif use.context is Context.COMPARE and all(_on_bucket(use.op, value, finest) for value in use.literals):
+    elif use.context is Context.COMPARE and all(
+        _on_bucket(use.op, value, finest) for value in use.literals
+    ):
         return None
     elif use.context is Context.AGGREGATE_OTHER:
-        return "R3", (f"{use.op} of {use.column}: no order statistics", f"对 {use.column} 使用 {use.op}：不允许次序统计"), hint
-    return "R4", (f"{use.column} is a date: only buckets of a {finest or 'coarser unit'} and ranges on their starts",
-                  f"{use.column} 是日期：只能按 {finest or '更粗的单位'} 分段，区间端点须为分段起点"), hint
+        return (
+            "R3",
+            (
+                f"{use.op} of {use.column}: no order statistics",
+                f"对 {use.column} 使用 {use.op}：不允许次序统计",
+            ),
+            hint,
+        )
+    return (
+        "R4",
+        (
+            f"{use.column} is a date: only buckets of a {finest or 'coarser unit'} and ranges on their starts",
+            f"{use.column} 是日期：只能按 {finest or '更粗的单位'} 分段，区间端点须为分段起点",
+        ),
+        hint,
+    )
 
 
 def _on_bucket(op: str, value: Value, finest: str) -> bool:
@@ -173,9 +256,17 @@ def _per_unit(use: ColumnUse, rule: ColumnRule, dataset: DatasetRule) -> Refusal
         return None
     if use.context is Context.COMPARE:
         count = use.column == "*" or Use.MEASURE not in rule.uses
-        return _breakpoint(use, dataset.unit_breakpoints if count else rule.breakpoints, equality=count)
-    return "R3", ("an aggregate per unit may only be summed or compared with its breakpoints",
-                  "逐单位聚合值只能求和类聚合或与其断点比较"), ("AVG of it, or bands at its breakpoints", "求平均，或按其断点分段")
+        return _breakpoint(
+            use, dataset.unit_breakpoints if count else rule.breakpoints, equality=count
+        )
+    return (
+        "R3",
+        (
+            "an aggregate per unit may only be summed or compared with its breakpoints",
+            "逐单位聚合值只能求和类聚合或与其断点比较",
+        ),
+        ("AVG of it, or bands at its breakpoints", "求平均，或按其断点分段"),
+    )
 
 
 _CLASSES = {

@@ -15,7 +15,9 @@ from middleplatform.policy import evaluate, regions
 __all__ = ["obligations"]
 
 
-def obligations(facts: QueryFacts, subject: Subject, used: Sequence[Grant], bundle: Bundle, catalog: Catalog) -> tuple[tuple[Obligation, ...], list[Reason]]:
+def obligations(
+    facts: QueryFacts, subject: Subject, used: Sequence[Grant], bundle: Bundle, catalog: Catalog
+) -> tuple[tuple[Obligation, ...], list[Reason]]:
     """Return the obligations of a statement, and as reasons those that change what was asked."""
     found: dict[tuple[str, str, str], Obligation] = {}
     reasons: list[Reason] = []
@@ -24,7 +26,16 @@ def obligations(facts: QueryFacts, subject: Subject, used: Sequence[Grant], bund
         duty = _grouped(use, rule)
         if duty is not None and (duty.kind, duty.dataset, duty.column) not in found:
             found[duty.kind, duty.dataset, duty.column] = duty
-            reasons.append(Reason("R4", duty.told, f"{use.dataset}.{use.column}", bundle.datasets[use.dataset].owner, bundle.version, use.span))
+            reasons.append(
+                Reason(
+                    "R4",
+                    duty.told,
+                    f"{use.dataset}.{use.column}",
+                    bundle.datasets[use.dataset].owner,
+                    bundle.version,
+                    use.span,
+                )
+            )
         if rule.withheld and (hidden := _withheld(use, rule)) is not None:
             found["withhold", use.dataset, use.column] = hidden
     for duty in _region_filters(facts, subject, used, catalog):
@@ -37,11 +48,27 @@ def _grouped(use: ColumnUse, rule: ColumnRule) -> Obligation | None:
         return None
     if rule.generalise and Use.DIMENSION in rule.uses:
         width = rule.generalise
-        return Obligation("band", use.dataset, use.column, (str(width),), (
-            f"{use.column} was grouped in bands of {width} (shown by their lower ends)", f"{use.column} 已按 {width} 分段分组（显示各段下限）"))
+        return Obligation(
+            "band",
+            use.dataset,
+            use.column,
+            (str(width),),
+            (
+                f"{use.column} was grouped in bands of {width} (shown by their lower ends)",
+                f"{use.column} 已按 {width} 分段分组（显示各段下限）",
+            ),
+        )
     if rule.bucket and Use.DATE in rule.uses:
-        return Obligation("bucket", use.dataset, use.column, (rule.bucket,), (
-            f"{use.column} was grouped by {rule.bucket}", f"{use.column} 已按{_CHINESE.get(rule.bucket, rule.bucket)}分组"))
+        return Obligation(
+            "bucket",
+            use.dataset,
+            use.column,
+            (rule.bucket,),
+            (
+                f"{use.column} was grouped by {rule.bucket}",
+                f"{use.column} 已按{_CHINESE.get(rule.bucket, rule.bucket)}分组",
+            ),
+        )
     return None
 
 
@@ -53,20 +80,39 @@ def _withheld(use: ColumnUse, rule: ColumnRule) -> Obligation | None:
         return None
     ranges = tuple(f"{each.first}-{each.last}" for each in rule.withheld)
     told = ", ".join(ranges)
-    return Obligation("withhold", use.dataset, use.column, ranges, (
-        f"rows with {use.column} {told} were left out: not shared by law", f"已排除 {use.column} 为 {told} 的行：依法不予共享"))
+    return Obligation(
+        "withhold",
+        use.dataset,
+        use.column,
+        ranges,
+        (
+            f"rows with {use.column} {told} were left out: not shared by law",
+            f"已排除 {use.column} 为 {told} 的行：依法不予共享",
+        ),
+    )
 
 
-def _region_filters(facts: QueryFacts, subject: Subject, used: Sequence[Grant], catalog: Catalog) -> list[Obligation]:
+def _region_filters(
+    facts: QueryFacts, subject: Subject, used: Sequence[Grant], catalog: Catalog
+) -> list[Obligation]:
     scope = evaluate.region_scope(subject, used)
     if scope == (regions.ALL,):
         return []
     found = []
     for name in facts.datasets:
         dataset = catalog.datasets[name]
-        if not dataset.region_column or all(column.level is Level.GENERAL_1 for column in dataset.columns.values()):
+        if not dataset.region_column or all(
+            column.level is Level.GENERAL_1 for column in dataset.columns.values()
+        ):
             continue
         shown = ", ".join(scope)
-        found.append(Obligation("region", name, dataset.region_column, scope, (
-            f"{name} was cut to region {shown}", f"{name} 已限定在区域 {shown}")))
+        found.append(
+            Obligation(
+                "region",
+                name,
+                dataset.region_column,
+                scope,
+                (f"{name} was cut to region {shown}", f"{name} 已限定在区域 {shown}"),
+            )
+        )
     return found

@@ -16,7 +16,12 @@ from middleplatform.model.result import Release, Withholding
 __all__ = ["Released", "digest", "release", "run_post"]
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "threads": "1", "enable_external_access": "false", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "python_enable_replacements": "false", "memory_limit": "1GB",
+    "threads": "1",
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": "1GB",
 }
 
 
@@ -38,7 +43,13 @@ class Released:
         self._database.close()
 
 
-def run_post(database: Released, sql: str, cells: Mapping[str, tuple[pa.Table, Layout]], outputs: Sequence[str], mark_prefix: str) -> tuple[pa.Table, pa.Table]:
+def run_post(
+    database: Released,
+    sql: str,
+    cells: Mapping[str, tuple[pa.Table, Layout]],
+    outputs: Sequence[str],
+    mark_prefix: str,
+) -> tuple[pa.Table, pa.Table]:
     """Run the statement above the boundary.
 
     Args:
@@ -61,28 +72,53 @@ def run_post(database: Released, sql: str, cells: Mapping[str, tuple[pa.Table, L
     try:
         for name, (table, layout) in cells.items():
             cursor.register(f"raw_{name}", table)
-            cursor.execute(f'CREATE TEMP VIEW "{name}" AS SELECT {_whole_numbers(table, layout)} FROM "raw_{name}"')  # noqa: S608 - our own names
+            cursor.execute(
+                f'CREATE TEMP VIEW "{name}" AS SELECT {_whole_numbers(table, layout)} FROM "raw_{name}"'
+            )  # noqa: S608 - our own names
         found: pa.Table = cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
-        raise QueryError("Q031", detail=str(error), what=("an expression over released values that does not fit their types", "对已发布数值的表达式类型不匹配")) from None
+        raise QueryError(
+            "Q031",
+            detail=str(error),
+            what=(
+                "an expression over released values that does not fit their types",
+                "对已发布数值的表达式类型不匹配",
+            ),
+        ) from None
     finally:
         cursor.close()
     names = found.column_names
     values = pa.table([found[index] for index in range(0, len(names), 2)], names=list(outputs))
-    marks = pa.table([found[index].cast(pa.string()) for index in range(1, len(names), 2)], names=list(outputs))
+    marks = pa.table(
+        [found[index].cast(pa.string()) for index in range(1, len(names), 2)], names=list(outputs)
+    )
     return _blank(values, marks), marks
 
 
 def _blank(values: pa.Table, marks: pa.Table) -> pa.Table:
     """Withhold every marked value, whatever the statement made of it."""
-    columns = [pa.compute.if_else(pa.compute.is_null(marks.column(index)), values.column(index), pa.scalar(None, values.column(index).type)) for index in range(values.num_columns)]
+    columns = [
+        pa.compute.if_else(
+            pa.compute.is_null(marks.column(index)),
+            values.column(index),
+            pa.scalar(None, values.column(index).type),
+        )
+        for index in range(values.num_columns)
+    ]
     return pa.table(columns, names=values.column_names)
 
 
 def _whole_numbers(table: pa.Table, layout: Layout) -> str:
     """Give sums of whole numbers the type that DuckDB's own SUM has."""
-    integer = {f"a{index}" for index, formula in enumerate(layout.formulas) if formula.kind is AggregateKind.SUM and formula.integer}
-    return ", ".join(f'CAST("{name}" AS HUGEINT) AS "{name}"' if name in integer else f'"{name}"' for name in table.column_names)
+    integer = {
+        f"a{index}"
+        for index, formula in enumerate(layout.formulas)
+        if formula.kind is AggregateKind.SUM and formula.integer
+    }
+    return ", ".join(
+        f'CAST("{name}" AS HUGEINT) AS "{name}"' if name in integer else f'"{name}"'
+        for name in table.column_names
+    )
 
 
 def digest(values: pa.Table, marks: pa.Table) -> str:
@@ -93,12 +129,22 @@ def digest(values: pa.Table, marks: pa.Table) -> str:
     """
     body = {
         "columns": [[field.name, str(field.type)] for field in values.schema],
-        "rows": [[None if value is None else str(value) for value in column.to_pylist()] for column in values.columns],
+        "rows": [
+            [None if value is None else str(value) for value in column.to_pylist()]
+            for column in values.columns
+        ],
         "marks": [column.to_pylist() for column in marks.columns],
     }
-    return hashlib.sha256(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
-def release(values: pa.Table, marks: pa.Table, withheld: Sequence[Withholding], notes: Sequence[tuple[str, str]]) -> Release:
+def release(
+    values: pa.Table,
+    marks: pa.Table,
+    withheld: Sequence[Withholding],
+    notes: Sequence[tuple[str, str]],
+) -> Release:
     """Put a release together."""
     return Release(values, marks, tuple(withheld), tuple(notes), digest(values, marks))

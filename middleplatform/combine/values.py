@@ -49,14 +49,24 @@ def cells_table(released: pa.Table, layout: Layout, mark_prefix: str) -> pa.Tabl
 def _column(formula: Formula, layout: Layout, released: pa.Table, free: Sequence[bool]) -> pa.Array:
     words = {name: _integers(released[name]) for name in layout.words(formula)}
     value = _VALUES[formula.kind]
-    found = [value(formula, layout, words, row) if free[row] else None for row in range(released.num_rows)]
+    found = [
+        value(formula, layout, words, row) if free[row] else None
+        for row in range(released.num_rows)
+    ]
     return _typed(formula, found)
 
 
 def _integers(column: pa.ChunkedArray) -> list[int | None]:
     """Return a word column as integers in units of its last decimal place."""
     scale = column.type.scale if pa.types.is_decimal(column.type) else 0
-    return [None if value is None else int(value.scaleb(scale, _EXACT)) if isinstance(value, Decimal) else int(value) for value in column.to_pylist()]
+    return [
+        None
+        if value is None
+        else int(value.scaleb(scale, _EXACT))
+        if isinstance(value, Decimal)
+        else int(value)
+        for value in column.to_pylist()
+    ]
 
 
 Words = dict[str, list[int | None]]
@@ -77,7 +87,9 @@ def _total(formula: Formula, layout: Layout, words: Words, row: int) -> Fraction
 def _part(part: Part, layout: Layout, words: Words, row: int) -> Fraction:
     total = part.constant * _word(words, f"rows_{part.population}", row)
     for coefficient, number in part.terms:
-        total += coefficient * Fraction(_word(words, f"sum_{number}", row), 10 ** layout.sums[number].scale)
+        total += coefficient * Fraction(
+            _word(words, f"sum_{number}", row), 10 ** layout.sums[number].scale
+        )
     return total
 
 
@@ -103,11 +115,15 @@ def _variance(formula: Formula, layout: Layout, words: Words, row: int) -> Fract
     (part,) = formula.parts
     ((coefficient, number),) = part.terms
     rows = _word(words, f"rows_{part.population}", row)
-    degrees = rows - 1 if formula.kind in (AggregateKind.VAR_SAMP, AggregateKind.STDDEV_SAMP) else rows
+    degrees = (
+        rows - 1 if formula.kind in (AggregateKind.VAR_SAMP, AggregateKind.STDDEV_SAMP) else rows
+    )
     if degrees < 1:
         return None
     total, squares = _word(words, f"sum_{number}", row), _word(words, f"sq_{number}", row)
-    spread = Fraction(rows * squares - total * total, rows * degrees * 100 ** layout.sums[number].scale)
+    spread = Fraction(
+        rows * squares - total * total, rows * degrees * 100 ** layout.sums[number].scale
+    )
     return coefficient * coefficient * spread
 
 
@@ -121,7 +137,9 @@ def _stddev(formula: Formula, layout: Layout, words: Words, row: int) -> float |
     return None if spread is None else math.sqrt(spread)
 
 
-_VALUES: dict[AggregateKind, Callable[[Formula, Layout, Words, int], int | Fraction | float | None]] = {
+_VALUES: dict[
+    AggregateKind, Callable[[Formula, Layout, Words, int], int | Fraction | float | None]
+] = {
     AggregateKind.COUNT: _count,
     AggregateKind.COUNT_DISTINCT: _count_distinct,
     AggregateKind.SUM: _sum,
@@ -139,5 +157,8 @@ def _typed(formula: Formula, values: Sequence[int | Fraction | float | None]) ->
     if formula.kind is not AggregateKind.SUM or formula.scale < 0:
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     scale = formula.scale
-    exact = [None if value is None else Decimal(int(Fraction(value) * 10**scale)).scaleb(-scale, _EXACT) for value in values]
+    exact = [
+        None if value is None else Decimal(int(Fraction(value) * 10**scale)).scaleb(-scale, _EXACT)
+        for value in values
+    ]
     return pa.array(exact, pa.decimal128(_FINITE, scale))

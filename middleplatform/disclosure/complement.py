@@ -14,7 +14,9 @@ from middleplatform.model.policy import DisclosureParameters
 __all__ = ["complement", "homogeneity"]
 
 
-def complement(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+def complement(
+    formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
+) -> Flags:
     """Flag the cells where units outside a condition are too few, though not none.
 
     Missing values count as a condition here: few units with a missing value would be told by subtraction.
@@ -26,7 +28,10 @@ def complement(formula: Formula, layout: Layout, evidence: CellEvidence, paramet
     if parameters.min_units <= 1:
         return flags
     for part in formula.parts:
-        if layout.populations[part.population].condition is None and not layout.populations[part.population].present:
+        if (
+            layout.populations[part.population].condition is None
+            and not layout.populations[part.population].present
+        ):
             continue
         if contributes(formula, part):
             rest = evidence.rest[:, part.population]
@@ -34,7 +39,9 @@ def complement(formula: Formula, layout: Layout, evidence: CellEvidence, paramet
     return flags
 
 
-def homogeneity(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+def homogeneity(
+    formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
+) -> Flags:
     """Flag the cells where a condition holds for nobody or everybody, or a magnitude is zero for everybody.
 
     Source: Handbook on Statistical Disclosure Control, group disclosure.
@@ -48,11 +55,16 @@ def homogeneity(formula: Formula, layout: Layout, evidence: CellEvidence, parame
     for part in formula.parts:
         population = layout.populations[part.population]
         if population.strict and contributes(formula, part):
-            flags |= (evidence.rest[:, part.population] == 0) | (evidence.units[:, part.population] == 0)
+            flags |= (evidence.rest[:, part.population] == 0) | (
+                evidence.units[:, part.population] == 0
+            )
         for _, number in part.terms:
             magnitude = evidence.magnitudes[number]
             flags |= (magnitude.absolute == 0).astype(np.bool_)
             if magnitude.squares is not None:
-                spread = evidence.rows[:, part.population].astype(object) * magnitude.squares - magnitude.total * magnitude.total
+                spread = (
+                    evidence.rows[:, part.population].astype(object) * magnitude.squares
+                    - magnitude.total * magnitude.total
+                )
                 flags |= (spread == 0).astype(np.bool_)
     return flags

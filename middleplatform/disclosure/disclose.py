@@ -35,7 +35,12 @@ def reason_rule(reason: str) -> str:
     return "R14" if reason == "overlap" else "R5"
 
 
-def disclose(layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters, rules: Sequence[tuple[str, Rule]] = RULES) -> Marks:
+def disclose(
+    layout: Layout,
+    evidence: CellEvidence,
+    parameters: DisclosureParameters,
+    rules: Sequence[tuple[str, Rule]] = RULES,
+) -> Marks:
     """Return a mark for each value that may not be released.
 
     Args:
@@ -65,4 +70,6 @@ def small_cells(evidence: CellEvidence, parameters: DisclosureParameters) -> Fla
     Reveals:
         Only that a cell lies below the threshold.
     """
-    return np.asarray((evidence.units[:, 0] < parameters.min_units) & (parameters.min_units > 1), dtype=np.bool_)
+    return np.asarray(
+        (evidence.units[:, 0] < parameters.min_units) & (parameters.min_units > 1), dtype=np.bool_
+    )

@@ -15,7 +15,9 @@ from middleplatform.model.policy import DisclosureParameters
 __all__ = ["dominance", "dominates", "estimable", "p_percent"]
 
 
-def dominance(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+def dominance(
+    formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
+) -> Flags:
     """Flag the cells where the n largest units exceed k percent of a magnitude, for any (n, k) of the policy.
 
     Source: Handbook on Statistical Disclosure Control, chapter 4, (n,k) rule.
@@ -31,7 +33,9 @@ def dominance(formula: Formula, layout: Layout, evidence: CellEvidence, paramete
     return flags
 
 
-def p_percent(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+def p_percent(
+    formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
+) -> Flags:
     """Flag the cells whose largest unit the second largest could estimate to within p percent.
 
     Source: Handbook on Statistical Disclosure Control, chapter 4, p % rule.

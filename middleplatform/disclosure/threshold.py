@@ -16,7 +16,9 @@ def contributes(formula: Formula, part: Part) -> bool:
     return adds or formula.kind not in (AggregateKind.SUM, AggregateKind.COUNT)
 
 
-def threshold(formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:
+def threshold(
+    formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
+) -> Flags:
     """Flag the cells whose aggregate covers too few units.
 
     Counted are the cell itself, each contributing condition, each further protected table, and, for a distinct

@@ -61,7 +61,9 @@ class Dispatcher:
         pins: Identity keys of the departments.
     """
 
-    def __init__(self, links: Mapping[str, NodeLink], identity: IdentityKey, pins: PinnedKeys) -> None:
+    def __init__(
+        self, links: Mapping[str, NodeLink], identity: IdentityKey, pins: PinnedKeys
+    ) -> None:
         self._links = dict(links)
         self._identity = identity
         self._pins = pins
@@ -83,13 +85,17 @@ class Dispatcher:
             MiddleplatformError: What the node raises; X001 for a receipt that does not fit.
         """
         raw = fragment.to_bytes()
-        result = await self.link(fragment.department).answer(raw, self._identity.sign(_SIGNED_AS, raw))
+        result = await self.link(fragment.department).answer(
+            raw, self._identity.sign(_SIGNED_AS, raw)
+        )
         self._check_receipt(result.receipt, fragment)
         return result
 
     # --- secure sum -----------------------------------------------------------------------------------------------
 
-    async def open_round(self, fragment: Fragment, context: RoundContext, layout: WordLayout) -> tuple[Round, Totals]:
+    async def open_round(
+        self, fragment: Fragment, context: RoundContext, layout: WordLayout
+    ) -> tuple[Round, Totals]:
         """Run a secure sum up to its totals.
 
         Args:
@@ -103,7 +109,9 @@ class Dispatcher:
         Raises:
             MiddleplatformError: What a node raises, or X001; the round is over and leaves nothing.
         """
-        current = Round({name: replace(fragment, department=name) for name in fragment.cohort}, context)
+        current = Round(
+            {name: replace(fragment, department=name) for name in fragment.cohort}, context
+        )
         try:
             return current, await self._totals(current, layout)
         except MiddleplatformError:
@@ -116,18 +124,34 @@ class Dispatcher:
             return raw, self._identity.sign(_SIGNED_AS, raw)
 
         hellos = await self._all(current, lambda name: self.link(name).hello(*signed(name)))
-        sealed = await self._all(current, lambda name: self.link(name).agree(current.key, list(hellos.values())))
+        sealed = await self._all(
+            current, lambda name: self.link(name).agree(current.key, list(hellos.values()))
+        )
         keys = {name: raw for each in sealed.values() for name, raw in each.items()}
-        lists = await self._all(current, lambda name: self.link(name).codes(current.key, keys.get(name)))
-        current.codes = merge_codes(current.context, [CodeList.from_bytes(raw) for raw in lists.values()], self._pins)
+        lists = await self._all(
+            current, lambda name: self.link(name).codes(current.key, keys.get(name))
+        )
+        current.codes = merge_codes(
+            current.context, [CodeList.from_bytes(raw) for raw in lists.values()], self._pins
+        )
         if not current.codes:
             return layout_of_nothing(layout)
-        vectors = await self._all(current, lambda name: self.link(name).cells(current.key, current.codes))
+        vectors = await self._all(
+            current, lambda name: self.link(name).cells(current.key, current.codes)
+        )
         agreed = agreed_digest(*current.codes)
-        words = unmask(current.context, [MaskedVector.from_bytes(raw) for raw in vectors.values()], self._pins, phase="cells", agreed=agreed)
+        words = unmask(
+            current.context,
+            [MaskedVector.from_bytes(raw) for raw in vectors.values()],
+            self._pins,
+            phase="cells",
+            agreed=agreed,
+        )
         return layout.decode(words, cells=len(current.codes))
 
-    async def ladder(self, current: Round, totals: Sequence[Sequence[int]], layout: WordLayout, agreed: bytes) -> Totals:
+    async def ladder(
+        self, current: Round, totals: Sequence[Sequence[int]], layout: WordLayout, agreed: bytes
+    ) -> Totals:
         """Run the share ladder of a round.
 
         Args:
@@ -137,8 +161,16 @@ class Dispatcher:
             agreed: Digest of what all departments are told.
         """
         try:
-            vectors = await self._all(current, lambda name: self.link(name).ladder(current.key, totals))
-            words = unmask(current.context, [MaskedVector.from_bytes(raw) for raw in vectors.values()], self._pins, phase="share-ladder", agreed=agreed)
+            vectors = await self._all(
+                current, lambda name: self.link(name).ladder(current.key, totals)
+            )
+            words = unmask(
+                current.context,
+                [MaskedVector.from_bytes(raw) for raw in vectors.values()],
+                self._pins,
+                phase="share-ladder",
+                agreed=agreed,
+            )
             return layout.decode(words, cells=len(current.codes))
         except MiddleplatformError:
             await self.drop(current)
@@ -147,7 +179,9 @@ class Dispatcher:
     async def reveal(self, current: Round, codes: Sequence[bytes]) -> dict[bytes, bytes]:
         """Learn the labels of surviving cells; ends the round."""
         try:
-            answers = await self._all(current, lambda name: self.link(name).reveal(current.key, codes))
+            answers = await self._all(
+                current, lambda name: self.link(name).reveal(current.key, codes)
+            )
             for name, (_, receipt) in answers.items():
                 self._check_receipt(receipt, current.fragments[name])
                 current.receipts[name] = receipt
@@ -171,7 +205,11 @@ class Dispatcher:
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        return {name: answer for name, answer in zip(names, answers, strict=True) if not isinstance(answer, BaseException)}
+        return {
+            name: answer
+            for name, answer in zip(names, answers, strict=True)
+            if not isinstance(answer, BaseException)
+        }
 
     def _check_receipt(self, receipt: str, fragment: Fragment) -> None:
         fields = verify_receipt(receipt, fragment.department, self._pins)
@@ -181,4 +219,9 @@ class Dispatcher:
 
 def layout_of_nothing(layout: WordLayout) -> Totals:
     """Return the totals of no cells at all."""
-    return {measure.name: pa.array([], pa.int64() if measure.words == 1 else pa.decimal128(38, measure.scale)) for measure in layout.measures}
+    return {
+        measure.name: pa.array(
+            [], pa.int64() if measure.words == 1 else pa.decimal128(38, measure.scale)
+        )
+        for measure in layout.measures
+    }

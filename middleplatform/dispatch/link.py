@@ -90,7 +90,9 @@ class InProcessLink:
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.wait_for(asyncio.to_thread(function, *args, **kwargs), self._deadline_s)
+            return await asyncio.wait_for(
+                asyncio.to_thread(function, *args, **kwargs), self._deadline_s
+            )
         except TimeoutError:
             raise SourceError("S002", department=self.department) from None
 

@@ -37,15 +37,26 @@ class BlockAnswer:
     @property
     def labelled(self) -> pa.Table:
         """Return the cells whose label itself is released: a list of labels shows no others."""
-        return self.cells.filter(pc.and_(pc.is_null(self.cells["m0"]), pc.is_null(self.cells["ml"])))
+        return self.cells.filter(
+            pc.and_(pc.is_null(self.cells["m0"]), pc.is_null(self.cells["ml"]))
+        )
 
     def marks(self) -> list[str]:
         """Return every mark of the block."""
         names = [name for name in self.cells.column_names if name.startswith("m") and name != "ml"]
-        return [mark for name in names for mark in self.cells[name].to_pylist() if mark is not None] + list(self.hidden)
+        return [
+            mark for name in names for mark in self.cells[name].to_pylist() if mark is not None
+        ] + list(self.hidden)
 
 
-async def answer(dispatcher: Dispatcher, request: QueryRequest, block: Block, number: int, decision: Decision, bundle: Bundle) -> BlockAnswer:
+async def answer(
+    dispatcher: Dispatcher,
+    request: QueryRequest,
+    block: Block,
+    number: int,
+    decision: Decision,
+    bundle: Bundle,
+) -> BlockAnswer:
     """Have a block answered by its departments.
 
     Raises:
@@ -67,7 +78,9 @@ async def answer(dispatcher: Dispatcher, request: QueryRequest, block: Block, nu
         issued_at=request.received_at.isoformat(),
     )
     if block.protocol == "secure_sum":
-        found = await answer_block(dispatcher, fragment, block, decision.disclosure, bundle.limits.cells_max)
+        found = await answer_block(
+            dispatcher, fragment, block, decision.disclosure, bundle.limits.cells_max
+        )
         return BlockAnswer(found.cells, found.hidden, found.receipts)
     result = await dispatcher.local(fragment)
     if result.cells.num_rows > bundle.limits.cells_max:
@@ -78,4 +91,6 @@ async def answer(dispatcher: Dispatcher, request: QueryRequest, block: Block, nu
 def withheld_summary(answers: Sequence[BlockAnswer]) -> tuple[Withholding, ...]:
     """Count withheld values by reason, in the order of their names."""
     counts = Counter(mark for each in answers for mark in each.marks())
-    return tuple(Withholding(reason_rule(reason), reason, cells) for reason, cells in sorted(counts.items()))
+    return tuple(
+        Withholding(reason_rule(reason), reason, cells) for reason, cells in sorted(counts.items())
+    )

@@ -36,20 +36,42 @@ def received(request: QueryRequest) -> AuditRecord:
     return AuditRecord("received", {**body, "sql": request.sql, "strict": request.strict})
 
 
-def ended(request: QueryRequest, error: MiddleplatformError, at: str, policy_digest: str) -> AuditRecord:
+def ended(
+    request: QueryRequest, error: MiddleplatformError, at: str, policy_digest: str
+) -> AuditRecord:
     """Return the entry that a query was refused or failed: by whom it was asked, by which rule it ended."""
     event = "refused" if error.prefix in ("Q", "P", "D") else "failed"
     body = _request(request, at)
     rules = [getattr(reason, "rule", "") for reason in error.reasons] or [error.rule]
-    return AuditRecord(event, {**body, "code": error.code, "rule": error.rule, "rules": list(dict.fromkeys(rules)), "policy_digest": policy_digest})
+    return AuditRecord(
+        event,
+        {
+            **body,
+            "code": error.code,
+            "rule": error.rule,
+            "rules": list(dict.fromkeys(rules)),
+            "policy_digest": policy_digest,
+        },
+    )
 
 
-def released(request: QueryRequest, decision: Decision, plan: Plan, facts: QueryFacts, release: Release, receipts: Sequence[Mapping[str, str]], at: str, catalog_digest: str) -> AuditRecord:
+def released(
+    request: QueryRequest,
+    decision: Decision,
+    plan: Plan,
+    facts: QueryFacts,
+    release: Release,
+    receipts: Sequence[Mapping[str, str]],
+    at: str,
+    catalog_digest: str,
+) -> AuditRecord:
     """Return the entry that an answer is about to leave."""
     body = _request(request, at)
     parameters = asdict(decision.disclosure)
     parameters["dominance"] = [list(pair) for pair in decision.disclosure.dominance]
-    columns = sorted({f"{use.dataset}.{use.column}" for use in facts.uses if use.dataset and use.column != "*"})
+    columns = sorted(
+        {f"{use.dataset}.{use.column}" for use in facts.uses if use.dataset and use.column != "*"}
+    )
     return AuditRecord("released", {
         **body,
         "datasets": list(facts.datasets),
@@ -70,4 +92,9 @@ def released(request: QueryRequest, decision: Decision, plan: Plan, facts: Query
 
 
 def _fragment(block: Block, receipts: Mapping[str, str]) -> Mapping[str, object]:
-    return {"name": block.name, "protocol": block.protocol, "sql": block.sql, "receipts": dict(sorted(receipts.items()))}
+    return {
+        "name": block.name,
+        "protocol": block.protocol,
+        "sql": block.sql,
+        "receipts": dict(sorted(receipts.items())),
+    }

@@ -14,27 +14,71 @@ __all__ = ["explanation"]
 Judged = tuple[QualifiedQuery, Decision, Plan]
 
 
-def explanation(request: QueryRequest, outcome: Judged | MiddleplatformError, catalog: Catalog, bundle: Bundle) -> Explanation:
+def explanation(
+    request: QueryRequest, outcome: Judged | MiddleplatformError, catalog: Catalog, bundle: Bundle
+) -> Explanation:
     """Return the explanation of a statement that was judged and planned, or refused on the way."""
     if isinstance(outcome, MiddleplatformError):
         return _refused(outcome)
     query, decision, plan = outcome
     steps = [
-        Step("parse", "gateway", ("one SELECT of the PostgreSQL dialect", "一条 PostgreSQL 方言的 SELECT"), request.sql),
-        Step("qualify", "gateway", (f"{len(query.cells)} release block(s) over {', '.join(query.facts.datasets) or 'no table'}", f"{len(query.cells)} 个发布块，涉及 {'、'.join(query.facts.datasets) or '无表'}")),
-        Step("authorize", "gateway", (f"permitted by policy {bundle.name} {bundle.version}", f"策略 {bundle.name} {bundle.version} 允许"), ", ".join(decision.grants)),
+        Step(
+            "parse",
+            "gateway",
+            ("one SELECT of the PostgreSQL dialect", "一条 PostgreSQL 方言的 SELECT"),
+            request.sql,
+        ),
+        Step(
+            "qualify",
+            "gateway",
+            (
+                f"{len(query.cells)} release block(s) over {', '.join(query.facts.datasets) or 'no table'}",
+                f"{len(query.cells)} 个发布块，涉及 {'、'.join(query.facts.datasets) or '无表'}",
+            ),
+        ),
+        Step(
+            "authorize",
+            "gateway",
+            (
+                f"permitted by policy {bundle.name} {bundle.version}",
+                f"策略 {bundle.name} {bundle.version} 允许",
+            ),
+            ", ".join(decision.grants),
+        ),
     ]
     for block in plan.blocks:
         steps += _block_steps(block, decision, catalog)
-    steps.append(Step("combine", "gateway", ("runs what stands above the release boundary, on released cells", "在已发布单元格上执行发布边界以上的部分"), plan.post_sql))
-    steps.append(Step("disclose", "gateway", ("logs the release; no receipt, no answer", "记录发布；无回执不应答")))
+    steps.append(
+        Step(
+            "combine",
+            "gateway",
+            (
+                "runs what stands above the release boundary, on released cells",
+                "在已发布单元格上执行发布边界以上的部分",
+            ),
+            plan.post_sql,
+        )
+    )
+    steps.append(
+        Step(
+            "disclose",
+            "gateway",
+            ("logs the release; no receipt, no answer", "记录发布；无回执不应答"),
+        )
+    )
     return Explanation("permit", "", (), plan.protocol, tuple(steps), plan.notes, _limits(decision))
 
 
 def _refused(error: MiddleplatformError) -> Explanation:
     reasons = tuple(reason for reason in error.reasons if isinstance(reason, Reason))
     if not reasons:
-        reasons = (Reason(error.rule, (error.message("en"), error.message("zh")), hint=(error.hint("en"), error.hint("zh"))),)
+        reasons = (
+            Reason(
+                error.rule,
+                (error.message("en"), error.message("zh")),
+                hint=(error.hint("en"), error.hint("zh")),
+            ),
+        )
     return Explanation("refuse", error.code, reasons, "", ())
 
 
@@ -42,10 +86,31 @@ def _block_steps(block: Block, decision: Decision, catalog: Catalog) -> list[Ste
     least = decision.disclosure.min_units
     if block.protocol == "local":
         (department,) = block.departments
-        learns = ("the question, nothing of other departments", "只知道问题本身，不知道其他部门的任何内容")
+        learns = (
+            "the question, nothing of other departments",
+            "只知道问题本身，不知道其他部门的任何内容",
+        )
         return [
-            Step("dispatch", department, (f"{_name(department, catalog)[0]} runs this and judges it by its own policy", f"{_name(department, catalog)[1]}执行该语句并按自身策略审查"), block.sql, learns),
-            Step("dispatch", "gateway", (f"receives cells over at least {least} units, the others marked", f"收到不少于 {least} 个单元的单元格，其余为抑制标记"), "", ("released cells", "已发布的单元格")),
+            Step(
+                "dispatch",
+                department,
+                (
+                    f"{_name(department, catalog)[0]} runs this and judges it by its own policy",
+                    f"{_name(department, catalog)[1]}执行该语句并按自身策略审查",
+                ),
+                block.sql,
+                learns,
+            ),
+            Step(
+                "dispatch",
+                "gateway",
+                (
+                    f"receives cells over at least {least} units, the others marked",
+                    f"收到不少于 {least} 个单元的单元格，其余为抑制标记",
+                ),
+                "",
+                ("released cells", "已发布的单元格"),
+            ),
         ]
     names = ", ".join(block.departments)
     return [
@@ -64,4 +129,9 @@ def _name(code: str, catalog: Catalog) -> tuple[str, str]:
 
 def _limits(decision: Decision) -> tuple[tuple[str, str], ...]:
     least, owner = decision.disclosure.min_units, decision.threshold_owner
-    return ((f"threshold of {least} distinct units, imposed by {owner or 'the platform'}", f"最小单元数 {least}，由 {owner or '平台'} 规定"),)
+    return (
+        (
+            f"threshold of {least} distinct units, imposed by {owner or 'the platform'}",
+            f"最小单元数 {least}，由 {owner or '平台'} 规定",
+        ),
+    )

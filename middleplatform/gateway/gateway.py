@@ -16,7 +16,13 @@ from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.combine.released import Released, release, run_post
 from middleplatform.combine.values import cells_table
 from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.errors import ConfigError, DisclosureError, LimitError, MiddleplatformError, PolicyError
+from middleplatform.errors import (
+    ConfigError,
+    DisclosureError,
+    LimitError,
+    MiddleplatformError,
+    PolicyError,
+)
 from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
@@ -67,9 +73,27 @@ class Gateway:
     _database: Released = field(default_factory=Released)
     _running: int = 0
 
-    def request(self, sql: str, subject: Subject, purpose: str, *, project: str = "", recipient: str = "", strict: bool = False) -> QueryRequest:
+    def request(
+        self,
+        sql: str,
+        subject: Subject,
+        purpose: str,
+        *,
+        project: str = "",
+        recipient: str = "",
+        strict: bool = False,
+    ) -> QueryRequest:
         """Return a request with a fresh id; history is kept for the subject's department unless a project is named."""
-        return QueryRequest(self.rng.token_bytes(16).hex(), sql, subject, purpose, project or subject.department, self.clock.now(), recipient, strict)
+        return QueryRequest(
+            self.rng.token_bytes(16).hex(),
+            sql,
+            subject,
+            purpose,
+            project or subject.department,
+            self.clock.now(),
+            recipient,
+            strict,
+        )
 
     async def submit(self, request: QueryRequest, progress: Progress | None = None) -> Answer:
         """Answer one query.
@@ -105,11 +129,24 @@ class Gateway:
         outcome = self._combine(query, plan, answers)
         watch.lap("combine")
         receipts = [each.receipts for each in answers]
-        entry = released(request, decision, plan, query.facts, outcome, receipts, self._now(), self.catalog.digest)
+        entry = released(
+            request,
+            decision,
+            plan,
+            query.facts,
+            outcome,
+            receipts,
+            self._now(),
+            self.catalog.digest,
+        )
         receipt = await self._append(entry)
         watch.lap("audit")
-        quality = min((self.catalog.datasets[name].quality for name in query.facts.datasets), default=1.0)
-        return Answer(request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps)
+        quality = min(
+            (self.catalog.datasets[name].quality for name in query.facts.datasets), default=1.0
+        )
+        return Answer(
+            request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps
+        )
 
     # --- stages 1 to 4: pure --------------------------------------------------------------------------------------
 
@@ -122,7 +159,9 @@ class Gateway:
         return query, decision
 
     def _asking(self, request: QueryRequest) -> Asking:
-        return Asking(request.subject, request.purpose, request.received_at, request.recipient, request.strict)
+        return Asking(
+            request.subject, request.purpose, request.received_at, request.recipient, request.strict
+        )
 
     def _plan(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         """Plan, count near-duplicates, and judge what will really be sent."""
@@ -134,18 +173,28 @@ class Gateway:
         asking = replace(self._asking(request), strict=False)
         for block in plan.blocks:
             again = authorize(block.facts, asking, self.bundle, self.catalog)
-            if not again.permit or any(duty.kind in ("band", "bucket") for duty in again.obligations):
-                raise ConfigError("C099", record=request.query_id, detail=f"a fragment is not within what was granted: {block.sql}")
+            if not again.permit or any(
+                duty.kind in ("band", "bucket") for duty in again.obligations
+            ):
+                raise ConfigError(
+                    "C099",
+                    record=request.query_id,
+                    detail=f"a fragment is not within what was granted: {block.sql}",
+                )
         return plan
 
     # --- stages 5 to 7 --------------------------------------------------------------------------------------------
 
-    async def _dispatch(self, request: QueryRequest, plan: Plan, decision: Decision, progress: Progress) -> list[BlockAnswer]:
+    async def _dispatch(
+        self, request: QueryRequest, plan: Plan, decision: Decision, progress: Progress
+    ) -> list[BlockAnswer]:
         """Have the blocks answered one after the other, so that each is protected against those before it."""
         answers: list[BlockAnswer] = []
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
-            answers.append(await answer(self.dispatcher, request, block, number, decision, self.bundle))
+            answers.append(
+                await answer(self.dispatcher, request, block, number, decision, self.bundle)
+            )
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers
 
@@ -211,5 +260,3 @@ class _Watch:
         now = time.perf_counter()
         self.laps[name] = (now - self._last) * 1000
         self._last = now
-
-

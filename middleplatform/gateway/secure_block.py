@@ -40,7 +40,13 @@ class SecureAnswer:
     receipts: dict[str, str]
 
 
-async def answer_block(dispatcher: Dispatcher, fragment: Fragment, block: Block, parameters: DisclosureParameters, cells_max: int) -> SecureAnswer:
+async def answer_block(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    cells_max: int,
+) -> SecureAnswer:
     """Answer a block by secure sum.
 
     Raises:
@@ -48,7 +54,9 @@ async def answer_block(dispatcher: Dispatcher, fragment: Fragment, block: Block,
         LimitError: L002 more cells than policy allows.
     """
     layout = block.layout
-    current, totals = await dispatcher.open_round(fragment, round_context(fragment, layout), word_layout(layout))
+    current, totals = await dispatcher.open_round(
+        fragment, round_context(fragment, layout), word_layout(layout)
+    )
     if len(current.codes) > cells_max:
         await dispatcher.drop(current)
         raise LimitError("L002", limit=cells_max)
@@ -69,10 +77,21 @@ def _evidence(layout: Layout, totals: Totals, tops: list[Exact]) -> CellEvidence
     populations = range(len(layout.populations))
     cells = len(totals["units_0"])
     units = np.stack([_count(totals[f"units_{p}"]) for p in populations], axis=1)
-    rest = np.stack([_count(totals[f"rest_{p}"]) if p else np.zeros(cells, dtype=np.int64) for p in populations], axis=1)
+    rest = np.stack(
+        [
+            _count(totals[f"rest_{p}"]) if p else np.zeros(cells, dtype=np.int64)
+            for p in populations
+        ],
+        axis=1,
+    )
     rows = np.stack([_count(totals[f"rows_{p}"]) for p in populations], axis=1)
     magnitudes = [
-        Magnitude(_exact(totals[f"sum_{s}"]), _exact(totals[f"abs_{s}"]), tops[s], _exact(totals[f"sq_{s}"]) if s in layout.squares else None)
+        Magnitude(
+            _exact(totals[f"sum_{s}"]),
+            _exact(totals[f"abs_{s}"]),
+            tops[s],
+            _exact(totals[f"sq_{s}"]) if s in layout.squares else None,
+        )
         for s in range(len(layout.sums))
     ]
     none = np.zeros((cells, 0), dtype=np.int64)
@@ -90,13 +109,24 @@ def _exact(column: pa.Array) -> Exact:
     return found
 
 
-async def _tops(dispatcher: Dispatcher, current: Round, layout: Layout, evidence: CellEvidence, marks: Marks) -> list[Exact]:
+async def _tops(
+    dispatcher: Dispatcher, current: Round, layout: Layout, evidence: CellEvidence, marks: Marks
+) -> list[Exact]:
     """Return upper bounds of the three largest unit totals, from the share ladder."""
     open_cells = np.array([any(mark is None for mark in row) for row in marks], dtype=np.bool_)
-    asked = [[int(value) if free else 0 for value, free in zip(each.absolute, open_cells, strict=True)] for each in evidence.magnitudes]
+    asked = [
+        [int(value) if free else 0 for value, free in zip(each.absolute, open_cells, strict=True)]
+        for each in evidence.magnitudes
+    ]
     agreed = agreed_digest(*current.codes, json.dumps(asked).encode())
     over = await dispatcher.ladder(current, asked, ladder_layout(layout), agreed)
-    return [_bounds(np.stack([_count(over[f"over_{s}_{percent}"]) for percent in LADDER], axis=1), evidence.magnitudes[s].absolute) for s in range(len(layout.sums))]
+    return [
+        _bounds(
+            np.stack([_count(over[f"over_{s}_{percent}"]) for percent in LADDER], axis=1),
+            evidence.magnitudes[s].absolute,
+        )
+        for s in range(len(layout.sums))
+    ]
 
 
 def _bounds(over: Counts, absolute: Exact) -> Exact:
@@ -108,11 +138,22 @@ def _bounds(over: Counts, absolute: Exact) -> Exact:
     return found
 
 
-async def _released(dispatcher: Dispatcher, current: Round, block: Block, totals: Totals, marks: Marks) -> SecureAnswer:
+async def _released(
+    dispatcher: Dispatcher, current: Round, block: Block, totals: Totals, marks: Marks
+) -> SecureAnswer:
     layout, width = block.layout, len(block.cell.dimensions)
     # Without dimensions there is no label to keep: the one row is shown, its values marked.
-    shown = [row for row in range(len(current.codes)) if not width or any(mark is None for mark in marks[row])]
-    hidden = tuple(str(mark) for row in range(len(current.codes)) if row not in set(shown) for mark in marks[row])
+    shown = [
+        row
+        for row in range(len(current.codes))
+        if not width or any(mark is None for mark in marks[row])
+    ]
+    hidden = tuple(
+        str(mark)
+        for row in range(len(current.codes))
+        if row not in set(shown)
+        for mark in marks[row]
+    )
     labels = await dispatcher.reveal(current, [current.codes[row] for row in shown])
     columns = _label_columns([labels[current.codes[row]] for row in shown], width)
     taken = pa.array(shown, pa.int64())
@@ -129,7 +170,10 @@ def _label_columns(labels: list[bytes], width: int) -> dict[str, pa.Array]:
     if any(len(row) != width for row in rows):
         raise ProtocolError("X001", detail="labels of another shape")
     columns = {f"d{index}": pa.array([row[index] for row in rows]) for index in range(width)}
-    return {name: column.cast(pa.string()) if pa.types.is_null(column.type) else column for name, column in columns.items()}
+    return {
+        name: column.cast(pa.string()) if pa.types.is_null(column.type) else column
+        for name, column in columns.items()
+    }
 
 
 def _untagged(value: object) -> object:

@@ -50,7 +50,9 @@ class History:
         self._sql = _statements()
         self._lock = Lock()
         try:
-            self._database = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=False
+            )
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.executescript(self._sql["create"])
         except sqlite3.Error:
@@ -66,19 +68,37 @@ class History:
         with self._lock:
             return bool(self._database.execute(self._sql["any"], (project, dataset)).fetchone()[0])
 
-    def near(self, project: str, dataset: str, units: tuple[int, int], complement: tuple[int, int]) -> list[Population]:
+    def near(
+        self, project: str, dataset: str, units: tuple[int, int], complement: tuple[int, int]
+    ) -> list[Population]:
         """Return earlier populations whose size may lie in one of two ranges (both ends included)."""
         with self._lock:
-            rows = self._database.execute(self._sql["near"], (project, dataset, *units, *complement)).fetchall()
+            rows = self._database.execute(
+                self._sql["near"], (project, dataset, *units, *complement)
+            ).fetchall()
         return [Population(*row) for row in rows]
 
-    def add(self, project: str, dataset: str, populations: Iterable[Population], moment: str) -> None:
+    def add(
+        self, project: str, dataset: str, populations: Iterable[Population], moment: str
+    ) -> None:
         """Keep populations, durably, before their aggregates leave.
 
         Raises:
             ConfigError: C011 when the file refuses the write; then nothing may leave.
         """
-        rows = [(project, dataset, each.kind, each.shape, each.label, each.units_low, each.units_high, moment) for each in populations]
+        rows = [
+            (
+                project,
+                dataset,
+                each.kind,
+                each.shape,
+                each.label,
+                each.units_low,
+                each.units_high,
+                moment,
+            )
+            for each in populations
+        ]
         with self._lock:
             try:
                 self._database.execute("BEGIN IMMEDIATE")
@@ -94,7 +114,9 @@ class History:
         with self._lock:
             try:
                 self._database.execute(self._sql["ask"], (project, day, fingerprint, statement))
-                found = self._database.execute(self._sql["asked"], (project, day, fingerprint)).fetchone()
+                found = self._database.execute(
+                    self._sql["asked"], (project, day, fingerprint)
+                ).fetchone()
             except sqlite3.Error:
                 raise ConfigError("C011", what="the history file") from None
         return int(found[0])

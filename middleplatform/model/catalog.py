@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum, StrEnum
 
-__all__ = ["Catalog", "Column", "ColumnType", "Dataset", "Department", "Level", "Sharing", "TypeKind", "Use"]
+__all__ = [
+    "Catalog",
+    "Column",
+    "ColumnType",
+    "Dataset",
+    "Department",
+    "Level",
+    "Sharing",
+    "TypeKind",
+    "Use",
+]
 
 
 class Level(IntEnum):

@@ -6,12 +6,37 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
-from middleplatform.model.query import AggregateKind, CellQuery, Coalesce, Field, Predicate, QueryFacts
+from middleplatform.model.query import (
+    AggregateKind,
+    CellQuery,
+    Coalesce,
+    Field,
+    Predicate,
+    QueryFacts,
+)
 from middleplatform.model.request import Role, Subject
 
-SQUARED = frozenset({AggregateKind.VAR_SAMP, AggregateKind.VAR_POP, AggregateKind.STDDEV_SAMP, AggregateKind.STDDEV_POP})
+SQUARED = frozenset(
+    {
+        AggregateKind.VAR_SAMP,
+        AggregateKind.VAR_POP,
+        AggregateKind.STDDEV_SAMP,
+        AggregateKind.STDDEV_POP,
+    }
+)
 
-__all__ = ["SQUARED", "Block", "Formula", "Fragment", "KeyWord", "Layout", "Part", "Plan", "Population", "SumWord"]
+__all__ = [
+    "SQUARED",
+    "Block",
+    "Formula",
+    "Fragment",
+    "KeyWord",
+    "Layout",
+    "Part",
+    "Plan",
+    "Population",
+    "SumWord",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +127,9 @@ class Layout:
         names: list[str] = []
         for part in formula.parts:
             if formula.kind is AggregateKind.COUNT_DISTINCT:
-                names.append(f"units_{part.population}" if formula.key < 0 else f"keys_{formula.key}")
+                names.append(
+                    f"units_{part.population}" if formula.key < 0 else f"keys_{formula.key}"
+                )
                 continue
             names.append(f"rows_{part.population}")
             names += [f"sum_{number}" for _, number in part.terms]
@@ -166,7 +193,12 @@ class Fragment:
         """
         subject = body["subject"]
         assert isinstance(subject, Mapping)
-        rebuilt = Subject(str(subject["id"]), str(subject["department"]), frozenset(Role(role) for role in subject["roles"]), tuple(subject["regions"]))
+        rebuilt = Subject(
+            str(subject["id"]),
+            str(subject["department"]),
+            frozenset(Role(role) for role in subject["roles"]),
+            tuple(subject["regions"]),
+        )
         cohort = body["cohort"]
         assert isinstance(cohort, list | tuple)
         rest = {key: value for key, value in body.items() if key not in ("subject", "cohort")}

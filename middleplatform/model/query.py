@@ -178,7 +178,9 @@ class Boolean:
     operands: tuple["Predicate", ...]
 
 
-Predicate: TypeAlias = Compare | Between | InList | IsNull | IsTrue | Not | Boolean | Opaque | Literal | Field
+Predicate: TypeAlias = (
+    Compare | Between | InList | IsNull | IsTrue | Not | Boolean | Opaque | Literal | Field
+)
 
 
 # --- aggregates ---------------------------------------------------------------------------------------------------

@@ -91,9 +91,16 @@ class Source:
         ordered = table.sort_by([(name, "ascending") for name in labels])
         changed = np.zeros(max(0, ordered.num_rows - 1), dtype=np.bool_)
         for name in labels:
-            codes = ordered[name].combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+            codes = (
+                ordered[name]
+                .combine_chunks()
+                .dictionary_encode(null_encoding="encode")
+                .indices.to_numpy()
+            )
             changed |= codes[1:] != codes[:-1]
-        cells = np.concatenate([np.zeros(min(1, ordered.num_rows), dtype=np.int64), np.cumsum(changed)])
+        cells = np.concatenate(
+            [np.zeros(min(1, ordered.num_rows), dtype=np.int64), np.cumsum(changed)]
+        )
         return ordered.append_column("cell", pa.array(cells))
 
     @property
@@ -159,5 +166,12 @@ def exact(column: pa.ChunkedArray) -> Exact:
     scale = column.type.scale if pa.types.is_decimal(column.type) else 0
     values = column.to_pylist()
     found = np.empty(len(values), dtype=object)
-    found[:] = [0 if value is None else int(value.scaleb(scale, _EXACT)) if isinstance(value, Decimal) else value for value in values]
+    found[:] = [
+        0
+        if value is None
+        else int(value.scaleb(scale, _EXACT))
+        if isinstance(value, Decimal)
+        else value
+        for value in values
+    ]
     return found

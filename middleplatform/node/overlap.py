@@ -54,7 +54,15 @@ class Overlap:
         universes: Numbers of units by dataset, known so far; filled as needed.
     """
 
-    def __init__(self, history: History, source: Source, catalog: Catalog, parameters: DisclosureParameters, project: str, universes: dict[str, int]) -> None:
+    def __init__(
+        self,
+        history: History,
+        source: Source,
+        catalog: Catalog,
+        parameters: DisclosureParameters,
+        project: str,
+        universes: dict[str, int],
+    ) -> None:
         self._history = history
         self._source = source
         self._catalog = catalog
@@ -63,7 +71,9 @@ class Overlap:
         self._universes = universes
         self._units: dict[str, Sets] = {}
 
-    def check(self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str) -> None:
+    def check(
+        self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
+    ) -> None:
         """Mark cells that overlap, withhold further ones where a total is out, and keep what is released.
 
         Args:
@@ -96,7 +106,11 @@ class Overlap:
         """Refuse, or mark, a whole population that is too close to an earlier one."""
         for earlier in self._near(dataset, *view.size()):
             same = earlier.shape == view.cut.text
-            if same or (earlier.kind == "union" and view.grouped) or not self._close(self._all(view.cut.text), self._set(earlier), dataset):
+            if (
+                same
+                or (earlier.kind == "union" and view.grouped)
+                or not self._close(self._all(view.cut.text), self._set(earlier), dataset)
+            ):
                 continue
             if earlier.kind != "union" and view.cut.population == 0:
                 raise DisclosureError("D010", rule="R14")
@@ -124,7 +138,9 @@ class Overlap:
         sets = self._sets(view.cut.text)
         for row in sorted(view.free(), key=lambda each: (int(view.units[each]), each)):
             shown = {unit for each in view.free() for unit in sets.get(view.labels[each], _EMPTY)}
-            out = {unit for each in view.hidden() for unit in sets.get(view.labels[each], _EMPTY)} - shown
+            out = {
+                unit for each in view.hidden() for unit in sets.get(view.labels[each], _EMPTY)
+            } - shown
             if not 0 < len(out) < self._least:
                 return
             view.mark([row], "secondary")
@@ -141,18 +157,24 @@ class Overlap:
     def _near(self, dataset: str, low: int, high: int) -> Sequence[Population]:
         reach, universe = self._least - 1, self._universe(dataset)
         own = (low - reach, high + reach)
-        return self._history.near(self._project, dataset, own, (universe - high - reach, universe - low + reach))
+        return self._history.near(
+            self._project, dataset, own, (universe - high - reach, universe - low + reach)
+        )
 
     def _universe(self, dataset: str) -> int:
         """Return how many units a dataset has; counted once while the source is open."""
         if dataset not in self._universes:
             name, unit = dataset.split("|")
-            cell, _ = read_fragment(f'SELECT COUNT(DISTINCT u."{unit}") AS a0 FROM {name} AS u', self._catalog, _LIMITS)
+            cell, _ = read_fragment(
+                f'SELECT COUNT(DISTINCT u."{unit}") AS a0 FROM {name} AS u', self._catalog, _LIMITS
+            )
             measured = self._source.measure(cell, layout_of(cell, self._catalog))
             self._universes[dataset] = int(measured.evidence.units[0, 0])
         return self._universes[dataset]
 
-    def _close(self, one: npt.NDArray[np.object_], other: npt.NDArray[np.object_], dataset: str) -> bool:
+    def _close(
+        self, one: npt.NDArray[np.object_], other: npt.NDArray[np.object_], dataset: str
+    ) -> bool:
         """Say whether two sets, or one and the other's complement, differ by 1 to k-1 units."""
         distance = int(np.setxor1d(one, other, assume_unique=True).size)
         return 0 < distance < self._least or 0 < self._universe(dataset) - distance < self._least
@@ -184,18 +206,35 @@ def _by_label(table: pa.Table) -> Sets:
     """Group units by label: sorted once, then cut where the label changes."""
     units = table["u"].to_numpy(zero_copy_only=False).astype(object)
     known = np.array([unit is not None for unit in units], dtype=np.bool_)
-    labels = np.array(_labels(table.drop_columns(["u"])) if table.num_columns > 1 else [""] * table.num_rows, dtype=object)
+    labels = np.array(
+        _labels(table.drop_columns(["u"])) if table.num_columns > 1 else [""] * table.num_rows,
+        dtype=object,
+    )
     units, labels = units[known], labels[known]
     order = np.argsort(labels, kind="stable")
     units, labels = units[order], labels[order]
     names, starts = np.unique(labels, return_index=True)
-    return {str(name): np.unique(part) for name, part in zip(names, np.split(units, starts[1:]), strict=True)} if names.size else {}
+    return (
+        {
+            str(name): np.unique(part)
+            for name, part in zip(names, np.split(units, starts[1:]), strict=True)
+        }
+        if names.size
+        else {}
+    )
 
 
 def _labels(table: pa.Table) -> list[str]:
     names = [name for name in table.column_names if name.startswith("d")]
     columns = [table[name].to_pylist() for name in names]
-    return [json.dumps([None if value is None else str(value) for value in row], ensure_ascii=False) for row in zip(*columns, strict=True)] if names else [""] * table.num_rows
+    return (
+        [
+            json.dumps([None if value is None else str(value) for value in row], ensure_ascii=False)
+            for row in zip(*columns, strict=True)
+        ]
+        if names
+        else [""] * table.num_rows
+    )
 
 
 def _cuts(cell: CellQuery, layout: Layout) -> list[_Cut]:
@@ -237,7 +276,11 @@ class _View:
 
     def free(self) -> list[int]:
         """Return the cells of which something is released."""
-        return [row for row in range(len(self.labels)) if any(self.marks[row, column] is None for column in self.cut.readers)]
+        return [
+            row
+            for row in range(len(self.labels))
+            if any(self.marks[row, column] is None for column in self.cut.readers)
+        ]
 
     def hidden(self) -> list[int]:
         """Return the other cells."""
@@ -258,7 +301,10 @@ def _released(view: _View) -> list[Population]:
         return [Population("where", view.cut.text, "", low, high)] if free else []
     text = view.cut.text
     found = [Population("where", text, "", low, high)]
-    found += [Population("cell", text, view.labels[row], int(view.units[row]), int(view.units[row])) for row in free]
+    found += [
+        Population("cell", text, view.labels[row], int(view.units[row]), int(view.units[row]))
+        for row in free
+    ]
     hidden = [view.labels[row] for row in view.hidden()]
     if hidden and free:
         shown = view.units[free]

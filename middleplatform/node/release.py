@@ -19,7 +19,14 @@ from middleplatform.sql.extract import fields
 __all__ = ["released_cells", "sensitive_dimensions"]
 
 
-def released_cells(cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, sensitive: tuple[str, ...], parameters: DisclosureParameters) -> pa.Table:
+def released_cells(
+    cell: CellQuery,
+    layout: Layout,
+    measured: Measured,
+    marks: Marks,
+    sensitive: tuple[str, ...],
+    parameters: DisclosureParameters,
+) -> pa.Table:
     """Return what may leave, one row a cell.
 
     Returns:
@@ -43,7 +50,9 @@ def released_cells(cell: CellQuery, layout: Layout, measured: Measured, marks: M
     return pa.table(columns)
 
 
-def _needed(layout: Layout, marks: Marks) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+def _needed(
+    layout: Layout, marks: Marks
+) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
     """Return, for each word, the cells in which a released aggregate reads it."""
     needed: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}
     for index, formula in enumerate(layout.formulas):
@@ -53,13 +62,17 @@ def _needed(layout: Layout, marks: Marks) -> dict[str, "np.ndarray[tuple[int], n
     return needed
 
 
-def _blank(column: pa.Array | pa.ChunkedArray, where: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> pa.Array:
+def _blank(
+    column: pa.Array | pa.ChunkedArray, where: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return pa.compute.if_else(pa.array(where), pa.scalar(None, column.type), column)
 
 
-def sensitive_dimensions(cell: CellQuery, is_sensitive: Callable[[str, str], bool], *, filtered: bool) -> tuple[str, ...]:
+def sensitive_dimensions(
+    cell: CellQuery, is_sensitive: Callable[[str, str], bool], *, filtered: bool
+) -> tuple[str, ...]:
     """Return the names of the dimensions made of sensitive columns.
 
     Args:
@@ -75,7 +88,10 @@ def sensitive_dimensions(cell: CellQuery, is_sensitive: Callable[[str, str], boo
 
     def sensitive(expression: RowExpression) -> bool:
         found: list[Field] = [item for item in fields(expression) if item.relation in tables]
-        return any(is_sensitive(tables[item.relation], item.name) and (filtered or item not in restricted) for item in found)
+        return any(
+            is_sensitive(tables[item.relation], item.name) and (filtered or item not in restricted)
+            for item in found
+        )
 
     return tuple(item.name for item in cell.dimensions if sensitive(item.expression))
 

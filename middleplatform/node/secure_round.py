@@ -16,13 +16,20 @@ import pyarrow.compute as pc
 
 from middleplatform.crypto.messages import Hello, SealedKey
 from middleplatform.crypto.secure_sum import Party, agreed_digest
-from middleplatform.crypto.sum_words import LADDER, ladder_layout, round_context, round_key, word_layout
+from middleplatform.crypto.sum_words import (
+    LADDER,
+    ladder_layout,
+    round_context,
+    round_key,
+    word_layout,
+)
 from middleplatform.crypto.word_layout import Measure
 from middleplatform.errors import ProtocolError
 from middleplatform.node.measure import Measured, exact
 from middleplatform.node.service import Node, Task
 
 __all__ = ["SecureRounds"]
+
 
 @dataclass
 class _Round:
@@ -52,7 +59,13 @@ class SecureRounds:
         """
         task = self._node.accept(raw, signature, "secure_sum")
         context = round_context(task.fragment, task.layout)
-        party, hello = Party.start(context, self._node.department, self._node.identity, self._node.rng, used=self._node.used)
+        party, hello = Party.start(
+            context,
+            self._node.department,
+            self._node.identity,
+            self._node.rng,
+            used=self._node.used,
+        )
         self._rounds[round_key(task.fragment)] = _Round(task, party)
         return hello.to_bytes()
 
@@ -62,7 +75,9 @@ class SecureRounds:
         Reveals:
             To the gateway: nothing.
         """
-        sealed = self._round(key).party.agree([Hello.from_bytes(raw) for raw in hellos], self._node.pins)
+        sealed = self._round(key).party.agree(
+            [Hello.from_bytes(raw) for raw in hellos], self._node.pins
+        )
         return {name: message.to_bytes() for name, message in sealed.items()}
 
     def codes(self, key: str, sealed: bytes | None) -> bytes:
@@ -90,8 +105,16 @@ class SecureRounds:
         current.codes = tuple(codes)
         positions = current.party.place(current.labels, current.codes)
         layout = word_layout(current.task.layout)
-        columns = {measure.name: _whole(measured.table[measure.name], measure) for measure in layout.measures}
-        words = layout.encode(columns, positions=positions, cells=len(codes), parties=len(current.task.fragment.cohort))
+        columns = {
+            measure.name: _whole(measured.table[measure.name], measure)
+            for measure in layout.measures
+        }
+        words = layout.encode(
+            columns,
+            positions=positions,
+            cells=len(codes),
+            parties=len(current.task.fragment.cohort),
+        )
         return current.party.mask(words, phase="cells", agreed=agreed_digest(*codes)).to_bytes()
 
     def ladder(self, key: str, totals: Sequence[Sequence[int]]) -> bytes:
@@ -110,9 +133,22 @@ class SecureRounds:
         positions = current.party.place(current.labels, current.codes)
         layout = ladder_layout(current.task.layout)
         own_units = self._node.source.unit_totals(current.task.cell, current.task.layout)
-        columns = _over(measured, own_units, [np.array(each, dtype=object)[positions] for each in totals])
-        words = layout.encode(columns, positions=positions, cells=len(current.codes), parties=len(current.task.fragment.cohort))
-        return current.party.mask(words, phase="share-ladder", agreed=agreed_digest(*current.codes, json.dumps([list(map(int, each)) for each in totals]).encode())).to_bytes()
+        columns = _over(
+            measured, own_units, [np.array(each, dtype=object)[positions] for each in totals]
+        )
+        words = layout.encode(
+            columns,
+            positions=positions,
+            cells=len(current.codes),
+            parties=len(current.task.fragment.cohort),
+        )
+        return current.party.mask(
+            words,
+            phase="share-ladder",
+            agreed=agreed_digest(
+                *current.codes, json.dumps([list(map(int, each)) for each in totals]).encode()
+            ),
+        ).to_bytes()
 
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes, and a receipt; ends the round.
@@ -148,7 +184,10 @@ class SecureRounds:
 
 def _whole(column: pa.ChunkedArray, measure: Measure) -> pa.Array:
     kind = pa.int64() if measure.words == 1 else pa.decimal128(38, measure.scale)
-    filled = pc.fill_null(pc.cast(column, kind), pa.scalar(0).cast(kind) if measure.words == 1 else pa.scalar(Decimal(0), kind))
+    filled = pc.fill_null(
+        pc.cast(column, kind),
+        pa.scalar(0).cast(kind) if measure.words == 1 else pa.scalar(Decimal(0), kind),
+    )
     return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
 
 
@@ -162,7 +201,9 @@ def label_bytes(table: pa.Table, names: Sequence[str]) -> tuple[bytes, ...]:
     if not names:
         return tuple([b"[]"] * int(table.num_rows))
     rows = zip(*columns, strict=True)
-    return tuple([json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() for row in rows])
+    return tuple(
+        [json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() for row in rows]
+    )
 
 
 def _tagged(value: object) -> object:
@@ -177,7 +218,11 @@ def _tagged(value: object) -> object:
             raise ProtocolError("X001", detail="a label of an unknown type")
 
 
-def _over(measured: Measured, own: pa.Table, totals: Sequence["np.ndarray[tuple[int], np.dtype[np.object_]]"]) -> dict[str, pa.Array]:
+def _over(
+    measured: Measured,
+    own: pa.Table,
+    totals: Sequence["np.ndarray[tuple[int], np.dtype[np.object_]]"],
+) -> dict[str, pa.Array]:
     """Count, by cell and rung, the units whose absolute total exceeds the rung's percent of the cell's."""
     cells = measured.table.num_rows
     columns: dict[str, pa.Array] = {}
@@ -188,5 +233,7 @@ def _over(measured: Measured, own: pa.Table, totals: Sequence["np.ndarray[tuple[
         positive = (whole > 0).astype(np.bool_)
         for percent in LADDER:
             over = positive & (size * 100 > whole * percent).astype(np.bool_)
-            columns[f"over_{s}_{percent}"] = pa.array(np.bincount(where[over], minlength=cells).astype(np.int64))
+            columns[f"over_{s}_{percent}"] = pa.array(
+                np.bincount(where[over], minlength=cells).astype(np.int64)
+            )
     return columns

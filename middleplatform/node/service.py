@@ -101,7 +101,11 @@ class Node:
         """
         self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
         fragment = _decode(raw)
-        if fragment.department != self.department or fragment.protocol != protocol or self.department not in fragment.cohort:
+        if (
+            fragment.department != self.department
+            or fragment.protocol != protocol
+            or self.department not in fragment.cohort
+        ):
             raise ProtocolError("X001", detail="a fragment for somebody else")
         if protocol == "local" and fragment.cohort != (self.department,):
             raise ProtocolError("X001", detail="a local fragment with a cohort")
@@ -133,7 +137,10 @@ class Node:
                 raise self._refusal("R0", "a dataset that this department does not hold")
             if fragment.protocol == "local" and len(self.catalog.datasets[name].held_by) > 1:
                 raise self._refusal("R5", "a part of a logical table on its own")
-            if fragment.protocol == "secure_sum" and tuple(sorted(self.catalog.datasets[name].held_by)) != fragment.cohort:
+            if (
+                fragment.protocol == "secure_sum"
+                and tuple(sorted(self.catalog.datasets[name].held_by)) != fragment.cohort
+            ):
                 raise self._refusal("R5", "a cohort other than the holders of the table")
         return apply_obligations(cell, decision.obligations), decision
 
@@ -165,10 +172,25 @@ class Node:
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
         self._mark_groups(task, measured, marks)
         if task.decision.disclosure.history:
-            overlap = Overlap(self.history, self.source, self.catalog, task.decision.disclosure, task.fragment.project, self._universes)
+            overlap = Overlap(
+                self.history,
+                self.source,
+                self.catalog,
+                task.decision.disclosure,
+                task.fragment.project,
+                self._universes,
+            )
             overlap.check(task.cell, task.layout, measured, marks, self._moment())
-        cells = released_cells(task.cell, task.layout, measured, marks, self.sensitive(task), task.decision.disclosure)
-        return PartialResult(self.department, cells, task.fragment.digest(), self.bundle.digest, self.receipt(task, cells.num_rows, table_digest(cells)))
+        cells = released_cells(
+            task.cell, task.layout, measured, marks, self.sensitive(task), task.decision.disclosure
+        )
+        return PartialResult(
+            self.department,
+            cells,
+            task.fragment.digest(),
+            self.bundle.digest,
+            self.receipt(task, cells.num_rows, table_digest(cells)),
+        )
 
     def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> None:
         if not task.decision.disclosure.homogeneity or task.decision.disclosure.min_units <= 1:
@@ -202,13 +224,18 @@ class Node:
         Reveals:
             To whoever reads the log: digests and the number of cells.
         """
-        fields = ReceiptFields(task.fragment.query_id, task.fragment.digest(), self.bundle.digest, task.fragment.protocol, cells, digest)
+        fields = ReceiptFields(
+            task.fragment.query_id,
+            task.fragment.digest(),
+            self.bundle.digest,
+            task.fragment.protocol,
+            cells,
+            digest,
+        )
         return sign_receipt(self.identity, fields)
 
     def _moment(self) -> str:
         return self.clock.now().astimezone().isoformat()
-
-
 
 
 def table_digest(table: pa.Table) -> str:
@@ -217,7 +244,10 @@ def table_digest(table: pa.Table) -> str:
     Reveals:
         Nothing to who has not got the table, but a guess at a small one can be checked.
     """
-    rows = {name: [None if value is None else str(value) for value in table[name].to_pylist()] for name in table.column_names}
+    rows = {
+        name: [None if value is None else str(value) for value in table[name].to_pylist()]
+        for name in table.column_names
+    }
     return sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -229,5 +259,3 @@ def _decode(raw: bytes) -> Fragment:
     if fragment.to_bytes() != raw:
         raise ProtocolError("X001", detail="a fragment that is not canonical")
     return fragment
-
-

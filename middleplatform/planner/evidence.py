@@ -22,7 +22,13 @@ from middleplatform.model.plan import KeyWord, Layout, Population
 from middleplatform.model.query import Boolean, CellQuery, Coalesce, Field, IsNull, Not, Predicate
 from middleplatform.sql.render import predicate, row, rows_from
 
-__all__ = ["Statement", "distinct_statement", "evidence_statement", "totals_statement", "units_statement"]
+__all__ = [
+    "Statement",
+    "distinct_statement",
+    "evidence_statement",
+    "totals_statement",
+    "units_statement",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,21 @@ def evidence_statement(cell: CellQuery, layout: Layout, dialect: str) -> Stateme
     """Return the statement that computes every word of ``layout`` and its evidence for each cell."""
     inner = _per_unit(cell, layout)
     outer = exp.Select(expressions=_labels(cell) + _evidence(layout))
-    outer.set("from_", exp.From(this=exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier("per_unit")))))
+    outer.set(
+        "from_",
+        exp.From(
+            this=exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier("per_unit")))
+        ),
+    )
     if cell.dimensions:
-        outer.set("group", exp.Group(expressions=[exp.column(item.name) for item in cell.dimensions]))
-    return Statement("evidence", outer.sql(dialect, comments=False), {"cell": _plain(cell), "layout": _plain(layout)})
+        outer.set(
+            "group", exp.Group(expressions=[exp.column(item.name) for item in cell.dimensions])
+        )
+    return Statement(
+        "evidence",
+        outer.sql(dialect, comments=False),
+        {"cell": _plain(cell), "layout": _plain(layout)},
+    )
 
 
 def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: str) -> Statement:
@@ -56,30 +73,57 @@ def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: 
     condition = _condition(layout.populations[word.population])
     if condition is not None:
         count = exp.Filter(this=count, expression=exp.Where(this=predicate(condition, engine=True)))
-    select = rows_from(exp.Select(expressions=[*_dimensions(cell), exp.alias_(count, "keys")]), cell.rows, engine=True)
+    select = rows_from(
+        exp.Select(expressions=[*_dimensions(cell), exp.alias_(count, "keys")]),
+        cell.rows,
+        engine=True,
+    )
     if cell.dimensions:
-        select.set("group", exp.Group(expressions=[row(item.expression, engine=True) for item in cell.dimensions]))
-    return Statement("distinct", select.sql(dialect, comments=False), {"cell": _plain(cell), "layout": _plain(layout), "word": _plain(word)})
+        select.set(
+            "group",
+            exp.Group(expressions=[row(item.expression, engine=True) for item in cell.dimensions]),
+        )
+    return Statement(
+        "distinct",
+        select.sql(dialect, comments=False),
+        {"cell": _plain(cell), "layout": _plain(layout), "word": _plain(word)},
+    )
 
 
 def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     """Return the statement that lists each cell's units: columns ``d*`` and ``u``. Its rows stay inside the node."""
     projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u")]
     select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True).distinct()
-    return Statement("units", select.sql(dialect, comments=False), {"cell": _plain(cell), "layout": _plain(layout)})
+    return Statement(
+        "units",
+        select.sql(dialect, comments=False),
+        {"cell": _plain(cell), "layout": _plain(layout)},
+    )
 
 
 def totals_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     """Return the statement that gives each unit's totals: columns ``d*`` and ``s*``. Its rows stay inside the node."""
-    inner = exp.Subquery(this=_per_unit(cell, layout), alias=exp.TableAlias(this=exp.to_identifier("per_unit")))
-    sums = [exp.alias_(_exact(exp.column(f"s{s}"), word.scale), f"s{s}") for s, word in enumerate(layout.sums)]
+    inner = exp.Subquery(
+        this=_per_unit(cell, layout), alias=exp.TableAlias(this=exp.to_identifier("per_unit"))
+    )
+    sums = [
+        exp.alias_(_exact(exp.column(f"s{s}"), word.scale), f"s{s}")
+        for s, word in enumerate(layout.sums)
+    ]
     select = exp.Select(expressions=[*_labels(cell), *sums])
     select.set("from_", exp.From(this=inner))
-    return Statement("totals", select.sql(dialect, comments=False), {"cell": _plain(cell), "layout": _plain(layout)})
+    return Statement(
+        "totals",
+        select.sql(dialect, comments=False),
+        {"cell": _plain(cell), "layout": _plain(layout)},
+    )
 
 
 def _dimensions(cell: CellQuery) -> list[exp.Expr]:
-    return [exp.alias_(row(item.expression, engine=True), item.name, quoted=True) for item in cell.dimensions]
+    return [
+        exp.alias_(row(item.expression, engine=True), item.name, quoted=True)
+        for item in cell.dimensions
+    ]
 
 
 def _labels(cell: CellQuery) -> list[exp.Expr]:
@@ -88,11 +132,15 @@ def _labels(cell: CellQuery) -> list[exp.Expr]:
 
 def _per_unit(cell: CellQuery, layout: Layout) -> exp.Select:
     projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u")]
-    projections += [exp.alias_(_rows(population), f"r{p}") for p, population in enumerate(layout.populations)]
+    projections += [
+        exp.alias_(_rows(population), f"r{p}") for p, population in enumerate(layout.populations)
+    ]
     for s, word in enumerate(layout.sums):
         population = layout.populations[word.population]
         operand = row(word.operand, engine=True)
-        projections.append(exp.alias_(_filtered(exp.Sum(this=operand), population, word.operand), f"s{s}"))
+        projections.append(
+            exp.alias_(_filtered(exp.Sum(this=operand), population, word.operand), f"s{s}")
+        )
         if s in layout.squares:
             # Whole numbers are squared as 128-bit integers; a decimal widens by itself.
             wide = exp.cast(operand.copy(), "HUGEINT") if word.scale == 0 else operand.copy()
@@ -112,7 +160,11 @@ def _rows(population: Population) -> exp.Expr:
 
 def _filtered(call: exp.Expr, population: Population, own: Field | Coalesce | None) -> exp.Expr:
     """Restrict ``call`` to a population; a sum skips its own operand's missing values by itself."""
-    needed = Population(population.condition, tuple(item for item in population.present if item != own), population.strict)
+    needed = Population(
+        population.condition,
+        tuple(item for item in population.present if item != own),
+        population.strict,
+    )
     condition = _condition(needed)
     if condition is None:
         return call
@@ -140,15 +192,23 @@ def _evidence(layout: Layout) -> list[exp.Expr]:
     for s, word in enumerate(layout.sums):
         total = exp.column(f"s{s}")
         found.append(exp.alias_(_exact(exp.Sum(this=total), word.scale), f"sum_{s}"))
-        found.append(exp.alias_(_exact(exp.Sum(this=exp.Abs(this=total.copy())), word.scale), f"abs_{s}"))
+        found.append(
+            exp.alias_(_exact(exp.Sum(this=exp.Abs(this=total.copy())), word.scale), f"abs_{s}")
+        )
         negative = exp.LT(this=total.copy(), expression=exp.Literal.number(0))
         found.append(exp.alias_(_where(exp.Count(this=exp.column("u")), negative), f"neg_{s}"))
-        largest = exp.func("max", exp.Abs(this=total.copy()), exp.Literal.number(3), dialect="duckdb")
+        largest = exp.func(
+            "max", exp.Abs(this=total.copy()), exp.Literal.number(3), dialect="duckdb"
+        )
         for place in (1, 2, 3):
-            item = exp.Anonymous(this="list_extract", expressions=[largest.copy(), exp.Literal.number(place)])
+            item = exp.Anonymous(
+                this="list_extract", expressions=[largest.copy(), exp.Literal.number(place)]
+            )
             found.append(exp.alias_(_exact(item, word.scale), f"top{place}_{s}"))
         if s in layout.squares:
-            found.append(exp.alias_(_exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale), f"sq_{s}"))
+            found.append(
+                exp.alias_(_exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale), f"sq_{s}")
+            )
     return found
 
 
@@ -165,7 +225,11 @@ def _plain(value: object) -> object:
     if isinstance(value, Enum):
         return str(value.value)
     if is_dataclass(value) and not isinstance(value, type):
-        body = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.name != "span"}
+        body = {
+            item.name: _plain(getattr(value, item.name))
+            for item in fields(value)
+            if item.name != "span"
+        }
         return {"node": type(value).__name__, **body}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]

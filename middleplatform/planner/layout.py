@@ -54,7 +54,11 @@ def unit_field(relation: Relation, catalog: Catalog) -> Field:
     if isinstance(relation, Table):
         return Field(relation.alias, catalog.datasets[relation.dataset].unit_column)
     inner = unit_field(relation.rows.first, catalog)
-    keys = [column for column in relation.columns if isinstance(column.content, Field) and column.content in relation.keys]
+    keys = [
+        column
+        for column in relation.columns
+        if isinstance(column.content, Field) and column.content in relation.keys
+    ]
     for column in keys:
         if column.content == inner:
             return Field(relation.alias, column.name)
@@ -97,7 +101,9 @@ class _Builder:
     catalog: Catalog
     rows: Rows
     unit: Field
-    populations: list[Population] = field(default_factory=lambda: [Population(None, (), strict=False)])
+    populations: list[Population] = field(
+        default_factory=lambda: [Population(None, (), strict=False)]
+    )
     sums: list[SumWord] = field(default_factory=list)
     squares: list[int] = field(default_factory=list)
     keys: list[KeyWord] = field(default_factory=list)
@@ -109,8 +115,14 @@ class _Builder:
         for piece in aggregate.pieces:
             present = tuple(term.operand for term in piece.value.terms)
             population = self._population(aggregate.condition, piece.condition, present)
-            terms = [] if aggregate.kind is AggregateKind.COUNT else [
-                (term.coefficient, self._sum(term.operand, population)) for term in piece.value.terms]
+            terms = (
+                []
+                if aggregate.kind is AggregateKind.COUNT
+                else [
+                    (term.coefficient, self._sum(term.operand, population))
+                    for term in piece.value.terms
+                ]
+            )
             if aggregate.kind in SQUARED:
                 self.squares += [index for _, index in terms if index not in self.squares]
             parts.append(Part(population, piece.value.constant, tuple(terms)))
@@ -128,11 +140,26 @@ class _Builder:
             self.keys.append(word)
         return Formula(aggregate.kind, (part,), key=self.keys.index(word))
 
-    def _population(self, filtered: Predicate | None, piece: Predicate | None, present: tuple[Field | Coalesce, ...]) -> int:
+    def _population(
+        self,
+        filtered: Predicate | None,
+        piece: Predicate | None,
+        present: tuple[Field | Coalesce, ...],
+    ) -> int:
         conditions = [condition for condition in (filtered, piece) if condition is not None]
         strict = any(not _only_presence(condition) for condition in conditions)
-        condition = None if not conditions else conditions[0] if len(conditions) == 1 else Boolean("and", tuple(conditions))
-        needed = tuple(operand for operand in present if not isinstance(operand, Coalesce) and self._nullable(operand))
+        condition = (
+            None
+            if not conditions
+            else conditions[0]
+            if len(conditions) == 1
+            else Boolean("and", tuple(conditions))
+        )
+        needed = tuple(
+            operand
+            for operand in present
+            if not isinstance(operand, Coalesce) and self._nullable(operand)
+        )
         population = Population(condition, needed, strict)
         if population not in self.populations:
             self.populations.append(population)
@@ -151,7 +178,10 @@ class _Builder:
                 return True
         relation = self._relation(operand)
         if isinstance(relation, Table):
-            return self.catalog.datasets[relation.dataset].columns[operand.name].nullable and operand != self.unit
+            return (
+                self.catalog.datasets[relation.dataset].columns[operand.name].nullable
+                and operand != self.unit
+            )
         content = next(column.content for column in relation.columns if column.name == operand.name)
         return not (isinstance(content, Aggregate) and content.kind is AggregateKind.COUNT)
 
@@ -179,14 +209,27 @@ def _unit_scale(block: UnitBlock, name: str, catalog: Catalog) -> int:
     inner = _Builder(catalog, block.rows, Field("", ""))
     if isinstance(content, Field):
         return inner._type_scale(content)  # noqa: SLF001 - the same class
-    if not isinstance(content, Aggregate) or content.kind in (AggregateKind.COUNT, AggregateKind.COUNT_DISTINCT):
+    if not isinstance(content, Aggregate) or content.kind in (
+        AggregateKind.COUNT,
+        AggregateKind.COUNT_DISTINCT,
+    ):
         return 0
     if content.kind is not AggregateKind.SUM:
         return 6
     terms = [term for piece in content.pieces for term in piece.value.terms]
-    places = [_decimals(number) for number in (*(term.coefficient for term in terms), *(piece.value.constant for piece in content.pieces))]
+    places = [
+        _decimals(number)
+        for number in (
+            *(term.coefficient for term in terms),
+            *(piece.value.constant for piece in content.pieces),
+        )
+    ]
     if min(places) < 0:
-        raise QueryError("Q031", rule="R3", what=("a per-unit sum with a fraction that does not end", "含无限小数系数的逐单位求和"))
+        raise QueryError(
+            "Q031",
+            rule="R3",
+            what=("a per-unit sum with a fraction that does not end", "含无限小数系数的逐单位求和"),
+        )
     return max(places) + max((inner._type_scale(term.operand) for term in terms), default=0)  # noqa: SLF001
 
 
@@ -211,7 +254,9 @@ def _scale(parts: list[Part], sums: list[SumWord], kinds: list[TypeKind]) -> tup
                 return -1, False
             own = 0 if number is None else sums[number].scale
             scale = max(scale, places + own)
-            integer = integer and places == 0 and (number is None or kinds[number] is TypeKind.INTEGER)
+            integer = (
+                integer and places == 0 and (number is None or kinds[number] is TypeKind.INTEGER)
+            )
     return (scale, integer) if scale <= 30 else (-1, False)  # noqa: PLR2004 - a decimal128 has 38 digits
 
 
@@ -223,5 +268,3 @@ def _only_presence(condition: Predicate) -> bool:
             return all(_only_presence(operand) for operand in operands)
         case _:
             return False
-
-

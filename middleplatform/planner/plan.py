@@ -48,14 +48,22 @@ def read_fragment(sql: str, catalog: Catalog, limits: Limits) -> tuple[CellQuery
     """
     query = qualify(parse(sql, limits), catalog)
     if len(query.cells) != 1:
-        raise QueryError("Q010", rule="R0", what=("a fragment that is not one release block", "不是单个发布块的片段"))
+        raise QueryError(
+            "Q010",
+            rule="R0",
+            what=("a fragment that is not one release block", "不是单个发布块的片段"),
+        )
     return query.cells[0], query.facts
 
 
 def _block(cell: CellQuery, decision: Decision, catalog: Catalog, limits: Limits) -> Block:
     governed = apply_obligations(cell, decision.obligations)
     text = fragment(governed)
-    fragment_limits = Limits(sql_characters_max=limits.sql_characters_max * 20, depth_max=limits.depth_max * 20, joins_max=limits.joins_max)
+    fragment_limits = Limits(
+        sql_characters_max=limits.sql_characters_max * 20,
+        depth_max=limits.depth_max * 20,
+        joins_max=limits.joins_max,
+    )
     read, facts = read_fragment(text, catalog, fragment_limits)
     departments = _departments(facts.datasets, catalog)
     _check_connected(facts, catalog)
@@ -87,7 +95,11 @@ def _check_connected(facts: QueryFacts, catalog: Catalog) -> None:
 def _check_additive(layout: Layout) -> None:
     """A unit's rows all lie in one part; nothing is known of other keys, so their distinct counts do not add up."""
     if layout.keys or layout.others:
-        raise QueryError("Q031", rule="R5", what=(
-            "a distinct count of another unit over several departments", "跨多个部门对其他单元去重计数"))
-
-
+        raise QueryError(
+            "Q031",
+            rule="R5",
+            what=(
+                "a distinct count of another unit over several departments",
+                "跨多个部门对其他单元去重计数",
+            ),
+        )

@@ -48,20 +48,32 @@ def apply_obligations(cell: CellQuery, duties: Sequence[Obligation]) -> CellQuer
 
 
 def _coarsen(cell: CellQuery, duty: Obligation) -> CellQuery:
-    tables = {relation.alias for relation in _relations(cell.rows) if isinstance(relation, Table) and relation.dataset == duty.dataset}
+    tables = {
+        relation.alias
+        for relation in _relations(cell.rows)
+        if isinstance(relation, Table) and relation.dataset == duty.dataset
+    }
 
     def change(target: Field) -> RowExpression:
         if target.relation not in tables or target.name != duty.column:
             return target
-        return Band(int(duty.argument[0]), target) if duty.kind == "band" else DateBucket(duty.argument[0], target)
+        return (
+            Band(int(duty.argument[0]), target)
+            if duty.kind == "band"
+            else DateBucket(duty.argument[0], target)
+        )
 
-    dimensions = tuple(Dimension(item.name, _grouped(item.expression, change)) for item in cell.dimensions)
+    dimensions = tuple(
+        Dimension(item.name, _grouped(item.expression, change)) for item in cell.dimensions
+    )
     return replace(cell, dimensions=dimensions, rows=_coarsen_units(cell.rows, change))
 
 
 def _coarsen_units(rows: Rows, change: Callable[[Field], RowExpression]) -> Rows:
     first = _coarsen_relation(rows.first, change)
-    joins = tuple(replace(join, relation=_coarsen_relation(join.relation, change)) for join in rows.joins)
+    joins = tuple(
+        replace(join, relation=_coarsen_relation(join.relation, change)) for join in rows.joins
+    )
     return Rows(first, joins, rows.where)
 
 
@@ -69,11 +81,15 @@ def _coarsen_relation(relation: Relation, change: Callable[[Field], RowExpressio
     if isinstance(relation, Table):
         return relation
     columns = tuple(
-        column if not isinstance(column.content, Field | Arithmetic | Case | Coalesce) else replace(column, content=_grouped(column.content, change))
+        column
+        if not isinstance(column.content, Field | Arithmetic | Case | Coalesce)
+        else replace(column, content=_grouped(column.content, change))
         for column in relation.columns
     )
     keys = tuple(_grouped(key, change) for key in relation.keys)
-    return UnitBlock(relation.alias, _coarsen_units(relation.rows, change), keys, columns, relation.having)
+    return UnitBlock(
+        relation.alias, _coarsen_units(relation.rows, change), keys, columns, relation.having
+    )
 
 
 def _grouped(expression: RowExpression, change: Callable[[Field], RowExpression]) -> RowExpression:
@@ -141,7 +157,12 @@ def _restrict(rows: Rows, dataset: str, condition: Callable[[str], Predicate]) -
     for join in rows.joins:
         relation = join.relation
         if isinstance(relation, UnitBlock):
-            joins.append(replace(join, relation=replace(relation, rows=_restrict(relation.rows, dataset, condition))))
+            joins.append(
+                replace(
+                    join,
+                    relation=replace(relation, rows=_restrict(relation.rows, dataset, condition)),
+                )
+            )
         elif relation.dataset != dataset:
             joins.append(join)
         elif join.kind is JoinKind.INNER:

@@ -25,7 +25,9 @@ _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 def affine(expression: RowExpression) -> Affine | None:
     """Return ``expression`` as an affine form of fields, or None when it is not one."""
     match expression:
-        case Literal(value=value) if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        case Literal(value=value) if isinstance(value, int | Decimal) and not isinstance(
+            value, bool
+        ):
             return Affine((), Fraction(value))
         case Field() | Coalesce(operand=Field(), default=Literal(value=int() | Decimal())):
             assert isinstance(expression, Field | Coalesce)
@@ -85,7 +87,9 @@ def plain(number: Fraction) -> Value:
     return quotient if Fraction(quotient) == number else round(quotient, 18)
 
 
-def solve(expression: RowExpression, op: str, value: Value) -> tuple[Field | Coalesce, str, Value] | None:
+def solve(
+    expression: RowExpression, op: str, value: Value
+) -> tuple[Field | Coalesce, str, Value] | None:
     """Move a comparison of an affine form of ONE field with a number to that field's side.
 
     Returns:

@@ -59,7 +59,9 @@ def aggregate(node: exp.Expr, convert: Converter) -> Aggregate | Opaque:
     if pieces is None:
         return _not_affine(argument, call)
     if kind not in (AggregateKind.SUM, AggregateKind.AVG) and not _single(pieces):
-        return Opaque(Context.AGGREGATE_OTHER, f"{kind} of several terms", (argument,), span_of(call))
+        return Opaque(
+            Context.AGGREGATE_OTHER, f"{kind} of several terms", (argument,), span_of(call)
+        )
     return Aggregate(kind, pieces, condition=condition)
 
 
@@ -76,10 +78,14 @@ def _count(call: exp.Count, condition: Predicate | None, convert: Converter) -> 
     return _count_expression(convert.row(argument), condition, call)
 
 
-def _count_distinct(argument: exp.Distinct, condition: Predicate | None, convert: Converter) -> Aggregate | Opaque:
+def _count_distinct(
+    argument: exp.Distinct, condition: Predicate | None, convert: Converter
+) -> Aggregate | Opaque:
     values = [convert.row(item) for item in argument.expressions]
     if len(values) != 1:
-        return Opaque(Context.DISTINCT, "COUNT(DISTINCT) of several", tuple(values), span_of(argument))
+        return Opaque(
+            Context.DISTINCT, "COUNT(DISTINCT) of several", tuple(values), span_of(argument)
+        )
     value = values[0]
     if isinstance(value, Case) and len(value.branches) == 1 and value.default == Literal(None):
         when, value = value.branches[0]
@@ -89,14 +95,18 @@ def _count_distinct(argument: exp.Distinct, condition: Predicate | None, convert
     return Opaque(Context.DISTINCT, "COUNT(DISTINCT)", (value,), span_of(argument))
 
 
-def _count_expression(argument: RowExpression, condition: Predicate | None, call: exp.Expr) -> Aggregate | Opaque:
+def _count_expression(
+    argument: RowExpression, condition: Predicate | None, call: exp.Expr
+) -> Aggregate | Opaque:
     match argument:
         case Literal(value=value):
             rows = None if value is not None else IsNull(Literal(value))
             found = Piece(None if rows is None else Not(rows), _ONE)
             return Aggregate(AggregateKind.COUNT, (found,), condition=condition)
         case Field():
-            return Aggregate(AggregateKind.COUNT, (Piece(Not(IsNull(argument)), _ONE),), condition=condition)
+            return Aggregate(
+                AggregateKind.COUNT, (Piece(Not(IsNull(argument)), _ONE),), condition=condition
+            )
         case Case(branches=branches, default=default) if _constants(argument):
             pieces: list[Piece] = []
             earlier: list[Predicate] = []
@@ -106,7 +116,11 @@ def _count_expression(argument: RowExpression, condition: Predicate | None, call
                 earlier.append(when)
             if default != Literal(None):
                 pieces.append(Piece(_first(None, earlier), _ONE))
-            return Aggregate(AggregateKind.COUNT, tuple(pieces), condition=condition) if pieces else Opaque(Context.FUNCTION, "CASE")
+            return (
+                Aggregate(AggregateKind.COUNT, tuple(pieces), condition=condition)
+                if pieces
+                else Opaque(Context.FUNCTION, "CASE")
+            )
         case Opaque():
             return argument
         case _:
@@ -119,7 +133,10 @@ def _count_expression(argument: RowExpression, condition: Predicate | None, call
 
 
 def _constants(case: Case) -> bool:
-    return all(isinstance(value, Literal) for value in (*(value for _, value in case.branches), case.default))
+    return all(
+        isinstance(value, Literal)
+        for value in (*(value for _, value in case.branches), case.default)
+    )
 
 
 def _pieces(argument: RowExpression) -> tuple[Piece, ...] | None:
@@ -159,9 +176,17 @@ def _not_affine(argument: RowExpression, call: exp.Expr) -> Opaque:
 
 def _other(call: exp.Expr, convert: Converter) -> Opaque:
     """Report every column inside an aggregate that is not allowed."""
-    columns = [column for column in call.find_all(exp.Column) if not isinstance(column.this, exp.Star)]
-    name = call.this.sql_name() if isinstance(call, exp.WithinGroup) else str(call.this) if isinstance(call, exp.Anonymous) else call.sql_name() if isinstance(call, exp.Func) else type(call).__name__
+    columns = [
+        column for column in call.find_all(exp.Column) if not isinstance(column.this, exp.Star)
+    ]
+    name = (
+        call.this.sql_name()
+        if isinstance(call, exp.WithinGroup)
+        else str(call.this)
+        if isinstance(call, exp.Anonymous)
+        else call.sql_name()
+        if isinstance(call, exp.Func)
+        else type(call).__name__
+    )
     operands = tuple(convert.row(column) for column in columns)
     return Opaque(Context.AGGREGATE_OTHER, name.upper(), operands, span_of(call))
-
-

@@ -117,7 +117,10 @@ class Converter:
             case exp.Neg():
                 return _fold(Arithmetic("*", Literal(-1), self.row(node.this)))
             case _:
-                return Literal(_number(str(node.this)) if not node.args.get("is_string") else str(node.this), span_of(node))
+                return Literal(
+                    _number(str(node.this)) if not node.args.get("is_string") else str(node.this),
+                    span_of(node),
+                )
 
     def _arithmetic(self, node: exp.Expr) -> RowExpression:
         band = self._band(node)
@@ -128,7 +131,9 @@ class Converter:
             return Opaque(Context.FUNCTION, "%", (left, right), span_of(node))
         op = _ARITHMETIC[type(node)]
         divisor = constant(right)
-        if op == "/" and (divisor is None or not isinstance(divisor.value, int | Decimal) or not divisor.value):
+        if op == "/" and (
+            divisor is None or not isinstance(divisor.value, int | Decimal) or not divisor.value
+        ):
             return Opaque(Context.PARTIAL, "/", (left, right), span_of(node))
         folded = _fold(Arithmetic(op, left, right))
         if op == "*" and affine(folded) is None and constant(left) is None and divisor is None:
@@ -141,7 +146,11 @@ class Converter:
         width: exp.Expr | None = None
         if isinstance(node, exp.Mul):
             quotient, width = node.this.unnest(), node.expression
-            inner = quotient.this.unnest() if isinstance(quotient, exp.Floor) and not quotient.args.get("decimals") else None
+            inner = (
+                quotient.this.unnest()
+                if isinstance(quotient, exp.Floor) and not quotient.args.get("decimals")
+                else None
+            )
             if not isinstance(inner, exp.Div) or inner.expression != width:
                 return None
             inner = inner.this
@@ -150,7 +159,12 @@ class Converter:
             inner, width = remainder.this, remainder.expression
             if inner != node.this:
                 return None
-        if inner is None or not isinstance(width, exp.Literal) or not str(width.this).isdigit() or int(width.this) < 1:
+        if (
+            inner is None
+            or not isinstance(width, exp.Literal)
+            or not str(width.this).isdigit()
+            or int(width.this) < 1
+        ):
             return None
         operand = self.row(inner)
         if not isinstance(operand, Field) or self._kind(operand) is not TypeKind.INTEGER:
@@ -196,8 +210,11 @@ class Converter:
 
     def _opaque(self, node: exp.Expr) -> RowExpression:
         if isinstance(node, exp.Window) or is_aggregate(node):
-            raise QueryError("Q010", rule="R7" if isinstance(node, exp.Window) else "R3", what=(
-                "an aggregate or window here", "此处的聚合或窗口函数"))
+            raise QueryError(
+                "Q010",
+                rule="R7" if isinstance(node, exp.Window) else "R3",
+                what=("an aggregate or window here", "此处的聚合或窗口函数"),
+            )
         if not isinstance(node, exp.Func | exp.Binary | exp.Unary | exp.Condition):
             raise outside(node)
         name = _name(node)
@@ -206,12 +223,16 @@ class Converter:
             context = Context.PATTERN
         elif isinstance(node, exp.Func):
             self._unknown_function(node)
-        operands = tuple(self._inside(child) for child in node.iter_expressions() if _is_operand(child))
+        operands = tuple(
+            self._inside(child) for child in node.iter_expressions() if _is_operand(child)
+        )
         return Opaque(context, name, operands, span_of(node))
 
     def _inside(self, node: exp.Expr) -> RowExpression | Predicate:
         """Convert what stands inside an unknown form, so that its columns are reported."""
-        if isinstance(node, tuple(_COMPARISON) + (exp.And, exp.Or, exp.Not, exp.In, exp.Is, exp.Between)):
+        if isinstance(
+            node, tuple(_COMPARISON) + (exp.And, exp.Or, exp.Not, exp.In, exp.Is, exp.Between)
+        ):
             return self.predicate(node)
         return self.row(node)
 
@@ -223,7 +244,10 @@ class Converter:
             case exp.Paren():
                 return self.predicate(node.this)
             case exp.And() | exp.Or():
-                return Boolean("and" if isinstance(node, exp.And) else "or", tuple(self.predicate(part) for part in node.flatten()))
+                return Boolean(
+                    "and" if isinstance(node, exp.And) else "or",
+                    tuple(self.predicate(part) for part in node.flatten()),
+                )
             case exp.Not():
                 return Not(self.predicate(node.this))
             case exp.EQ() | exp.NEQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
@@ -244,7 +268,9 @@ class Converter:
 
     def _bare(self, node: exp.Expr) -> Predicate:
         value = self.row(node)
-        if isinstance(value, Opaque | Field) or (isinstance(value, Literal) and isinstance(value.value, bool)):
+        if isinstance(value, Opaque | Field) or (
+            isinstance(value, Literal) and isinstance(value.value, bool)
+        ):
             return value
         raise outside(node)
 
@@ -258,14 +284,26 @@ class Converter:
         return Compare(op, left, right)
 
     def _between(self, node: exp.Between) -> Predicate:
-        operand, low, high = self.row(node.this), self.row(node.args["low"]), self.row(node.args["high"])
-        if isinstance(low, Literal) and isinstance(high, Literal) and not node.args.get("symmetric"):
+        operand, low, high = (
+            self.row(node.this),
+            self.row(node.args["low"]),
+            self.row(node.args["high"]),
+        )
+        if (
+            isinstance(low, Literal)
+            and isinstance(high, Literal)
+            and not node.args.get("symmetric")
+        ):
             return Between(operand, self._typed(low, operand), self._typed(high, operand))
         return Boolean("and", (Compare(">=", operand, low), Compare("<=", operand, high)))
 
     def _in(self, node: exp.In) -> Predicate:
         operand = self.row(node.this)
-        if node.args.get("query") is not None or node.args.get("unnest") is not None or node.args.get("field") is not None:
+        if (
+            node.args.get("query") is not None
+            or node.args.get("unnest") is not None
+            or node.args.get("field") is not None
+        ):
             query = node.args.get("query")
             if query is None:
                 raise outside(node)
@@ -273,7 +311,12 @@ class Converter:
             return Opaque(Context.CORRELATED, "IN (subquery)", (operand,), span_of(node))
         values = [self.row(item) for item in node.expressions]
         if values and all(isinstance(value, Literal) for value in values):
-            return InList(operand, tuple(self._typed(value, operand) for value in values if isinstance(value, Literal)))
+            return InList(
+                operand,
+                tuple(
+                    self._typed(value, operand) for value in values if isinstance(value, Literal)
+                ),
+            )
         return Opaque(Context.COLUMN_COMPARE, "IN", (operand, *values), span_of(node))
 
     def _is(self, node: exp.Is) -> Predicate:
@@ -301,7 +344,11 @@ class Converter:
                 return TypeKind.DECIMAL
             case Case(branches=branches, default=default):
                 values = [value for _, value in branches] + [default]
-                kinds = {self._kind(value) or _literal_kind(value) for value in values if value != Literal(None)}
+                kinds = {
+                    self._kind(value) or _literal_kind(value)
+                    for value in values
+                    if value != Literal(None)
+                }
                 return kinds.pop() if len(kinds) == 1 else None
             case _:
                 return None
@@ -317,8 +364,14 @@ class Converter:
         if kind in (TypeKind.INTEGER, TypeKind.DECIMAL) and isinstance(value, str):
             return Literal(_number(value), literal.span)
         if _literal_kind(literal) not in _COMPARABLE[kind]:
-            raise QueryError("Q010", rule="R0", what=(
-                f"comparing a {kind} column with this literal", f"将 {kind} 类型的列与该常量比较"))
+            raise QueryError(
+                "Q010",
+                rule="R0",
+                what=(
+                    f"comparing a {kind} column with this literal",
+                    f"将 {kind} 类型的列与该常量比较",
+                ),
+            )
         return literal
 
 
@@ -363,21 +416,33 @@ def _number(text: str) -> int | Decimal:
         raise QueryError("Q010", rule="R0", what=("this number", "该数字")) from None
     if not value.is_finite() or len(value.as_tuple().digits) > 36 or abs(value.adjusted()) > 36:
         raise QueryError("Q010", rule="R0", what=("a number of this size", "该数量级的数字"))
-    return int(value) if value == value.to_integral_value() and "." not in text and "e" not in text.lower() else value
+    return (
+        int(value)
+        if value == value.to_integral_value() and "." not in text and "e" not in text.lower()
+        else value
+    )
 
 
 def _date_of(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise QueryError("Q010", rule="R0", what=("a date literal that is not YYYY-MM-DD", "非 YYYY-MM-DD 的日期常量")) from None
+        raise QueryError(
+            "Q010",
+            rule="R0",
+            what=("a date literal that is not YYYY-MM-DD", "非 YYYY-MM-DD 的日期常量"),
+        ) from None
 
 
 def _cast_literal(literal: Literal, target: str, node: exp.Cast) -> Literal:
     value = literal.value
     if target in ("DATE", "TIMESTAMP") and isinstance(value, str):
         return Literal(_date_of(value), literal.span)
-    if target in _NUMBER_TYPES and isinstance(value, str | int | Decimal) and not isinstance(value, bool):
+    if (
+        target in _NUMBER_TYPES
+        and isinstance(value, str | int | Decimal)
+        and not isinstance(value, bool)
+    ):
         return Literal(_number(str(value)), literal.span)
     if target in ("TEXT", "VARCHAR") and isinstance(value, str):
         return literal

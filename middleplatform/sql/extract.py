@@ -78,11 +78,20 @@ class Extractor:
 
     relation_of: Callable[[str], Table | UnitBlock]
 
-    def field(self, field: Field, context: Context, clause: Clause, op: str = "", literals: tuple[Value, ...] = ()) -> Iterator[ColumnUse]:
+    def field(
+        self,
+        field: Field,
+        context: Context,
+        clause: Clause,
+        op: str = "",
+        literals: tuple[Value, ...] = (),
+    ) -> Iterator[ColumnUse]:
         """Yield the use of ``field``; of a unit block's column, the uses of what it is made of."""
         relation = self.relation_of(field.relation)
         if isinstance(relation, Table):
-            yield ColumnUse(relation.dataset, field.name, context, clause, op, literals, span=field.span)
+            yield ColumnUse(
+                relation.dataset, field.name, context, clause, op, literals, span=field.span
+            )
             return
         content = next(column.content for column in relation.columns if column.name == field.name)
         first = relation.rows.first
@@ -92,7 +101,14 @@ class Extractor:
                 use = replace(use, dataset=dataset)  # noqa: PLW2901 - the same use, placed
             yield replace(use, span=field.span or use.span)
 
-    def _content(self, content: RowExpression | Aggregate, context: Context, clause: Clause, op: str, literals: tuple[Value, ...]) -> Iterator[ColumnUse]:
+    def _content(
+        self,
+        content: RowExpression | Aggregate,
+        context: Context,
+        clause: Clause,
+        op: str,
+        literals: tuple[Value, ...],
+    ) -> Iterator[ColumnUse]:
         if not isinstance(content, Aggregate):
             if isinstance(content, Field):
                 yield from self.field(content, context, clause, op, literals)
@@ -111,7 +127,9 @@ class Extractor:
         if not found and content.key is None:
             yield ColumnUse("", "*", context, clause, op, literals, per_unit=True)
 
-    def all(self, expression: RowExpression | Predicate, context: Context, clause: Clause, op: str = "") -> Iterator[ColumnUse]:
+    def all(
+        self, expression: RowExpression | Predicate, context: Context, clause: Clause, op: str = ""
+    ) -> Iterator[ColumnUse]:
         """Yield the same use of every field in ``expression``."""
         for field in fields(expression):
             yield from self.field(field, context, clause, op)
@@ -150,7 +168,9 @@ class Extractor:
         context = Context.NULL_TEST if isinstance(operand, Field | Coalesce) else Context.FUNCTION
         yield from self.all(operand, context, clause, "IS NULL")
 
-    def _compare(self, op: str, left: RowExpression, right: RowExpression, clause: Clause) -> Iterator[ColumnUse]:
+    def _compare(
+        self, op: str, left: RowExpression, right: RowExpression, clause: Clause
+    ) -> Iterator[ColumnUse]:
         mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(op, op)
         if (value := constant(right)) is not None:
             yield from self._against(op, left, value.value, clause)
@@ -163,7 +183,9 @@ class Extractor:
                 else:
                     yield from self.all(side, Context.COLUMN_COMPARE, clause, op)
 
-    def _against(self, op: str, side: RowExpression, value: Value, clause: Clause) -> Iterator[ColumnUse]:
+    def _against(
+        self, op: str, side: RowExpression, value: Value, clause: Clause
+    ) -> Iterator[ColumnUse]:
         match side:
             case Opaque():
                 yield from self.opaque(side, clause)
@@ -172,7 +194,10 @@ class Extractor:
             case Coalesce(operand=Field() as inner, default=default):
                 yield from self.field(inner, Context.COMPARE, clause, op, (value,))
                 assert isinstance(default, Literal)
-            case DateBucket(unit=unit, operand=Field() as inner) | DatePart(unit=unit, operand=Field() as inner):
+            case (
+                DateBucket(unit=unit, operand=Field() as inner)
+                | DatePart(unit=unit, operand=Field() as inner)
+            ):
                 yield from self.field(inner, Context.COMPARE_BUCKET, clause, unit, (value,))
             case Band(operand=Field() as inner):
                 yield from self.field(inner, Context.COMPARE, clause, op, (value,))
@@ -183,7 +208,9 @@ class Extractor:
             case _:
                 yield from self._against_affine(op, side, value, clause)
 
-    def _against_affine(self, op: str, side: RowExpression, value: Value, clause: Clause) -> Iterator[ColumnUse]:
+    def _against_affine(
+        self, op: str, side: RowExpression, value: Value, clause: Clause
+    ) -> Iterator[ColumnUse]:
         solved = solve(side, op, value)
         opaque = list(_opaques(side))
         if opaque:
@@ -195,13 +222,17 @@ class Extractor:
             operand, op, moved = solved
             yield from self.field(next(fields(operand)), Context.COMPARE, clause, op, (moved,))
 
-    def _case(self, case: Case, context: Context, clause: Clause, op: str = "") -> Iterator[ColumnUse]:
+    def _case(
+        self, case: Case, context: Context, clause: Clause, op: str = ""
+    ) -> Iterator[ColumnUse]:
         for condition, value in case.branches:
             yield from self.predicate(condition, clause)
             yield from self._case_value(value, context, clause, op)
         yield from self._case_value(case.default, context, clause, op)
 
-    def _case_value(self, value: RowExpression, context: Context, clause: Clause, op: str) -> Iterator[ColumnUse]:
+    def _case_value(
+        self, value: RowExpression, context: Context, clause: Clause, op: str
+    ) -> Iterator[ColumnUse]:
         match value:
             case Opaque():
                 yield from self.opaque(value, clause)
@@ -220,10 +251,15 @@ class Extractor:
 
     # --- grouping and aggregates ---
 
-    def group(self, expression: RowExpression, clause: Clause = Clause.GROUP_BY) -> Iterator[ColumnUse]:
+    def group(
+        self, expression: RowExpression, clause: Clause = Clause.GROUP_BY
+    ) -> Iterator[ColumnUse]:
         """Yield the uses of a grouping expression."""
         match expression:
-            case DateBucket(unit=unit, operand=Field() as inner) | DatePart(unit=unit, operand=Field() as inner):
+            case (
+                DateBucket(unit=unit, operand=Field() as inner)
+                | DatePart(unit=unit, operand=Field() as inner)
+            ):
                 yield from self.field(inner, Context.GROUP_BUCKET, clause, unit)
             case Band(width=width, operand=Field() as inner):
                 yield from self.field(inner, Context.GROUP_BAND, clause, str(width))

@@ -26,7 +26,9 @@ from middleplatform.sql.state import State
 __all__ = ["join_condition"]
 
 
-def join_condition(state: State, join: exp.Expr, left: Rows, right: RowSource, convert: Converter, scope: Scope) -> Rows:
+def join_condition(
+    state: State, join: exp.Expr, left: Rows, right: RowSource, convert: Converter, scope: Scope
+) -> Rows:
     """Return ``left`` joined with ``right``; what is no key equality is reported or refused.
 
     A predicate of an inner join's ON that is no key equality moves to WHERE; one of a left join stays with the
@@ -48,27 +50,50 @@ def join_condition(state: State, join: exp.Expr, left: Rows, right: RowSource, c
     for predicate in rest:
         state.use(state.extract.predicate(predicate, Clause.ON))
     if not keys:
-        state.violate("R10", "a join that is not on key equality", "并非主键相等的连接", join, (
-            "Join on the key: a.id = b.id.", "请按主键连接：a.id = b.id。"))
+        state.violate(
+            "R10",
+            "a join that is not on key equality",
+            "并非主键相等的连接",
+            join,
+            ("Join on the key: a.id = b.id.", "请按主键连接：a.id = b.id。"),
+        )
     return _joined(state, kind, left, right, keys, rest, join)
 
 
-def _joined(state: State, kind: JoinKind, left: Rows, right: RowSource, keys: tuple[tuple[Field, Field], ...], rest: list[Predicate], join: exp.Expr) -> Rows:
+def _joined(
+    state: State,
+    kind: JoinKind,
+    left: Rows,
+    right: RowSource,
+    keys: tuple[tuple[Field, Field], ...],
+    rest: list[Predicate],
+    join: exp.Expr,
+) -> Rows:
     if kind is JoinKind.LEFT:
         inside = {relation.alias for relation in relations(right.rows)}
-        outside_right = [part for part in rest if any(inner.relation not in inside for inner in fields(part))]
+        outside_right = [
+            part for part in rest if any(inner.relation not in inside for inner in fields(part))
+        ]
         plain = all(isinstance(item, Field | Opaque) for item in right.columns.values())
         if right.rows.joins or outside_right or not plain:
-            state.violate("R10", "a left join with more than one table and its own filter on the right",
-                          "左连接的右侧不是带自身条件的单表", join)
+            state.violate(
+                "R10",
+                "a left join with more than one table and its own filter on the right",
+                "左连接的右侧不是带自身条件的单表",
+                join,
+            )
         condition = _all([*([right.rows.where] if right.rows.where is not None else []), *rest])
         return replace(left, joins=(*left.joins, Join(kind, right.rows.first, keys, condition)))
     where = _all([part for part in (left.where, right.rows.where) if part is not None] + rest)
-    return Rows(left.first, (*left.joins, Join(kind, right.rows.first, keys), *right.rows.joins), where)
+    return Rows(
+        left.first, (*left.joins, Join(kind, right.rows.first, keys), *right.rows.joins), where
+    )
 
 
 def _kind(join: exp.Expr) -> JoinKind:
-    method, side, kind = (str(join.args.get(part) or "").upper() for part in ("method", "side", "kind"))
+    method, side, kind = (
+        str(join.args.get(part) or "").upper() for part in ("method", "side", "kind")
+    )
     if method:
         raise QueryError("Q010", rule="R10", what=(f"a {method} join", f"{method} 连接"))
     if kind == "CROSS" or (not join.args.get("on") and not join.args.get("using")):
@@ -77,7 +102,9 @@ def _kind(join: exp.Expr) -> JoinKind:
         return JoinKind.LEFT
     if not side and kind in ("", "INNER"):
         return JoinKind.INNER
-    raise QueryError("Q010", rule="R10", what=(f"a {side} {kind} join".replace("  ", " "), f"{side}{kind} 连接"))
+    raise QueryError(
+        "Q010", rule="R10", what=(f"a {side} {kind} join".replace("  ", " "), f"{side}{kind} 连接")
+    )
 
 
 def _using(join: exp.Expr, scope: Scope) -> tuple[list[tuple[Field, Field]], list[Predicate]]:
@@ -96,18 +123,29 @@ def _using(join: exp.Expr, scope: Scope) -> tuple[list[tuple[Field, Field]], lis
 
 
 def _split(predicate: Predicate) -> tuple[list[tuple[Field, Field]], list[Predicate]]:
-    parts = predicate.operands if isinstance(predicate, Boolean) and predicate.op == "and" else (predicate,)
+    parts = (
+        predicate.operands
+        if isinstance(predicate, Boolean) and predicate.op == "and"
+        else (predicate,)
+    )
     pairs: list[tuple[Field, Field]] = []
     rest: list[Predicate] = []
     for part in parts:
-        if isinstance(part, Compare) and part.op == "=" and isinstance(part.left, Field) and isinstance(part.right, Field):
+        if (
+            isinstance(part, Compare)
+            and part.op == "="
+            and isinstance(part.left, Field)
+            and isinstance(part.right, Field)
+        ):
             pairs.append((part.left, part.right))
         else:
             rest.append(part)
     return pairs, rest
 
 
-def _oriented(state: State, pair: tuple[Field, Field], inside: set[str], join: exp.Expr) -> tuple[Field, Field] | None:
+def _oriented(
+    state: State, pair: tuple[Field, Field], inside: set[str], join: exp.Expr
+) -> tuple[Field, Field] | None:
     """Order a pair as (left, right); None, and a report, when it does not connect the two sides by keys."""
     first, second = pair
     if (first.relation in inside) == (second.relation in inside):
@@ -118,8 +156,13 @@ def _oriented(state: State, pair: tuple[Field, Field], inside: set[str], join: e
     if not state.unit_of(left) or state.unit_of(left) != state.unit_of(right):
         for side in pair:
             state.use(state.extract.field(side, Context.JOIN_OTHER, Clause.ON))
-        state.violate("R10", "a join on something other than a key", "按非主键的列连接", join, (
-            "Join on the key: a.id = b.id.", "请按主键连接：a.id = b.id。"))
+        state.violate(
+            "R10",
+            "a join on something other than a key",
+            "按非主键的列连接",
+            join,
+            ("Join on the key: a.id = b.id.", "请按主键连接：a.id = b.id。"),
+        )
         return None
     return left, right
 

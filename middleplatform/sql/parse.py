@@ -57,7 +57,9 @@ def _only_statement(text: str) -> exp.Expr:
         raise QueryError("Q001", rule="R0", line=line, column=column) from None
     except RecursionError:
         raise QueryError("Q003", rule="R0", limit="the parser's") from None
-    statements = [tree for tree in found if tree is not None and not isinstance(tree, exp.Semicolon)]
+    statements = [
+        tree for tree in found if tree is not None and not isinstance(tree, exp.Semicolon)
+    ]
     if not statements:
         raise QueryError("Q001", rule="R0", line=1, column=1)
     if len(statements) > 1:
@@ -75,7 +77,9 @@ def _place(error: SqlglotError) -> tuple[int, int]:
 def _nesting(text: str) -> int:
     """Return how deep parentheses and CASE nest, before a recursive parser sees them."""
     depth = deepest = 0
-    for token in re.finditer(r"'(?:[^']|'')*'|\"[^\"]*\"|[()]|\b(?:case|end)\b", text, re.IGNORECASE):
+    for token in re.finditer(
+        r"'(?:[^']|'')*'|\"[^\"]*\"|[()]|\b(?:case|end)\b", text, re.IGNORECASE
+    ):
         word = token.group().lower()
         if word in ("(", "case"):
             depth += 1

@@ -27,7 +27,9 @@ def output_name(item: exp.Expr) -> str:
     if isinstance(item, exp.Alias):
         name = identifier(item.args["alias"])
         if name.startswith(MARK):
-            raise QueryError("Q010", rule="R0", what=(f"a name that begins with {MARK}", f"以 {MARK} 开头的名称"))
+            raise QueryError(
+                "Q010", rule="R0", what=(f"a name that begins with {MARK}", f"以 {MARK} 开头的名称")
+            )
         return name
     node = item.unnest()
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
@@ -55,7 +57,11 @@ def check_node(state: State, node: exp.Expr, clause: Clause) -> None:
         return
     if isinstance(node, exp.Func) and not isinstance(node, exp.Cast | exp.Query):
         name = str(node.this) if isinstance(node, exp.Anonymous) else node.sql_name()
-        rule = {Clause.HAVING: "R6", Clause.ORDER_BY: "R8"}.get(clause, "R3") if is_aggregate(node) else "R0"
+        rule = (
+            {Clause.HAVING: "R6", Clause.ORDER_BY: "R8"}.get(clause, "R3")
+            if is_aggregate(node)
+            else "R0"
+        )
         state.violate(rule, f"the function {name.upper()}", f"函数 {name.upper()}", node)
         return
     raise outside(node)
@@ -71,7 +77,9 @@ def scalar(node: exp.Expr) -> exp.Expr:
     """Rewrite one node so that it cannot fail on any value (rule R13)."""
     match node:
         case exp.Div():
-            return exp.Div(this=node.this, expression=_not_zero(node.expression), typed=False, safe=False)
+            return exp.Div(
+                this=node.this, expression=_not_zero(node.expression), typed=False, safe=False
+            )
         case exp.Mod():
             return exp.Mod(this=node.this, expression=_not_zero(node.expression))
         case exp.Cast() if type(node) is exp.Cast:
@@ -89,13 +97,27 @@ def _not_zero(node: exp.Expr) -> exp.Expr:
 # --- building a SELECT with marks ---------------------------------------------------------------------------------
 
 
-def finish(node: exp.Select, source: str, outputs: Sequence[tuple[str, exp.Expr]], where: exp.Expr | None, order: Sequence[exp.Expr]) -> Released:
+def finish(
+    node: exp.Select,
+    source: str,
+    outputs: Sequence[tuple[str, exp.Expr]],
+    where: exp.Expr | None,
+    order: Sequence[exp.Expr],
+) -> Released:
     """Build the statement over one block's cells."""
     tree = exp.Select(**{"from_": exp.From(this=exp.to_table(source))})
     return _finished(tree, node, outputs, where, order)
 
 
-def _finished(tree: exp.Select, node: exp.Select, outputs: Sequence[tuple[str, exp.Expr]], where: exp.Expr | None, order: Sequence[exp.Expr], *, aggregated: bool = False) -> Released:
+def _finished(
+    tree: exp.Select,
+    node: exp.Select,
+    outputs: Sequence[tuple[str, exp.Expr]],
+    where: exp.Expr | None,
+    order: Sequence[exp.Expr],
+    *,
+    aggregated: bool = False,
+) -> Released:
     names = _unique([name for name, _ in outputs])
     projections: list[exp.Expr] = []
     for name, (_, expression) in zip(names, outputs, strict=True):
@@ -119,11 +141,17 @@ def _tail(tree: exp.Query, node: exp.Expr, order: Sequence[exp.Expr], names: Seq
             if isinstance(target, exp.Literal):
                 position = int(str(target.this)) if str(target.this).isdigit() else 0
                 if not 1 <= position <= len(names):
-                    raise QueryError("Q010", rule="R0", what=("an ORDER BY position that does not exist", "不存在的 ORDER BY 序号"))
+                    raise QueryError(
+                        "Q010",
+                        rule="R0",
+                        what=("an ORDER BY position that does not exist", "不存在的 ORDER BY 序号"),
+                    )
                 target = exp.column(exp.to_identifier(names[position - 1], quoted=True))
             elif isinstance(target, exp.Column) and not target.table:
                 target = exp.column(exp.to_identifier(identifier(target.this), quoted=True))
-            keys.append(exp.Ordered(this=target, desc=bool(key.args.get("desc")), nulls_first=False))
+            keys.append(
+                exp.Ordered(this=target, desc=bool(key.args.get("desc")), nulls_first=False)
+            )
         tree.set("order", exp.Order(expressions=keys))
     for part in ("limit", "offset"):
         clause = node.args.get(part)
@@ -135,26 +163,44 @@ def _limit(part: str, clause: exp.Expr) -> exp.Expr:
     if isinstance(clause, exp.Fetch):
         options = clause.args.get("limit_options")
         if options is not None and (options.args.get("percent") or options.args.get("with_ties")):
-            raise QueryError("Q010", rule="R9", what=("FETCH WITH TIES or PERCENT", "FETCH WITH TIES 或 PERCENT"))
+            raise QueryError(
+                "Q010", rule="R9", what=("FETCH WITH TIES or PERCENT", "FETCH WITH TIES 或 PERCENT")
+            )
         count = clause.args.get("count") or exp.Literal.number(1)
     else:
         count = clause.expression
     if not isinstance(count, exp.Literal) or not str(count.this).isdigit():
-        raise QueryError("Q010", rule="R9", what=(f"{part.upper()} by anything but a number", f"{part.upper()} 不是数字常量"))
+        raise QueryError(
+            "Q010",
+            rule="R9",
+            what=(f"{part.upper()} by anything but a number", f"{part.upper()} 不是数字常量"),
+        )
     kind = exp.Limit if part == "limit" else exp.Offset
     return kind(expression=count.copy())
 
 
 def _value_and_mark(expression: exp.Expr, *, aggregated: bool) -> tuple[exp.Expr, exp.Expr]:
-    marks = [exp.column(exp.to_identifier(MARK + column.name, quoted=True), column.args.get("table")) for column in _outer_columns(expression)]
+    marks = [
+        exp.column(exp.to_identifier(MARK + column.name, quoted=True), column.args.get("table"))
+        for column in _outer_columns(expression)
+    ]
     unique = list({mark.sql(): mark for mark in marks}.values())
     if not unique:
         return expression, exp.cast(exp.null(), "TEXT")
     if aggregated:
         found = _coalesce([exp.Max(this=mark) for mark in unique])
-        return expression, exp.Case(ifs=[exp.If(this=exp.Is(this=exp.paren(expression.copy()), expression=exp.null()), true=found)])
+        return expression, exp.Case(
+            ifs=[
+                exp.If(
+                    this=exp.Is(this=exp.paren(expression.copy()), expression=exp.null()),
+                    true=found,
+                )
+            ]
+        )
     found = _coalesce(unique)
-    value = exp.Case(ifs=[exp.If(this=exp.Is(this=found.copy(), expression=exp.null()), true=expression)])
+    value = exp.Case(
+        ifs=[exp.If(this=exp.Is(this=found.copy(), expression=exp.null()), true=expression)]
+    )
     return (expression if isinstance(expression, exp.Column) else value), found
 
 
@@ -184,7 +230,12 @@ def _unique(names: list[str]) -> list[str]:
 def union_all(node: exp.SetOperation, left: Released, right: Released) -> Released:
     """Build UNION ALL of two released statements; ORDER BY and LIMIT of the whole are kept."""
     order = node.args.get("order")
-    sides = [exp.select("*").from_(exp.Subquery(this=side.tree, alias=exp.TableAlias(this=exp.to_identifier(f"__u{i}")))) for i, side in enumerate((left, right))]
+    sides = [
+        exp.select("*").from_(
+            exp.Subquery(this=side.tree, alias=exp.TableAlias(this=exp.to_identifier(f"__u{i}")))
+        )
+        for i, side in enumerate((left, right))
+    ]
     tree = exp.Union(this=sides[0], expression=sides[1], distinct=False)
     _tail(tree, node, [] if order is None else order.expressions, left.columns)
     return Released(tree, left.columns)
@@ -193,20 +244,38 @@ def union_all(node: exp.SetOperation, left: Released, right: Released) -> Releas
 # --- SELECT over released relations -------------------------------------------------------------------------------
 
 
-def bind_post(state: State, node: exp.Select, scope: Scope, released: Sequence[tuple[exp.Expr | None, Released, str]], subquery: Subquery) -> Released:
+def bind_post(
+    state: State,
+    node: exp.Select,
+    scope: Scope,
+    released: Sequence[tuple[exp.Expr | None, Released, str]],
+    subquery: Subquery,
+) -> Released:
     """Bind a SELECT all of whose FROM is released (or that has no FROM): ordinary SQL over released cells."""
     post = _Post(state, scope, subquery)
     tree = exp.Select()
     for join, relation, name in released:
-        source = exp.Subquery(this=relation.tree.copy(), alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+        source = exp.Subquery(
+            this=relation.tree.copy(),
+            alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)),
+        )
         if join is None:
             tree.set("from_", exp.From(this=source))
         else:
             tree.append("joins", post.join(join, source))
-    aggregated = node.args.get("group") is not None or any(_aggregates(item) for item in node.expressions)
+    aggregated = node.args.get("group") is not None or any(
+        _aggregates(item) for item in node.expressions
+    )
     names = [output_name(item) for item in node.expressions]
-    outputs = [(name, post.above(item.unalias(), Clause.SELECT)) for name, item in zip(names, node.expressions, strict=True)]
-    where = None if node.args.get("where") is None else post.above(node.args["where"].this, Clause.WHERE)
+    outputs = [
+        (name, post.above(item.unalias(), Clause.SELECT))
+        for name, item in zip(names, node.expressions, strict=True)
+    ]
+    where = (
+        None
+        if node.args.get("where") is None
+        else post.above(node.args["where"].this, Clause.WHERE)
+    )
     _group_and_having(tree, node, post, outputs, aggregated=aggregated)
     order = node.args.get("order")
     keys = [] if order is None else [post.order_key(key, set(names)) for key in order.expressions]
@@ -215,12 +284,26 @@ def bind_post(state: State, node: exp.Select, scope: Scope, released: Sequence[t
     return _finished(tree, node, outputs, where, keys, aggregated=aggregated)
 
 
-def _group_and_having(tree: exp.Select, node: exp.Select, post: "_Post", outputs: Sequence[tuple[str, exp.Expr]], *, aggregated: bool) -> None:
+def _group_and_having(
+    tree: exp.Select,
+    node: exp.Select,
+    post: "_Post",
+    outputs: Sequence[tuple[str, exp.Expr]],
+    *,
+    aggregated: bool,
+) -> None:
     group, having = node.args.get("group"), node.args.get("having")
     if group is not None:
         if any(group.args.get(part) for part in ("rollup", "cube", "grouping_sets", "totals")):
-            raise QueryError("Q010", rule="R5", what=("ROLLUP, CUBE or GROUPING SETS", "ROLLUP、CUBE 或 GROUPING SETS"))
-        keys = [_ordinal(item, outputs, node) or post.above(item, Clause.GROUP_BY) for item in group.expressions]
+            raise QueryError(
+                "Q010",
+                rule="R5",
+                what=("ROLLUP, CUBE or GROUPING SETS", "ROLLUP、CUBE 或 GROUPING SETS"),
+            )
+        keys = [
+            _ordinal(item, outputs, node) or post.above(item, Clause.GROUP_BY)
+            for item in group.expressions
+        ]
         tree.set("group", exp.Group(expressions=keys))
     if having is not None:
         if not aggregated:
@@ -228,8 +311,14 @@ def _group_and_having(tree: exp.Select, node: exp.Select, post: "_Post", outputs
         tree.set("having", exp.Having(this=post.above(having.this, Clause.HAVING)))
 
 
-def _ordinal(item: exp.Expr, outputs: Sequence[tuple[str, exp.Expr]], node: exp.Select) -> exp.Expr | None:
-    if isinstance(item, exp.Literal) and str(item.this).isdigit() and 1 <= int(str(item.this)) <= len(node.expressions):
+def _ordinal(
+    item: exp.Expr, outputs: Sequence[tuple[str, exp.Expr]], node: exp.Select
+) -> exp.Expr | None:
+    if (
+        isinstance(item, exp.Literal)
+        and str(item.this).isdigit()
+        and 1 <= int(str(item.this)) <= len(node.expressions)
+    ):
         return outputs[int(str(item.this)) - 1][1].copy()
     return None
 
@@ -263,15 +352,21 @@ class _Post:
     def order_key(self, key: exp.Expr, names: set[str]) -> exp.Expr:
         """Return an ORDER BY key: an output by name or position, or an expression."""
         target = key.this
-        if isinstance(target, exp.Literal) or (isinstance(target, exp.Column) and not target.table and identifier(target.this) in names):
+        if isinstance(target, exp.Literal) or (
+            isinstance(target, exp.Column) and not target.table and identifier(target.this) in names
+        ):
             return exp.Ordered(this=target.copy(), desc=bool(key.args.get("desc")))
-        return exp.Ordered(this=self.above(target, Clause.ORDER_BY), desc=bool(key.args.get("desc")))
+        return exp.Ordered(
+            this=self.above(target, Clause.ORDER_BY), desc=bool(key.args.get("desc"))
+        )
 
     def above(self, node: exp.Expr, clause: Clause) -> exp.Expr:
         """Return ``node`` with its names resolved, checked and made total."""
         if isinstance(node, exp.Column):
             return self._column(node)
-        if isinstance(node, exp.Query | exp.Exists | exp.Any | exp.All) or (isinstance(node, exp.In) and node.args.get("query") is not None):
+        if isinstance(node, exp.Query | exp.Exists | exp.Any | exp.All) or (
+            isinstance(node, exp.In) and node.args.get("query") is not None
+        ):
             return self._subquery(node, clause)
         check_node(self.state, node, clause)
         if isinstance(node, POST_AGGREGATES) and isinstance(node.this, exp.Star):
@@ -289,7 +384,9 @@ class _Post:
         found = self.scope.find(node)
         if found is not None:
             item, name = found
-            return exp.column(exp.to_identifier(name, quoted=True), exp.to_identifier(item.name, quoted=True))
+            return exp.column(
+                exp.to_identifier(name, quoted=True), exp.to_identifier(item.name, quoted=True)
+            )
         if self._outer(node):
             self.state.violate("R12", "a correlated subquery", "相关子查询", node)
             return exp.null()
@@ -316,9 +413,13 @@ class _Post:
         rule = {Clause.HAVING: "R6", Clause.ORDER_BY: "R8"}.get(clause, "R12")
         self.state.violate(rule, "a subquery in a predicate", "谓词中的子查询", node)
         if rule == "R12":
-            inner = node.args.get("query") if isinstance(node, exp.In) else node.this if not isinstance(node, exp.Select) else node
+            inner = (
+                node.args.get("query")
+                if isinstance(node, exp.In)
+                else node.this
+                if not isinstance(node, exp.Select)
+                else node
+            )
             if isinstance(inner, exp.Query):
                 self.subquery(inner)
         return exp.null()
-
-

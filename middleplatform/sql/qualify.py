@@ -22,7 +22,9 @@ def qualify(parsed: ParsedQuery, catalog: Catalog) -> QualifiedQuery:
     binder = Binder(catalog)
     released = binder.statement(parsed.tree)
     state = binder.state
-    datasets = {relation.dataset for relation in state.relations.values() if hasattr(relation, "dataset")}
+    datasets = {
+        relation.dataset for relation in state.relations.values() if hasattr(relation, "dataset")
+    }
     facts = QueryFacts(
         uses=tuple(state.uses),
         violations=tuple(state.violations),

@@ -42,7 +42,11 @@ __all__ = ["bind_release", "bind_units", "groups", "is_aggregated"]
 
 def is_aggregated(node: exp.Select) -> bool:
     """Say whether a SELECT over rows aggregates: by GROUP BY, an aggregate outside a window, HAVING or DISTINCT."""
-    if node.args.get("group") is not None or node.args.get("having") is not None or node.args.get("distinct") is not None:
+    if (
+        node.args.get("group") is not None
+        or node.args.get("having") is not None
+        or node.args.get("distinct") is not None
+    ):
         return True
     order = node.args.get("order")
     parts = [*node.expressions, *([] if order is None else order.expressions)]
@@ -55,7 +59,11 @@ def _has_aggregate(node: exp.Expr) -> bool:
     if isinstance(node, exp.Window):
         # The window's own function is no aggregate of rows; one inside its arguments is.
         inner = node.this.this if isinstance(node.this, exp.Filter) else node.this
-        return any(_has_aggregate(child) for part in (inner, *_window_parts(node)) for child in part.iter_expressions())
+        return any(
+            _has_aggregate(child)
+            for part in (inner, *_window_parts(node))
+            for child in part.iter_expressions()
+        )
     if is_aggregate(node):
         return True
     return any(_has_aggregate(child) for child in node.iter_expressions())
@@ -63,7 +71,10 @@ def _has_aggregate(node: exp.Expr) -> bool:
 
 def _window_parts(node: exp.Window) -> list[exp.Expr]:
     order = node.args.get("order")
-    return [*([exp.Tuple(expressions=[part.copy() for part in node.args.get("partition_by") or []])]), *([] if order is None else [order])]
+    return [
+        *([exp.Tuple(expressions=[part.copy() for part in node.args.get("partition_by") or []])]),
+        *([] if order is None else [order]),
+    ]
 
 
 def groups(state: State, node: exp.Select, convert: Converter) -> list[RowExpression]:
@@ -72,7 +83,11 @@ def groups(state: State, node: exp.Select, convert: Converter) -> list[RowExpres
     expressions = list(group.expressions) if group is not None else []
     if group is not None:
         _refuse_levels(state, group)
-        expressions = [item for item in expressions if not isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets)]
+        expressions = [
+            item
+            for item in expressions
+            if not isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets)
+        ]
     found = [_group(node, item, convert) for item in expressions]
     if node.args.get("distinct") is not None:
         found += _distinct(state, node, convert, grouped=group is not None)
@@ -81,13 +96,24 @@ def groups(state: State, node: exp.Select, convert: Converter) -> list[RowExpres
 
 def _refuse_levels(state: State, group: exp.Expr) -> None:
     levels = any(group.args.get(part) for part in ("rollup", "cube", "grouping_sets", "totals"))
-    if levels or any(isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets) for item in group.expressions):
-        state.violate("R5", "ROLLUP, CUBE or GROUPING SETS", "ROLLUP、CUBE 或 GROUPING SETS", group, (
-            "Ask for one level at a time, or UNION ALL the levels: each is protected against the others.",
-            "请逐级查询，或用 UNION ALL 合并各级：各级之间会相互保护。"))
+    if levels or any(
+        isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets) for item in group.expressions
+    ):
+        state.violate(
+            "R5",
+            "ROLLUP, CUBE or GROUPING SETS",
+            "ROLLUP、CUBE 或 GROUPING SETS",
+            group,
+            (
+                "Ask for one level at a time, or UNION ALL the levels: each is protected against the others.",
+                "请逐级查询，或用 UNION ALL 合并各级：各级之间会相互保护。",
+            ),
+        )
 
 
-def _distinct(state: State, node: exp.Select, convert: Converter, *, grouped: bool) -> list[RowExpression]:
+def _distinct(
+    state: State, node: exp.Select, convert: Converter, *, grouped: bool
+) -> list[RowExpression]:
     if node.args["distinct"].args.get("on") is not None:
         state.violate("R3", "DISTINCT ON", "DISTINCT ON", node)
     if grouped or any(_has_aggregate(item) for item in node.expressions):
@@ -98,16 +124,26 @@ def _distinct(state: State, node: exp.Select, convert: Converter, *, grouped: bo
 def _group(node: exp.Select, item: exp.Expr, convert: Converter) -> RowExpression:
     target = item.unnest()
     if isinstance(target, exp.Literal):
-        position = int(str(target.this)) if not target.args.get("is_string") and str(target.this).isdigit() else 0
+        position = (
+            int(str(target.this))
+            if not target.args.get("is_string") and str(target.this).isdigit()
+            else 0
+        )
         if not 1 <= position <= len(node.expressions):
-            raise QueryError("Q010", rule="R0", what=("a GROUP BY position that does not exist", "不存在的 GROUP BY 序号"))
+            raise QueryError(
+                "Q010",
+                rule="R0",
+                what=("a GROUP BY position that does not exist", "不存在的 GROUP BY 序号"),
+            )
         return convert.row(node.expressions[position - 1].unalias())
     if isinstance(target, exp.Column) and not target.table:
         try:
             return convert.row(target)
         except QueryError as error:
             for output in node.expressions:
-                if isinstance(output, exp.Alias) and identifier(output.args["alias"]) == identifier(target.this):
+                if isinstance(output, exp.Alias) and identifier(output.args["alias"]) == identifier(
+                    target.this
+                ):
                     return convert.row(output.this)
             raise error from None
     return convert.row(target)
@@ -116,7 +152,9 @@ def _group(node: exp.Select, item: exp.Expr, convert: Converter) -> RowExpressio
 # --- units --------------------------------------------------------------------------------------------------------
 
 
-def bind_units(state: State, node: exp.Select, rows: Rows, grouping: list[RowExpression], convert: Converter) -> RowSource:
+def bind_units(
+    state: State, node: exp.Select, rows: Rows, grouping: list[RowExpression], convert: Converter
+) -> RowSource:
     """Bind a SELECT that groups by a key: rows pre-aggregated by unit, to be aggregated again (rule R2)."""
     alias = state.alias()
     for group in grouping:
@@ -128,7 +166,9 @@ def bind_units(state: State, node: exp.Select, rows: Rows, grouping: list[RowExp
     state.relations[alias] = UnitBlock(alias, rows, tuple(grouping), ())
     for item in node.expressions:
         content = _unit_content(state, item.unalias(), grouping, convert)
-        columns.append(UnitColumn(_unique(output_name(item), {column.name for column in columns}), content))
+        columns.append(
+            UnitColumn(_unique(output_name(item), {column.name for column in columns}), content)
+        )
     shown = {column.name: Field(alias, column.name) for column in columns}
     having = _unit_having(state, node, alias, columns, grouping, convert)
     for position, group in enumerate(grouping):
@@ -150,7 +190,9 @@ def _unique(name: str, taken: set[str]) -> str:
     return name
 
 
-def _unit_content(state: State, node: exp.Expr, grouping: list[RowExpression], convert: Converter) -> RowExpression | Aggregate:
+def _unit_content(
+    state: State, node: exp.Expr, grouping: list[RowExpression], convert: Converter
+) -> RowExpression | Aggregate:
     if is_aggregate(node):
         found = aggregate(node, convert)
         if isinstance(found, Aggregate):
@@ -159,7 +201,9 @@ def _unit_content(state: State, node: exp.Expr, grouping: list[RowExpression], c
         state.use(state.extract.opaque(found, Clause.SELECT))
         return Literal(None)
     if _has_aggregate(node):
-        raise QueryError("Q031", rule="R2", what=("arithmetic of aggregates per unit", "逐单位聚合值的算术"))
+        raise QueryError(
+            "Q031", rule="R2", what=("arithmetic of aggregates per unit", "逐单位聚合值的算术")
+        )
     if node.find(exp.Window) is not None:
         state.violate("R7", "a window over rows", "对数据行使用窗口函数", node)
         return Literal(None)
@@ -170,7 +214,14 @@ def _unit_content(state: State, node: exp.Expr, grouping: list[RowExpression], c
     return Literal(None)
 
 
-def _unit_having(state: State, node: exp.Select, alias: str, columns: list[UnitColumn], grouping: list[RowExpression], convert: Converter) -> Predicate | None:
+def _unit_having(
+    state: State,
+    node: exp.Select,
+    alias: str,
+    columns: list[UnitColumn],
+    grouping: list[RowExpression],
+    convert: Converter,
+) -> Predicate | None:
     """Bind HAVING of a unit block as a predicate over its own columns, adding hidden ones as needed."""
     having = node.args.get("having")
     if having is None:
@@ -200,7 +251,9 @@ def _unit_having(state: State, node: exp.Select, alias: str, columns: list[UnitC
             if position is None:
                 position = f"k{grouping.index(found)}"
                 columns.append(UnitColumn(position, found))
-                state.relations[alias] = replace(_under_construction(state, alias), columns=tuple(columns))
+                state.relations[alias] = replace(
+                    _under_construction(state, alias), columns=tuple(columns)
+                )
             return Field(alias, position, span_of(column))
         raise QueryError("Q023", rule="R2", what=column.sql("postgres")[:80])
 
@@ -216,12 +269,21 @@ def _under_construction(state: State, alias: str) -> UnitBlock:
 # --- release ------------------------------------------------------------------------------------------------------
 
 
-def bind_release(state: State, node: exp.Select, rows: Rows, grouping: list[RowExpression], convert: Converter, subquery: Callable[[exp.Expr], Released | None]) -> Released:
+def bind_release(
+    state: State,
+    node: exp.Select,
+    rows: Rows,
+    grouping: list[RowExpression],
+    convert: Converter,
+    subquery: Callable[[exp.Expr], Released | None],
+) -> Released:
     """Cut a SELECT at the release boundary: register its cells and return the statement over them."""
     block = _Block(state, rows, grouping, convert, subquery)
     for group in grouping:
         state.use(state.extract.group(group))
-    state.group_columns_max = max(state.group_columns_max, sum(not isinstance(group, Literal) for group in grouping))
+    state.group_columns_max = max(
+        state.group_columns_max, sum(not isinstance(group, Literal) for group in grouping)
+    )
     outputs: list[tuple[str, exp.Expr]] = []
     for item in node.expressions:
         outputs.append((output_name(item), block.above(item.unalias(), Clause.SELECT)))
@@ -238,29 +300,48 @@ def bind_release(state: State, node: exp.Select, rows: Rows, grouping: list[RowE
 
 def _order_key(key: exp.Expr, names: set[str], block: "_Block") -> exp.Expr:
     target = key.this
-    if isinstance(target, exp.Literal) or (isinstance(target, exp.Column) and not target.table and identifier(target.this) in names):
+    if isinstance(target, exp.Literal) or (
+        isinstance(target, exp.Column) and not target.table and identifier(target.this) in names
+    ):
         return exp.Ordered(this=target.copy(), desc=bool(key.args.get("desc")), nulls_first=False)
-    return exp.Ordered(this=block.above(target, Clause.ORDER_BY), desc=bool(key.args.get("desc")), nulls_first=False)
+    return exp.Ordered(
+        this=block.above(target, Clause.ORDER_BY),
+        desc=bool(key.args.get("desc")),
+        nulls_first=False,
+    )
 
 
 def _small_cells(state: State, having: exp.Expr) -> None:
     """Report a HAVING that only cells of at most a few rows could meet (rule R6): it would never show one."""
     for node in having.find_all(exp.EQ, exp.LT, exp.LTE):
         count, literal = node.this.unnest(), node.expression.unnest()
-        if isinstance(count, exp.Count) and isinstance(literal, exp.Literal) and str(literal.this).isdigit():
+        if (
+            isinstance(count, exp.Count)
+            and isinstance(literal, exp.Literal)
+            and str(literal.this).isdigit()
+        ):
             bound = int(str(literal.this)) - (1 if isinstance(node, exp.LT) else 0)
             state.use([_small_cell_use(bound, node)])
 
 
 def _small_cell_use(bound: int, node: exp.Expr) -> ColumnUse:
     """Return the use that asks for cells of at most ``bound`` rows."""
-    return ColumnUse("", "*", Context.SMALL_CELLS, Clause.HAVING, "COUNT", (bound,), span=span_of(node))
+    return ColumnUse(
+        "", "*", Context.SMALL_CELLS, Clause.HAVING, "COUNT", (bound,), span=span_of(node)
+    )
 
 
 class _Block:
     """One release block under construction."""
 
-    def __init__(self, state: State, rows: Rows, grouping: list[RowExpression], convert: Converter, subquery: Callable[[exp.Expr], Released | None]) -> None:
+    def __init__(
+        self,
+        state: State,
+        rows: Rows,
+        grouping: list[RowExpression],
+        convert: Converter,
+        subquery: Callable[[exp.Expr], Released | None],
+    ) -> None:
         self.state = state
         self.rows = rows
         self.grouping = grouping
@@ -275,9 +356,13 @@ class _Block:
         dimensions = tuple(Dimension(f"d{i}", group) for i, group in enumerate(self.grouping))
         if not self.aggregates:
             # A bare list of labels is released by the same rules as a count of each.
-            self.aggregates.append(Aggregate(AggregateKind.COUNT, (Piece(None, Affine((), Fraction(1))),)))
+            self.aggregates.append(
+                Aggregate(AggregateKind.COUNT, (Piece(None, Affine((), Fraction(1))),))
+            )
             self.state.label_only.append(self.name)
-        self.state.cells[self.position] = CellQuery(self.name, self.rows, dimensions, tuple(self.aggregates))
+        self.state.cells[self.position] = CellQuery(
+            self.name, self.rows, dimensions, tuple(self.aggregates)
+        )
 
     def above(self, node: exp.Expr, clause: Clause) -> exp.Expr:
         """Return ``node`` as an expression over the cells."""
@@ -290,7 +375,9 @@ class _Block:
             return dimension
         if isinstance(node, exp.Column):
             return self._ungrouped(node, clause)
-        if isinstance(node, exp.Subquery | exp.Exists | exp.Any | exp.All) or (isinstance(node, exp.In) and node.args.get("query") is not None):
+        if isinstance(node, exp.Subquery | exp.Exists | exp.Any | exp.All) or (
+            isinstance(node, exp.In) and node.args.get("query") is not None
+        ):
             return self._subquery(node, clause)
         check_node(self.state, node, clause)
         copy = node.copy()
@@ -306,7 +393,11 @@ class _Block:
         own = copy.this.this if isinstance(copy.this, exp.Filter) else copy.this
         check_node(self.state, own, Clause.WINDOW)
         order = copy.args.get("order")
-        parts = [*own.iter_expressions(), *(copy.args.get("partition_by") or []), *([] if order is None else [key.this for key in order.expressions])]
+        parts = [
+            *own.iter_expressions(),
+            *(copy.args.get("partition_by") or []),
+            *([] if order is None else [key.this for key in order.expressions]),
+        ]
         for child in parts:
             if not isinstance(child, exp.Star):
                 child.replace(self.above(child, Clause.WINDOW))
@@ -320,7 +411,12 @@ class _Block:
             uses = list(self.state.extract.opaque(found, clause))
             self.state.use(uses)
             if not uses:
-                self.state.violate("R3" if clause is Clause.SELECT else _CLAUSE_RULES.get(clause, "R3"), f"the aggregate {found.what}", f"聚合函数 {found.what}", node)
+                self.state.violate(
+                    "R3" if clause is Clause.SELECT else _CLAUSE_RULES.get(clause, "R3"),
+                    f"the aggregate {found.what}",
+                    f"聚合函数 {found.what}",
+                    node,
+                )
             return exp.null()
         self.state.use(self.state.extract.aggregate(found, clause))
         if found not in self.aggregates:
@@ -331,7 +427,9 @@ class _Block:
         """Return the cells' column that ``node`` is, when it is a grouping expression or a constant."""
         if isinstance(node, exp.Literal | exp.Null | exp.Boolean | exp.Star):
             return None
-        if any(is_aggregate(part) or isinstance(part, exp.Window | exp.Query) for part in node.walk()):
+        if any(
+            is_aggregate(part) or isinstance(part, exp.Window | exp.Query) for part in node.walk()
+        ):
             return None
         before = len(self.state.violations)
         try:
@@ -351,8 +449,13 @@ class _Block:
         expression = self.convert.row(node)
         context = Context.ORDER if clause is Clause.ORDER_BY else Context.OUTPUT
         self.state.use(self.state.extract.all(expression, context, clause))
-        self.state.violate("R4" if clause is not Clause.WINDOW else "R7", f"the column {node.sql('postgres')[:80]} outside GROUP BY and aggregates", f"列 {node.sql('postgres')[:80]} 不在 GROUP BY 或聚合函数中", node, (
-            "Group by it or aggregate it.", "请对其分组或聚合。"))
+        self.state.violate(
+            "R4" if clause is not Clause.WINDOW else "R7",
+            f"the column {node.sql('postgres')[:80]} outside GROUP BY and aggregates",
+            f"列 {node.sql('postgres')[:80]} 不在 GROUP BY 或聚合函数中",
+            node,
+            ("Group by it or aggregate it.", "请对其分组或聚合。"),
+        )
         return exp.null()
 
     def _subquery(self, node: exp.Expr, clause: Clause) -> exp.Expr:
@@ -368,7 +471,9 @@ class _Block:
             if inner is not None and clause is Clause.SELECT:
                 self.subquery(inner)
         elif clause is not Clause.SELECT:
-            self.state.violate(_CLAUSE_RULES.get(clause, "R12"), "a subquery here", "此处的子查询", node)
+            self.state.violate(
+                _CLAUSE_RULES.get(clause, "R12"), "a subquery here", "此处的子查询", node
+            )
         return exp.null()
 
 

@@ -19,12 +19,21 @@ def mapped(value: T, change: Callable[[Any], Any | None]) -> T:
     """Rebuild ``value``; where ``change`` returns something else than None, that takes the node's place."""
     if isinstance(value, tuple):
         return tuple(mapped(item, change) for item in value)  # type: ignore[return-value]  # same shape
-    if not is_dataclass(value) or isinstance(value, type) or not type(value).__module__.endswith("model.query"):
+    if (
+        not is_dataclass(value)
+        or isinstance(value, type)
+        or not type(value).__module__.endswith("model.query")
+    ):
         return value
     changed = change(value)
     if changed is not None:
         return changed  # type: ignore[no-any-return]  # the caller keeps the kind
-    return replace(value, **{item.name: mapped(getattr(value, item.name), change) for item in dataclass_fields(value)})
+    return replace(
+        value,
+        **{
+            item.name: mapped(getattr(value, item.name), change) for item in dataclass_fields(value)
+        },
+    )
 
 
 def relations(rows: Rows) -> Iterator[Relation]:

@@ -47,12 +47,21 @@ from middleplatform.sql.affine import plain
 
 __all__ = ["fragment", "predicate", "row", "rows_from"]
 
-_COMPARISON: dict[str, type[exp.Expr]] = {"=": exp.EQ, "<>": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
+_COMPARISON: dict[str, type[exp.Expr]] = {
+    "=": exp.EQ,
+    "<>": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
+}
 _ARITHMETIC: dict[str, type[exp.Expr]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 
 
 def _column(relation: str, name: str) -> exp.Column:
-    return exp.column(exp.to_identifier(name, quoted=True), exp.to_identifier(relation, quoted=True))
+    return exp.column(
+        exp.to_identifier(name, quoted=True), exp.to_identifier(relation, quoted=True)
+    )
 
 
 def _literal(value: Value) -> exp.Expr:
@@ -84,18 +93,29 @@ def row(expression: RowExpression, *, engine: bool = False) -> exp.Expr:
         case Literal(value=value):
             return _literal(value)
         case Arithmetic(op=op, left=left, right=right):
-            return exp.paren(_ARITHMETIC[op](this=row(left, engine=engine), expression=row(right, engine=engine)))
+            return exp.paren(
+                _ARITHMETIC[op](this=row(left, engine=engine), expression=row(right, engine=engine))
+            )
         case DateBucket(unit=unit, operand=operand):
-            trunc = exp.TimestampTrunc(this=row(operand, engine=engine), unit=exp.Var(this=unit.upper()))
+            trunc = exp.TimestampTrunc(
+                this=row(operand, engine=engine), unit=exp.Var(this=unit.upper())
+            )
             return exp.cast(trunc, "DATE") if engine else trunc
         case DatePart(unit=unit, operand=operand):
-            return exp.Extract(this=exp.Var(this=unit.upper()), expression=row(operand, engine=engine))
+            return exp.Extract(
+                this=exp.Var(this=unit.upper()), expression=row(operand, engine=engine)
+            )
         case Band(width=width, operand=operand):
             return _band(width, row(operand, engine=engine), engine=engine)
         case Coalesce(operand=operand, default=default):
-            return exp.Coalesce(this=row(operand, engine=engine), expressions=[_literal(default.value)])
+            return exp.Coalesce(
+                this=row(operand, engine=engine), expressions=[_literal(default.value)]
+            )
         case Case(branches=branches, default=default_value):
-            ifs = [exp.If(this=predicate(when, engine=engine), true=row(then, engine=engine)) for when, then in branches]
+            ifs = [
+                exp.If(this=predicate(when, engine=engine), true=row(then, engine=engine))
+                for when, then in branches
+            ]
             return exp.Case(ifs=ifs, default=row(default_value, engine=engine))
         case Opaque():
             raise AssertionError("an opaque form never runs")
@@ -107,7 +127,9 @@ def _band(width: int, operand: exp.Expr, *, engine: bool) -> exp.Expr:
         floor = exp.Floor(this=exp.Div(this=operand, expression=number))
         return exp.Mul(this=floor, expression=number.copy())
     once = exp.paren(exp.Mod(this=operand.copy(), expression=number))
-    twice = exp.Mod(this=exp.paren(exp.Add(this=once, expression=number.copy())), expression=number.copy())
+    twice = exp.Mod(
+        this=exp.paren(exp.Add(this=once, expression=number.copy())), expression=number.copy()
+    )
     return exp.paren(exp.Sub(this=operand, expression=exp.paren(twice)))
 
 
@@ -115,15 +137,30 @@ def predicate(condition: Predicate, *, engine: bool = False) -> exp.Expr:
     """Return a predicate as a tree, in parentheses where it needs them."""
     match condition:
         case Compare(op=op, left=left, right=right):
-            return exp.paren(_COMPARISON[op](this=row(left, engine=engine), expression=row(right, engine=engine)))
+            return exp.paren(
+                _COMPARISON[op](this=row(left, engine=engine), expression=row(right, engine=engine))
+            )
         case Between(operand=operand, low=low, high=high):
-            return exp.paren(exp.Between(this=row(operand, engine=engine), low=_literal(low.value), high=_literal(high.value)))
+            return exp.paren(
+                exp.Between(
+                    this=row(operand, engine=engine),
+                    low=_literal(low.value),
+                    high=_literal(high.value),
+                )
+            )
         case InList(operand=operand, values=values):
-            return exp.paren(exp.In(this=row(operand, engine=engine), expressions=[_literal(item.value) for item in values]))
+            return exp.paren(
+                exp.In(
+                    this=row(operand, engine=engine),
+                    expressions=[_literal(item.value) for item in values],
+                )
+            )
         case IsNull(operand=operand):
             return exp.paren(exp.Is(this=row(operand, engine=engine), expression=exp.null()))
         case IsTrue(operand=inner):
-            return exp.paren(exp.Is(this=predicate(inner, engine=engine), expression=exp.Boolean(this=True)))
+            return exp.paren(
+                exp.Is(this=predicate(inner, engine=engine), expression=exp.Boolean(this=True))
+            )
         case Not(operand=inner):
             return exp.paren(exp.Not(this=predicate(inner, engine=engine)))
         case Boolean(op=op, operands=operands):
@@ -158,7 +195,11 @@ def _join(join: Join, *, engine: bool) -> exp.Join:
     if join.condition is not None:
         on.append(predicate(join.condition, engine=engine))
     side = "" if join.kind is JoinKind.INNER else "LEFT"
-    return exp.Join(this=_relation(join.relation, engine=engine), on=exp.and_(*on), **({"side": side} if side else {}))
+    return exp.Join(
+        this=_relation(join.relation, engine=engine),
+        on=exp.and_(*on),
+        **({"side": side} if side else {}),
+    )
 
 
 def _relation(relation: Relation, *, engine: bool) -> exp.Expr:
@@ -167,7 +208,11 @@ def _relation(relation: Relation, *, engine: bool) -> exp.Expr:
         schema, name = relation.dataset.split(".")
         # A department's engine knows its own tables, not the platform's schemas.
         parts = {"this": exp.to_identifier(name, quoted=True)}
-        return exp.Table(**parts, alias=alias) if engine else exp.Table(**parts, db=exp.to_identifier(schema, quoted=True), alias=alias)
+        return (
+            exp.Table(**parts, alias=alias)
+            if engine
+            else exp.Table(**parts, db=exp.to_identifier(schema, quoted=True), alias=alias)
+        )
     return exp.Subquery(this=_unit_block(relation, engine=engine), alias=alias)
 
 
@@ -196,7 +241,11 @@ def _having(block: UnitBlock, *, engine: bool) -> exp.Expr:
     def expand(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table == block.alias:
             content = contents[node.name]
-            return aggregate(content, engine=engine) if isinstance(content, Aggregate) else row(content, engine=engine)
+            return (
+                aggregate(content, engine=engine)
+                if isinstance(content, Aggregate)
+                else row(content, engine=engine)
+            )
         return node
 
     return predicate(block.having, engine=engine).transform(expand)
@@ -215,15 +264,28 @@ def aggregate(content: Aggregate, *, engine: bool = False) -> exp.Expr:
     """Return an aggregate call as a tree."""
     if content.key is not None:
         call: exp.Expr = exp.Count(this=exp.Distinct(expressions=[row(content.key)]))
-    elif content.kind is AggregateKind.COUNT and len(content.pieces) == 1 and content.pieces[0].condition is None:
+    elif (
+        content.kind is AggregateKind.COUNT
+        and len(content.pieces) == 1
+        and content.pieces[0].condition is None
+    ):
         call = exp.Count(this=exp.Star())
     else:
         call = _FUNCTIONS[content.kind](this=_argument(content.pieces, engine=engine))
     if content.condition is not None:
-        call = exp.Filter(this=call, expression=exp.Where(this=predicate(content.condition, engine=engine)))
-    if engine and content.kind not in (AggregateKind.COUNT, AggregateKind.COUNT_DISTINCT, AggregateKind.SUM):
+        call = exp.Filter(
+            this=call, expression=exp.Where(this=predicate(content.condition, engine=engine))
+        )
+    if engine and content.kind not in (
+        AggregateKind.COUNT,
+        AggregateKind.COUNT_DISTINCT,
+        AggregateKind.SUM,
+    ):
         # A mean or deviation per unit is rounded to six places, so that sums of it are exact.
-        return exp.cast(exp.Round(this=exp.cast(call, "DOUBLE"), decimals=exp.Literal.number(6)), "DECIMAL(18, 6)")
+        return exp.cast(
+            exp.Round(this=exp.cast(call, "DOUBLE"), decimals=exp.Literal.number(6)),
+            "DECIMAL(18, 6)",
+        )
     return call
 
 
@@ -236,7 +298,9 @@ def _argument(pieces: Sequence[Piece], *, engine: bool) -> exp.Expr:
         if piece.condition is None:
             default = affine(piece.value)
         else:
-            ifs.append(exp.If(this=predicate(piece.condition, engine=engine), true=affine(piece.value)))
+            ifs.append(
+                exp.If(this=predicate(piece.condition, engine=engine), true=affine(piece.value))
+            )
     return exp.Case(ifs=ifs, default=default)
 
 
@@ -266,7 +330,9 @@ def _fraction(number: Fraction) -> exp.Expr:
     assert isinstance(value, int | Decimal)
     if Fraction(value) == number:
         return _literal(value)
-    return exp.paren(exp.Div(this=_literal(number.numerator), expression=_literal(number.denominator)))
+    return exp.paren(
+        exp.Div(this=_literal(number.numerator), expression=_literal(number.denominator))
+    )
 
 
 # --- fragments ----------------------------------------------------------------------------------------------------
@@ -277,11 +343,19 @@ def fragment(cell: CellQuery) -> str:
 
     Reading it back with ``parse`` and ``qualify`` gives one release block that means the same.
     """
-    projections = [exp.alias_(row(dimension.expression), dimension.name, quoted=True) for dimension in cell.dimensions]
-    projections += [exp.alias_(aggregate(item), f"a{i}", quoted=True) for i, item in enumerate(cell.aggregates)]
+    projections = [
+        exp.alias_(row(dimension.expression), dimension.name, quoted=True)
+        for dimension in cell.dimensions
+    ]
+    projections += [
+        exp.alias_(aggregate(item), f"a{i}", quoted=True) for i, item in enumerate(cell.aggregates)
+    ]
     if not projections:
         projections = [exp.alias_(exp.Count(this=exp.Star()), "a0", quoted=True)]
     select = rows_from(exp.Select(expressions=projections), cell.rows)
     if cell.dimensions:
-        select.set("group", exp.Group(expressions=[row(dimension.expression) for dimension in cell.dimensions]))
+        select.set(
+            "group",
+            exp.Group(expressions=[row(dimension.expression) for dimension in cell.dimensions]),
+        )
     return select.sql("postgres", comments=False)

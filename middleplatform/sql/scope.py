@@ -55,7 +55,11 @@ class Scope:
     def add(self, item: Item) -> None:
         """Add an item; two of one name are refused as PostgreSQL does."""
         if any(other.name == item.name for other in self.items):
-            raise QueryError("Q010", rule="R0", what=(f"the name {item.name} twice in FROM", f"FROM 中重复的名称 {item.name}"))
+            raise QueryError(
+                "Q010",
+                rule="R0",
+                what=(f"the name {item.name} twice in FROM", f"FROM 中重复的名称 {item.name}"),
+            )
         self.items.append(item)
 
     def find(self, column: exp.Column) -> tuple[Item, str] | None:
@@ -95,7 +99,11 @@ def identifier(node: exp.Expr | str | None) -> str:
 
 def span_of(node: exp.Expr) -> Span | None:
     """Return the place of ``node`` in the statement: of its first and last identifier, or None."""
-    places = [child.meta for child in node.find_all(exp.Identifier, exp.Literal, exp.Func) if "start" in child.meta]
+    places = [
+        child.meta
+        for child in node.find_all(exp.Identifier, exp.Literal, exp.Func)
+        if "start" in child.meta
+    ]
     if not places:
         return None
     first = min(places, key=lambda meta: int(meta["start"]))
@@ -103,5 +111,3 @@ def span_of(node: exp.Expr) -> Span | None:
     start = int(first["start"])
     line_column = int(first["col"]) - (int(first["end"]) - start)
     return Span(start=start, end=last + 1, line=int(first["line"]), column=max(line_column, 1))
-
-

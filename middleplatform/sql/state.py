@@ -49,7 +49,14 @@ class State:
         """Take note of column uses."""
         self.uses.extend(uses)
 
-    def violate(self, rule: str, english: str, chinese: str, node: exp.Expr | None = None, hint: tuple[str, str] = ("", "")) -> None:
+    def violate(
+        self,
+        rule: str,
+        english: str,
+        chinese: str,
+        node: exp.Expr | None = None,
+        hint: tuple[str, str] = ("", ""),
+    ) -> None:
         """Take note of a form that no policy permits."""
         span: Span | None = span_of(node) if node is not None else None
         self.violations.append(Violation(rule, (english, chinese), span, hint))
@@ -63,7 +70,11 @@ class State:
         if isinstance(content, Field):
             return self.type_of(content)
         if isinstance(content, Aggregate):
-            return _COUNT_TYPE if content.kind in (AggregateKind.COUNT, AggregateKind.COUNT_DISTINCT) else ColumnType(TypeKind.DECIMAL, 18, 6)
+            return (
+                _COUNT_TYPE
+                if content.kind in (AggregateKind.COUNT, AggregateKind.COUNT_DISTINCT)
+                else ColumnType(TypeKind.DECIMAL, 18, 6)
+            )
         return None
 
     def unit_of(self, target: Field) -> str:

@@ -1,0 +1,187 @@
+"""Puts a whole platform together in one process: departments' nodes, gateway, audit log.
+
+Every part talks to the others through the interfaces that remote nodes will use.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import TracebackType
+
+from middleplatform import catalog as catalogs
+from middleplatform import policy as policies
+from middleplatform.audit.keys import CheckpointSigner
+from middleplatform.audit.log import AuditLog
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.demo import build
+from middleplatform.dispatch.dispatcher import Dispatcher
+from middleplatform.dispatch.link import InProcessLink
+from middleplatform.errors import ConfigError
+from middleplatform.gateway import Gateway
+from middleplatform.ledger.history import History
+from middleplatform.model.catalog import Catalog
+from middleplatform.model.policy import Bundle
+from middleplatform.model.request import Subject
+from middleplatform.node.open import OpenNode, open_connector, open_node
+from middleplatform.node.service import GATEWAY
+from middleplatform.policy import suite
+from middleplatform.policy.examples import example
+from middleplatform.ports import Clock, Progress, Rng
+from middleplatform.settings import Settings
+
+__all__ = ["PERSONAS", "Platform", "SystemClock", "SystemRng", "open_platform"]
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the present moment, UTC."""
+        return datetime.now(UTC)
+
+
+class SystemRng:
+    """The operating system's generator."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """Return ``count`` unpredictable bytes."""
+        return secrets.token_bytes(count)
+
+
+def _folder() -> Traversable:
+    return example("demo")
+
+
+PERSONAS: Mapping[str, Subject] = suite.personas(_folder() / "personas.yaml")
+
+
+@dataclass
+class Platform:
+    """A running platform; a context manager.
+
+    Attributes:
+        gateway: The way in.
+        settings: What it was opened with.
+    """
+
+    gateway: Gateway
+    settings: Settings
+    nodes: Mapping[str, OpenNode]
+
+    def close(self) -> None:
+        """Close everything, log last."""
+        for node in self.nodes.values():
+            node.close()
+        self.gateway.questions.close()
+        self.gateway.close()
+        self.gateway.audit.close()
+
+    def __enter__(self) -> "Platform":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_platform(
+    settings: Settings,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+    rng: Rng | None = None,
+) -> Platform:
+    """Open the platform; with the shipped catalogue, the demonstration's departments are built where missing.
+
+    Raises:
+        ConfigError: C001 to C011: what is wrong, and where.
+        AuditError: A002 the log does not verify, A003 it is in use.
+    """
+    clock, rng = clock or SystemClock(), rng or SystemRng()
+    catalog = catalogs.load(settings.catalog or _folder() / "catalog")
+    bundle = policies.load(settings.bundle or _folder(), catalog)
+    if settings.catalog is None:
+        build.build(settings.data, progress)
+    state = _state(settings.state)
+    audit = AuditLog.open(
+        state / "audit.db",
+        CheckpointSigner.load_or_create(state / "audit.key", settings.origin, rng),
+        clock,
+        retention_years=settings.retention_years,
+    )
+    try:
+        return _assembled(settings, catalog, bundle, audit, state, clock, rng)
+    except BaseException:
+        audit.close()
+        raise
+
+
+def _state(folder: Path) -> Path:
+    try:
+        (folder / "nodes").mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        raise ConfigError("C011", what=str(folder)) from None
+    return folder
+
+
+def _assembled(
+    settings: Settings,
+    catalog: Catalog,
+    bundle: Bundle,
+    audit: AuditLog,
+    state: Path,
+    clock: Clock,
+    rng: Rng,
+) -> Platform:
+    departments = sorted(
+        {name for dataset in catalog.datasets.values() for name in dataset.held_by}
+    )
+    gateway_key = IdentityKey.load_or_create(state / "gateway.key", rng)
+    keys = {
+        name: IdentityKey.load_or_create(state / "nodes" / f"{name}.key", rng)
+        for name in departments
+    }
+    pins = PinnedKeys(
+        {GATEWAY: gateway_key.public_key, **{name: key.public_key for name, key in keys.items()}}
+    )
+    nodes: dict[str, OpenNode] = {}
+    try:
+        for name in departments:
+            connector = open_connector(name, settings.data / f"{name}.duckdb", settings)
+            nodes[name] = open_node(
+                name,
+                connector,
+                catalog,
+                bundle,
+                keys[name],
+                pins,
+                state / "nodes",
+                clock,
+                rng,
+                settings,
+            )
+        links = {
+            name: InProcessLink(each.node, each.rounds, settings.deadline_s)
+            for name, each in nodes.items()
+        }
+        gateway = Gateway(
+            catalog,
+            bundle,
+            audit,
+            Dispatcher(links, gateway_key, pins),
+            History(state / "questions.db"),
+            clock,
+            rng,
+            settings.queries_max,
+        )
+    except BaseException:
+        for each in nodes.values():
+            each.close()
+        raise
+    return Platform(gateway, settings, nodes)

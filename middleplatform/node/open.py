@@ -1,0 +1,74 @@
+"""Opens a node on a DuckDB file of its department."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.duckdb import DuckDBConnector
+from connectors.spi import Connector, ConnectorError, ExecutionLimits
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.crypto.used_rounds import SqliteUsedRounds
+from middleplatform.ledger.history import History
+from middleplatform.model.catalog import Catalog
+from middleplatform.model.policy import Bundle
+from middleplatform.node.error_map import mapped
+from middleplatform.node.measure import Source
+from middleplatform.node.secure_round import SecureRounds
+from middleplatform.node.service import Node
+from middleplatform.ports import Clock, Rng
+from middleplatform.settings import Settings
+
+__all__ = ["OpenNode", "open_connector", "open_node"]
+
+_ROWS_MAX = 5_000_000
+
+
+@dataclass(frozen=True)
+class OpenNode:
+    """A running node with what must be closed at its end."""
+
+    node: Node
+    rounds: SecureRounds
+    connector: Connector
+    used: SqliteUsedRounds
+
+    def close(self) -> None:
+        """Close its source and its files."""
+        self.connector.close()
+        self.node.history.close()
+        self.used.close()
+
+
+def open_connector(department: str, path: Path, settings: Settings) -> Connector:
+    """Open a department's DuckDB file.
+
+    Raises:
+        ConfigError: C004 missing, C005 locked by another process.
+        SourceError: S003 it is no database.
+    """
+    try:
+        return DuckDBConnector(path, threads=settings.threads, memory_mb=settings.memory_mb)
+    except ConnectorError as error:
+        raise mapped(error, department, department) from None
+
+
+def open_node(
+    department: str,
+    connector: Connector,
+    catalog: Catalog,
+    bundle: Bundle,
+    identity: IdentityKey,
+    pins: PinnedKeys,
+    state: Path,
+    clock: Clock,
+    rng: Rng,
+    settings: Settings,
+) -> OpenNode:  # noqa: PLR0913 - everything a node owns
+    """Open a node over a connector, with its own history and record of rounds under ``state``."""
+    limits = ExecutionLimits(
+        timeout_s=settings.deadline_s, rows_max=_ROWS_MAX, memory_mb=settings.memory_mb
+    )
+    source = Source(department, connector, limits)
+    used = SqliteUsedRounds(state / f"{department}.rounds.db")
+    history = History(state / f"{department}.history.db")
+    node = Node(department, source, catalog, bundle, identity, pins, history, used, clock, rng)
+    return OpenNode(node, SecureRounds(node), connector, used)
