@@ -90,7 +90,7 @@ class DuckDBConnector:
             raise ConnectorError(_opening_kind(error), str(error)) from None
         except OSError as error:
             raise ConnectorError(ErrorKind.UNREACHABLE, str(error)) from None
-        self._guard = threading.Lock()
+        self._idle = threading.Condition()
         self._running: set[duckdb.DuckDBPyConnection] = set()
         self._closed = False
 
@@ -120,32 +120,36 @@ class DuckDBConnector:
         with self._cursor() as cursor, _deadline(cursor, limits.timeout_s):
             _only_select(cursor, statement.sql)
             reader = cursor.sql(statement.sql).to_arrow_reader(_BATCH_ROWS)
-            batches = list(_bounded(reader, limits))
-            return _exact(pa.Table.from_batches(batches, reader.schema))
+            exact = pa.schema([pa.field(item.name, _exact_type(item)) for item in reader.schema])
+            return pa.Table.from_batches(_bounded(reader, limits), reader.schema).cast(exact)
 
     def close(self) -> None:
-        """Close the file; statements that run in other threads are interrupted, as UNREACHABLE."""
-        with self._guard:
+        """Close the file; what runs in other threads is interrupted, and fails as UNREACHABLE."""
+        with self._idle:
             self._closed = True
-            running = tuple(self._running)
-        for cursor in running:
-            cursor.interrupt()
-        self._connection.close()
+            # The engine refuses to close under a running call, and may lose an interrupt.
+            while self._running:
+                for cursor in self._running:
+                    with suppress(duckdb.Error):  # closed meanwhile
+                        cursor.interrupt()
+                self._idle.wait(_INTERRUPT_EVERY_S)
+            self._connection.close()
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            with self._guard:
+            with self._idle:
                 if self._closed:
                     raise ConnectorError(ErrorKind.UNREACHABLE, "the connector is closed")
                 cursor = self._connection.cursor()
                 self._running.add(cursor)
             try:
-                with cursor:
-                    yield cursor
+                yield cursor
             finally:
-                with self._guard:
+                with self._idle:
                     self._running.discard(cursor)
+                    self._idle.notify_all()
+                cursor.close()
         except duckdb.Error as error:
             kind = ErrorKind.UNREACHABLE if self._closed else _running_kind(error)
             raise ConnectorError(kind, str(error)) from None
@@ -247,16 +251,12 @@ def _column(
     return ColumnDescription(name, kind, nullable=nullable)
 
 
-def _exact(table: pa.Table) -> pa.Table:
-    """Return ``table`` with the SPI's types.
+def _exact_type(column: pa.Field) -> pa.DataType:
+    """Return the type that the SPI has for a result column.
 
     Raises:
-        ConnectorError: SCHEMA when a column has none of them, as a floating number.
+        ConnectorError: SCHEMA when it has none, as for a floating number.
     """
-    return table.cast(pa.schema([pa.field(item.name, _exact_type(item)) for item in table.schema]))
-
-
-def _exact_type(column: pa.Field) -> pa.DataType:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_null(kind):
         return pa.int64()

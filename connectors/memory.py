@@ -8,6 +8,7 @@ unit blocks) and ``reference_cells`` (the four statements).
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
@@ -45,7 +46,7 @@ class MemoryConnector:
 
     def __init__(
         self,
-        tables: Mapping[str, pa.Table | tuple[TableDescription, Sequence[Mapping[str, object]]]],
+        tables: Mapping[str, pa.Table | tuple[TableDescription, Sequence[Mapping[str, Any]]]],
     ) -> None:
         self._tables = {name: _stored(table) for name, table in tables.items()}
         self._closed = False
@@ -136,16 +137,15 @@ def _deadline(timeout_s: float) -> Callable[[], None]:
     return check
 
 
-def _stored(table: pa.Table | tuple[TableDescription, Sequence[Mapping[str, object]]]) -> Stored:
+def _stored(table: pa.Table | tuple[TableDescription, Sequence[Mapping[str, Any]]]) -> Stored:
     if isinstance(table, pa.Table):
         description = TableDescription(tuple(_column(field) for field in table.schema))
-        rows: Sequence[Mapping[str, object]] = table.to_pylist()
+        rows: Sequence[Mapping[str, Any]] = table.to_pylist()
     else:
         description, rows = table
     names = [column.name for column in description.columns]
-    # scalar() takes the described kinds; a column of another kind is never computed with.
+    # A column of another kind is kept, but never computed with: its description says OTHER.
     return Stored(description, tuple({name: scalar(row[name]) for name in names} for row in rows))
-    # type: ignore[arg-type]
 
 
 def _column(field: pa.Field) -> ColumnDescription:

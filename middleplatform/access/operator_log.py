@@ -5,6 +5,7 @@ the message: a driver's message may quote a value, and the operator has no right
 """
 
 import json
+import logging
 import os
 import traceback
 from pathlib import Path
@@ -42,6 +43,14 @@ class OperatorLog:
         if error.detail:
             self._write({"code": error.code, "detail": error.detail})
 
+    def attach(self) -> None:
+        """Send what the platform's modules log here, and nowhere else: not to a person's screen."""
+        logger = logging.getLogger("middleplatform")
+        for each in list(logger.handlers):
+            logger.removeHandler(each)
+        logger.addHandler(_Handler(self))
+        logger.propagate = False
+
     def _write(self, fields: dict[str, object]) -> None:
         line = {"at": self._clock.now().isoformat(), "pid": os.getpid(), **fields}
         text = json.dumps(line, ensure_ascii=True) + "\n"
@@ -57,6 +66,20 @@ class OperatorLog:
                 os.close(descriptor)
         except OSError:
             return  # a full disk must not hide the error that is being told
+
+
+class _Handler(logging.Handler):
+    """Passes log records on."""
+
+    def __init__(self, target: OperatorLog) -> None:
+        super().__init__()
+        self._target = target
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one down."""
+        self._target._write({  # noqa: SLF001 - its own other half
+            "logger": record.name, "level": record.levelname, "said": record.getMessage(),
+        })  # fmt: skip
 
 
 def _types(error: BaseException) -> list[str]:

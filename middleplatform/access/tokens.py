@@ -1,8 +1,9 @@
 """Service tokens: shown once, stored as a hash, with expiry and revocation.
 
 A token is ``mpt_<id>_<secret>``: a public id of 64 bits, which finds the row and may be written
-down anywhere, and a secret of 256 random bits. Stored is the id and the SHA-256 of the whole token; with
-256 random bits a salt or a slow hash would add nothing. Every reason to refuse looks alike outside.
+down anywhere, and a secret of 256 random bits. Stored is the id and the SHA-256 of the whole token;
+with 256 random bits a salt or a slow hash would add nothing. Every reason to refuse looks alike
+outside.
 """
 
 import base64

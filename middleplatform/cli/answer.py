@@ -65,14 +65,13 @@ def _summary(context: Context, answer: "Answer") -> list[str]:
     for reason in sorted(used):
         sign, meaning = mark_of(reason)
         lines.append(f"  {sign} {reason}: {pick(meaning, context.locale)}")
-    for each in release.withheld:
-        lines.append(
-            say(
-                f"  rule {each.rule}, {each.reason}: {each.cells} values",
-                f"  规则 {each.rule}，{each.reason}：{each.cells} 个值",
-            )
+    return lines + [
+        say(
+            f"  rule {each.rule}, {each.reason}: {each.cells} values",
+            f"  规则 {each.rule}，{each.reason}：{each.cells} 个值",
         )
-    return lines
+        for each in release.withheld
+    ]
 
 
 def _reasons(marks: "pa.Table") -> list[list[str]]:

@@ -8,7 +8,7 @@ Mark = tuple[str, tuple[str, str]]
 
 MARKS: Mapping[str, Mark] = {
     "threshold": ("[T]", ("fewer distinct units than the threshold", "不同单元数低于阈值")),
-    "complement": ("[C]", ("what is left out would be below the threshold", "其补集的单元数低于阈值")),
+    "complement": ("[C]", ("the units left out are below the threshold", "其补集的单元数低于阈值")),
     "dominance": ("[D]", ("a few units make up most of it", "少数单元占比过大")),
     "p_percent": ("[P]", ("one unit could be estimated too closely", "单个单元可被过于精确地估算")),
     "homogeneity": ("[H]", ("all units of a group share the value", "组内所有单元取值相同")),

@@ -79,6 +79,7 @@ def _context(options: argparse.Namespace, locale: str, opener: Opener) -> Contex
 
 def _run(context: Context, options: argparse.Namespace) -> int:
     try:
+        context.operator_log.attach()
         return int(options.run(context, options))
     except MiddleplatformError as error:
         context.note(error)

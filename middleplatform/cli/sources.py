@@ -1,6 +1,5 @@
 """Find the catalogue and the bundle that the settings name, without opening the platform."""
 
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,10 @@ __all__ = ["bundle_folder", "catalog_folder", "open_catalog", "read_bundle_path"
 
 
 def _shipped() -> Traversable:
-    """Return the folder of the example that is shipped, as data: nothing of it is imported."""
-    return files("policies") / "examples" / "demo"
+    """Return the folder of the example that is shipped."""
+    from middleplatform.policy.examples import example  # noqa: PLC0415 - slow to import
+
+    return example("demo")
 
 
 def bundle_folder(settings: Settings) -> Path | Traversable:

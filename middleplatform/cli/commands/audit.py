@@ -90,7 +90,7 @@ def _head(context: Context, _: argparse.Namespace) -> int:
             "size": log.size,
             "origin": log.origin,
             "checkpoint": log.checkpoint(),
-            "keys": [key.text for key in log.keys],
+            "keys": [key.text() for key in log.keys],
         }
     if context.as_json:
         context.emit(head)

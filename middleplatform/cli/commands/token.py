@@ -78,7 +78,8 @@ def _add(context: Context, options: argparse.Namespace) -> int:
     context.tell(
         f"Token {record.id} for {subject.id}, until {record.expires_at:%Y-%m-%d}."
         " It cannot be shown again.",
-        f"令牌 {record.id}，账号 {subject.id}，有效期至 {record.expires_at:%Y-%m-%d}。无法再次显示。",
+        f"令牌 {record.id}，账号 {subject.id}，有效期至 {record.expires_at:%Y-%m-%d}。"
+        "无法再次显示。",
     )
     return 0
 

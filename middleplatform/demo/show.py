@@ -1,0 +1,285 @@
+"""The demonstration: the twelve questions, the region-spanning ones, and everything that must be refused.
+
+Asks the demo bundle's own test suite through the gateway, prints what came of it, and writes the report.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from middleplatform.demo.runtime import open_platform
+from middleplatform.errors import ConfigError, MiddleplatformError
+from middleplatform.gateway import Gateway
+from middleplatform.model.decision import Reason
+from middleplatform.model.result import Answer
+from middleplatform.policy import suite
+from middleplatform.policy.examples import example
+from middleplatform.policy.suite import Case
+from middleplatform.settings import Settings
+
+__all__ = ["run"]
+
+_NEEDS_JOIN = "Q030"
+_TEXTS = {
+    "title": ("Usable but invisible: five departments, six counties, one question at a time", "数据可用不可见：五个部门、六个区县，逐题作答"),
+    "question": ("question", "问题"),
+    "refused": ("refused", "拒绝"),
+    "rule": ("rule", "规则"),
+    "why": ("why", "原因"),
+    "withheld": ("withheld", "已抑制"),
+    "entry": ("log entry", "日志序号"),
+    "wrong": ("did not end as it must", "结果与预期不符"),
+    "done": ("{right} of {all} ended as they must; the log has {entries} entries and verifies.", "{all} 项中 {right} 项符合预期；日志共 {entries} 条，校验通过。"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One case and what came of it."""
+
+    id: str
+    case: Case
+    answer: Answer | None
+    error: MiddleplatformError | None
+
+    @property
+    def status(self) -> str:
+        """Return ``answered``, ``refused`` or ``failed``."""
+        if self.answer is not None:
+            return "answered"
+        assert self.error is not None
+        return (
+            "refused"
+            if self.error.prefix in ("Q", "P", "D") or self.error.code == "S011"
+            else "failed"
+        )
+
+    @property
+    def right(self) -> bool:
+        """Say whether it ended as it must."""
+        if self.case.expect == "refuse":
+            return (
+                self.error is not None
+                and self.error.rule == self.case.rule
+                and self.case.code in ("", self.error.code)
+            )
+        if self.case.protocol == "private_join":
+            return self.error is not None and self.error.code == _NEEDS_JOIN
+        return self.answer is not None and self.case.protocol in ("", self.answer.protocol)
+
+    def row(self) -> dict[str, object]:
+        """Return its line of the report."""
+        answer, error = self.answer, self.error
+        return {
+            "id": self.id,
+            "question": self.case.note,
+            "sql": self.case.sql,
+            "status": self.status,
+            "protocol": "" if answer is None else answer.protocol,
+            "columns": [] if answer is None else answer.release.table.column_names,
+            "rows": [] if answer is None else _rows(answer.release.table),
+            "suppressed": 0
+            if answer is None
+            else sum(each.cells for each in answer.release.withheld),
+            "code": "" if error is None else error.code,
+            "rule": "" if error is None else error.rule,
+            "audit_index": answer.receipt.index
+            if answer is not None
+            else error.audit_index
+            if error is not None
+            else None,
+            "persona": self.case.subject.id,
+            "purpose": self.case.purpose,
+            "as_expected": self.right,
+        }
+
+
+def run(settings: Settings, report: Path, console: Console, locale: str) -> int:
+    """Ask everything, print it, write the report.
+
+    Args:
+        settings: Where databases and log lie.
+        report: JSON file to write.
+        console: Where to print.
+        locale: ``"en"`` or ``"zh"``.
+
+    Returns:
+        0 when every case ended as it must, else 1.
+
+    Raises:
+        ConfigError: C011 when the report cannot be written.
+    """
+    console.rule(_text("title", locale))
+    with open_platform(settings) as platform, Bar(console=console, transient=True) as bar:
+        cases = list(_cases())
+        task = bar.add_task(_text("question", locale), total=len(cases))
+        outcomes: list[Outcome] = []
+        for number, case in cases:
+            outcomes.append(asyncio.run(_ask(platform.gateway, number, case)))
+            bar.advance(task)
+        entries = platform.gateway.audit.verify()
+    _print(outcomes, console, locale)
+    _write(report, outcomes)
+    right = sum(each.right for each in outcomes)
+    console.print(_text("done", locale).format(right=right, all=len(outcomes), entries=entries))
+    return 0 if right == len(outcomes) else 1
+
+
+def _cases() -> Iterator[tuple[str, Case]]:
+    """Yield the suite's cases under the numbers of the questions they show."""
+    seen: dict[str, int] = {}
+    for case in (case for each in suite.load(example("demo")) for case in each.cases):
+        # The emergency grant lasted thirty days; the suite judges it at a moment within them.
+        if case.purpose == "emergency":
+            continue
+        stem, _, variant = case.id.partition("-")
+        number = stem.removeprefix("Q").lstrip("0") if stem.startswith("Q") else stem
+        seen[number] = seen.get(number, 0) + 1
+        yield (f"{number}-{variant}" if seen[number] > 1 and variant else number), case
+
+
+async def _ask(gateway: Gateway, number: str, case: Case) -> Outcome:
+    for prior in case.prior:
+        try:
+            await gateway.submit(
+                gateway.request(prior, case.subject, case.purpose, project=case.project)
+            )
+        except MiddleplatformError:  # noqa: PERF203 - what came before may itself be refused
+            continue
+    request = gateway.request(
+        case.sql,
+        case.subject,
+        case.purpose,
+        project=case.project,
+        recipient=case.recipient,
+        strict=case.strict,
+    )
+    try:
+        return Outcome(number, case, await gateway.submit(request), None)
+    except MiddleplatformError as error:
+        return Outcome(number, case, None, error)
+
+
+# --- printing -----------------------------------------------------------------------------------------------------
+
+
+def _text(name: str, locale: str) -> str:
+    return _TEXTS[name][1 if locale == "zh" else 0]
+
+
+def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
+    for each in outcomes:
+        if each.answer is not None:
+            _print_answer(each, each.answer, console, locale)
+    refused = Table(title=_text("refused", locale), show_lines=False)
+    for name in (
+        "id",
+        _text("question", locale),
+        _text("rule", locale),
+        "code",
+        _text("why", locale),
+        _text("entry", locale),
+    ):
+        refused.add_column(name, overflow="fold")
+    for each in outcomes:
+        if each.error is not None:
+            refused.add_row(
+                each.id,
+                each.case.note or _one_line(each.case.sql),
+                each.error.rule,
+                each.error.code,
+                _why(each.error, locale),
+                str(each.error.audit_index),
+            )
+    console.print(refused)
+    for each in outcomes:
+        if not each.right:
+            console.print(
+                f"[bold red]{each.id}: {_text('wrong', locale)}[/]",
+                each.status,
+                each.error.code if each.error else "",
+                each.error.rule if each.error else "",
+            )
+
+
+def _print_answer(outcome: Outcome, answer: Answer, console: Console, locale: str) -> None:
+    console.print(
+        f"\n[bold]{outcome.id}. {outcome.case.note}[/]  ({outcome.case.subject.id}, {answer.protocol})"
+    )
+    shown = Table()
+    values, marks = answer.release.table, answer.release.marks
+    for name in values.column_names:
+        shown.add_column(
+            name,
+            justify="right"
+            if pa.types.is_floating(values[name].type) or pa.types.is_integer(values[name].type)
+            else "left",
+        )
+    for row, marked in zip(
+        _rows(values),
+        zip(*(column.to_pylist() for column in marks.columns), strict=True),
+        strict=True,
+    ):
+        shown.add_row(
+            *(
+                f"■ {mark}" if mark else _cell(value)
+                for value, mark in zip(row, marked, strict=True)
+            )
+        )
+    console.print(shown)
+    told = [
+        f"{_text('withheld', locale)}: {each.cells} × {each.reason} ({each.rule})"
+        for each in answer.release.withheld
+    ]
+    told += [note[1 if locale == "zh" else 0] for note in answer.release.notes]
+    console.print(
+        "; ".join([*told, f"{_text('entry', locale)} {answer.receipt.index}"]), style="dim"
+    )
+
+
+def _one_line(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _why(error: MiddleplatformError, locale: str) -> str:
+    first = error.reasons[0] if error.reasons else None
+    if isinstance(first, Reason):
+        return first.what[1 if locale == "zh" else 0]
+    return error.message(locale)
+
+
+def _rows(table: pa.Table) -> list[list[object]]:
+    columns = [[_plain(value) for value in column.to_pylist()] for column in table.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return (
+            int(value)
+            if value == value.to_integral_value() and value.as_tuple().exponent == 0
+            else str(value)
+        )
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _write(report: Path, outcomes: Sequence[Outcome]) -> None:
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([each.row() for each in outcomes], ensure_ascii=False, indent=2)
+        report.write_text(text + "\n", encoding="utf-8")
+    except OSError:
+        raise ConfigError("C011", what=str(report)) from None

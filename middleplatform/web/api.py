@@ -1,0 +1,94 @@
+"""Put the application together from a gateway and its surroundings."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from middleplatform.access.operator_log import OperatorLog
+from middleplatform.web import bodies, problems, routes
+from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
+from middleplatform.web.jobs import Bounds, JobTable
+from middleplatform.web.shell import Shell
+
+if TYPE_CHECKING:
+    from middleplatform.gateway import Gateway
+
+__all__ = ["build"]
+
+
+def build(
+    gateway: "Gateway",
+    tokens: Tokens,
+    operator_log: OperatorLog,
+    bounds: Bounds,
+    *,
+    timer: Callable[[], float] = time.monotonic,
+    closing: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        gateway: What answers.
+        tokens: Who may call.
+        operator_log: Where unexpected exceptions go.
+        bounds: Of the table of questions.
+        timer: Monotonic seconds, for the expiry of answers.
+        closing: Called once when the server stops.
+    """
+    jobs = JobTable(gateway, bounds, timer, operator_log)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await jobs.close()
+            closing()
+
+    app = FastAPI(
+        title="middleplatform",
+        version=version("middleplatform"),
+        summary="Governed SQL over the data of many departments; answers are aggregates.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.gateway, app.state.tokens = gateway, tokens
+    app.state.operator_log, app.state.jobs = operator_log, jobs
+    app.router.route_class = GuardedRoute
+    problems.install(app)
+    routes.register(app)
+    app.add_middleware(Shell, operator_log=operator_log)
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Add to the OpenAPI document what the framework cannot know: the roles and the problems."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = plain()
+            parts = document.setdefault("components", {})
+            parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            schema = bodies.ProblemBody.model_json_schema(
+                ref_template="#/components/schemas/{model}"
+            )
+            parts["schemas"] = dict(
+                sorted((parts["schemas"] | schema.pop("$defs") | {"ProblemBody": schema}).items())
+            )
+            for (method, path), roles in ENDPOINTS.items():
+                operation = document["paths"][path][method.lower()]
+                operation["security"] = [] if roles is None else [{"token": []}]
+                operation["x-roles"] = sorted(roles or ())
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]  # the framework's documented way

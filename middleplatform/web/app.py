@@ -1,0 +1,34 @@
+"""The application as a server starts it: ``uvicorn --factory middleplatform.web.app:create``."""
+
+from fastapi import FastAPI
+
+from middleplatform import settings
+from middleplatform.access.operator_log import OperatorLog
+from middleplatform.access.system import SystemClock, SystemRng
+from middleplatform.access.tokens import TokenStore
+from middleplatform.demo.runtime import open_platform
+from middleplatform.web.api import build
+from middleplatform.web.jobs import Bounds
+
+__all__ = ["create"]
+
+
+def create() -> FastAPI:
+    """Open the platform by the settings in the environment and return the application over it.
+
+    Raises:
+        MiddleplatformError: What keeps it from starting.
+    """
+    chosen = settings.load()
+    clock, rng = SystemClock(), SystemRng()
+    tokens = TokenStore(chosen.state / "tokens.sqlite", clock, rng)
+    operator_log = OperatorLog(chosen.state / "operator.log", clock, rng)
+    operator_log.attach()
+    platform = open_platform(chosen)
+
+    def closing() -> None:
+        platform.close()
+        tokens.close()
+
+    bounds = Bounds(running_max=chosen.queries_max)
+    return build(platform.gateway, tokens, operator_log, bounds, closing=closing)

@@ -1,0 +1,35 @@
+"""An answer as an Arrow IPC stream: values, then marks, then all else as metadata."""
+
+import io
+import json
+
+import pyarrow as pa
+
+from middleplatform.access import shapes
+from middleplatform.model.result import Answer
+
+__all__ = ["MEDIA_TYPE", "stream"]
+
+MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+
+
+def stream(answer: Answer) -> bytes:
+    """Return the stream.
+
+    The first half of the columns are the answer's, in order; the second half, named
+    ``mark:<name>``, tell the reason of each withheld value. The schema's metadata
+    ``middleplatform`` is the JSON answer without its rows.
+    """
+    release = answer.release
+    marks = [column.cast(pa.string()) for column in release.marks.columns]
+    names = release.table.column_names
+    head = json.dumps(shapes.answer_head(answer), ensure_ascii=False, allow_nan=False)
+    schema = pa.schema(
+        [*release.table.schema, *(pa.field(f"mark:{name}", pa.string()) for name in names)],
+        {b"middleplatform": head.encode()},
+    )
+    table = pa.Table.from_arrays([*release.table.columns, *marks], schema=schema)
+    buffer = io.BytesIO()
+    with pa.ipc.new_stream(buffer, schema) as writer:
+        writer.write_table(table)
+    return buffer.getvalue()

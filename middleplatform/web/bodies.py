@@ -1,0 +1,245 @@
+"""The bodies of requests and responses, as OpenAPI publishes them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AnswerBody",
+    "CheckpointBody",
+    "CodeBody",
+    "ConsistencyBody",
+    "EntriesBody",
+    "ExplanationBody",
+    "HealthBody",
+    "MatchBody",
+    "ProblemBody",
+    "ReceiptBody",
+    "SearchBody",
+    "Statement",
+    "StatusBody",
+]
+
+_Code = Annotated[str, Field(min_length=1, max_length=100)]
+_Optional = Annotated[str, Field(max_length=100)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Statement(_Body):
+    """A question."""
+
+    sql: Annotated[str, Field(min_length=1, description="PostgreSQL dialect; one SELECT.")]
+    purpose: Annotated[_Code, Field(description="One of the bundle's purposes; mandatory.")]
+    project: Annotated[_Optional, Field(description="Project that it belongs to.")] = ""
+    recipient: Annotated[
+        _Optional, Field(description="Department that receives the answer; your own when empty.")
+    ] = ""
+    strict: Annotated[bool, Field(description="Refuse instead of rewriting.")] = False
+
+
+class SpanBody(_Body):
+    """A place in the statement: character offsets, half open; line and column from 1."""
+
+    start: int
+    end: int
+    line: int
+    column: int
+
+
+class ReasonBody(_Body):
+    """Why a statement is refused."""
+
+    rule: str
+    what: str
+    column: str
+    owner: str
+    policy_version: str
+    span: SpanBody | None
+    hint: str
+
+
+class ProblemBody(_Body):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    name: str
+    rule: str
+    span: SpanBody | None
+    hint: str
+    retry: bool
+    reasons: list[ReasonBody]
+    audit_index: int | None
+    instance: str = ""
+
+
+class StatusBody(_Body):
+    """How far a question is."""
+
+    id: str
+    status: Literal["queued", "running", "answered", "refused", "failed"]
+    problem: ProblemBody | None = None
+
+
+class ColumnBody(_Body):
+    """Name and type of an output column; decimals and dates are text in the rows."""
+
+    name: str
+    type: str
+
+
+class MarkBody(_Body):
+    """A withheld value: row and column from 0."""
+
+    row: int
+    column: int
+    reason: str
+
+
+class WithheldBody(_Body):
+    """How many values a rule withheld."""
+
+    rule: str
+    reason: str
+    cells: int
+
+
+class NoteBody(_Body):
+    """A sentence in both languages."""
+
+    en: str
+    zh: str
+
+
+class AppliedPolicyBody(_Body):
+    """Under what the answer was given."""
+
+    digest: str
+    grants: list[str]
+    threshold: int
+    threshold_owner: str
+
+
+class ReceiptBody(_Body):
+    """Proof that an entry is in the log."""
+
+    index: int
+    leaf_hash: str
+    checkpoint: str
+    proof: list[str]
+
+
+class AnswerBody(_Body):
+    """A released answer with its receipt."""
+
+    query_id: str
+    status: Literal["answered"]
+    protocol: str
+    columns: list[ColumnBody]
+    rows: list[list[bool | int | float | str | None]]
+    suppressed: list[MarkBody]
+    withheld: list[WithheldBody]
+    notes: list[NoteBody]
+    quality: float
+    policy: AppliedPolicyBody
+    result_digest: str
+    receipt: ReceiptBody
+
+
+class StepBody(_Body):
+    """One step of an explanation: who does what and learns what."""
+
+    stage: str
+    party: str
+    what: str
+    detail: str
+    learns: str
+
+
+class ExplanationBody(_Body):
+    """What would happen to a statement: nothing was run."""
+
+    verdict: str
+    code: str
+    protocol: str
+    reasons: list[ReasonBody]
+    steps: list[StepBody]
+    rewrites: list[str]
+    limits: list[str]
+
+
+class MatchBody(_Body):
+    """A dataset or column that was found."""
+
+    dataset: str
+    column: str
+    name_zh: str
+    name_en: str
+    owner: str
+    level: str
+    sharing: str
+    held: bool
+
+
+class SearchBody(_Body):
+    """What was found in the catalogue."""
+
+    digest: str
+    matches: list[MatchBody]
+
+
+class CheckpointBody(_Body):
+    """The newest signed checkpoint of the log."""
+
+    size: int
+    origin: str
+    checkpoint: str
+    keys: list[str]
+
+
+class ConsistencyBody(_Body):
+    """Proof that the log of ``old`` entries is a prefix of that of ``new``."""
+
+    old: int
+    new: int
+    proof: list[str]
+
+
+class EntryBody(_Body):
+    """An entry of the log."""
+
+    index: int
+    leaf_hash: str
+    event: str
+    body: dict[str, object]
+
+
+class EntriesBody(_Body):
+    """A page of the log."""
+
+    size: int
+    entries: list[EntryBody]
+
+
+class CodeBody(_Body):
+    """One error code."""
+
+    code: str
+    name: str
+    status: int
+    retry: bool
+    message: NoteBody
+    hint: NoteBody
+
+
+class HealthBody(_Body):
+    """That the service runs."""
+
+    status: Literal["ok"]
+    version: str

@@ -1,0 +1,89 @@
+"""Who may call what: one table, applied to every route before anything of the request is read.
+
+A route that the table does not list cannot be registered: forgetting fails at start, closed.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from middleplatform.errors import PolicyError
+from middleplatform.model.request import Role, Subject
+
+__all__ = ["ENDPOINTS", "GuardedRoute", "Tokens", "subject_of"]
+
+_ASKERS = frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD, Role.DATA_BUREAU})
+_ALL = frozenset(Role)
+
+ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
+    ("POST", "/v1/queries"): _ASKERS,
+    ("GET", "/v1/queries/{query_id}"): _ASKERS,
+    ("GET", "/v1/queries/{query_id}/result"): _ASKERS,
+    ("POST", "/v1/explain"): _ASKERS,
+    ("GET", "/v1/catalog"): _ALL,
+    ("GET", "/v1/catalog/{dataset}"): _ALL,
+    ("GET", "/v1/audit/checkpoint"): _ALL,
+    ("GET", "/v1/audit/proof/{index}"): _ALL,
+    ("GET", "/v1/audit/consistency"): _ALL,
+    ("GET", "/v1/audit/entries"): frozenset({Role.AUDITOR}),
+    ("GET", "/v1/health"): None,
+    ("GET", "/v1/errors/{code}"): None,
+}
+"""Roles that may call an endpoint, one of which suffices; None: anybody, without a token."""
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Tokens(Protocol):
+    """What knows the service tokens."""
+
+    def authenticate(self, token: str) -> Subject:
+        """Return whom ``token`` lets in, or raise P005."""
+        ...
+
+
+class GuardedRoute(APIRoute):
+    """A route whose caller is known and entitled before its handler runs."""
+
+    def get_route_handler(self) -> _Handler:
+        """Return the handler behind the guard."""
+        handler = super().get_route_handler()
+        allowed = _allowed(self.methods or set(), self.path)
+
+        async def guarded(request: Request) -> Response:
+            if allowed is not None:
+                request.state.subject = _entitled(request, allowed)
+            return await handler(request)
+
+        return guarded
+
+
+def subject_of(request: Request) -> Subject:
+    """Return the caller that the guard let in."""
+    subject: Subject = request.state.subject
+    return subject
+
+
+def _allowed(methods: set[str], path: str) -> frozenset[Role] | None:
+    """Return the roles of a route from the table.
+
+    Raises:
+        KeyError: The table does not list it: a programming mistake that must not start.
+    """
+    found = {ENDPOINTS[method, path] for method in methods}
+    assert len(found) == 1, f"{path} needs one entry for each of its methods"
+    return found.pop()
+
+
+def _entitled(request: Request, allowed: frozenset[Role]) -> Subject:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    tokens: Tokens = request.app.state.tokens
+    if scheme.lower() != "bearer":
+        raise PolicyError("P005")
+    subject = tokens.authenticate(token.strip())
+    if not subject.roles & allowed:
+        names = ", ".join(sorted(allowed))
+        raise PolicyError("P004", what=(f"it needs the role {names}", f"需要角色 {names}"))
+    return subject

@@ -1,0 +1,85 @@
+"""Only our own connectors, and those that the node's settings name, are ever loaded."""
+
+from importlib import metadata
+
+import pytest
+
+import connectors
+from connectors.duckdb import DuckDBConnector
+from connectors.memory import MemoryConnector
+from connectors.registry import BUILT_IN, GROUP, check_owner, connector_factory
+from connectors.spi import ConnectorError, ErrorKind
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Return a function that puts a distribution on the path."""
+
+    def install(name, entry="", top_level="", module=""):
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entry}\n" if entry else "")
+        (info / "top_level.txt").write_text(top_level)
+        (info / "RECORD").write_text("")
+        if module:
+            (tmp_path / f"{module}.py").write_text(
+                "from connectors.memory import MemoryConnector as Theirs\n"
+            )
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+    return install
+
+
+def refused(name, allowed=None):
+    with pytest.raises(ConnectorError) as caught:
+        connector_factory(name, allowed)
+    return caught.value.kind is ErrorKind.REFUSED
+
+
+def test_built_in_connectors_need_no_allow_list():
+    assert connector_factory("duckdb") is DuckDBConnector
+    assert connector_factory("memory") is MemoryConnector
+
+
+def test_installed_connector_is_refused_until_it_is_allowed(installed):
+    installed("acme-lake", "lake = acme_lake_a:Theirs", module="acme_lake_a")
+    assert refused("lake")
+    assert refused("lake", {"pond": "acme-lake"})
+    assert connector_factory("lake", {"lake": "Acme_Lake"}) is MemoryConnector
+
+
+def test_allowed_name_from_another_distribution_is_refused(installed):
+    installed("evil", "lake = acme_lake_b:Theirs", module="acme_lake_b")
+    assert refused("lake", {"lake": "acme-lake"})
+
+
+def test_name_that_two_distributions_offer_is_refused(installed):
+    installed("acme-lake", "lake = acme_lake_c:Theirs", module="acme_lake_c")
+    installed("evil", "lake = acme_lake_c:Theirs")
+    assert refused("lake", {"lake": "acme-lake"})
+
+
+def test_built_in_name_cannot_be_taken_over(installed):
+    installed("evil", "duckdb = acme_lake_d:Theirs", module="acme_lake_d")
+    assert connector_factory("duckdb", {"duckdb": "evil"}) is DuckDBConnector
+
+
+def test_nothing_is_loaded_when_another_distribution_owns_the_package(installed):
+    check_owner()
+    installed("evil", top_level="connectors\n")
+    assert refused("memory")
+
+
+def test_nothing_is_loaded_when_the_package_is_spread_over_folders(monkeypatch, tmp_path):
+    monkeypatch.setattr(connectors, "__path__", [*connectors.__path__, str(tmp_path)])
+    assert refused("memory")
+
+
+def test_project_metadata_offers_exactly_the_built_in_connectors():
+    ours = {
+        entry.name: entry.value
+        for entry in metadata.entry_points(group=GROUP)
+        if entry.dist.name == "middleplatform"
+    }
+    assert ours == dict(BUILT_IN)

@@ -1,0 +1,41 @@
+"""What every test may use: the folder of fakes, Hypothesis profiles, a built demonstration platform."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent / "fakes"))
+
+# In CI every run draws the same examples, so that a failure is the change's; nightly draws new ones.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "nightly", parent=settings.get_profile("ci"), derandomize=False, max_examples=2000
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory):
+    """Return the folder of the demonstration's departments, built once a session."""
+    from middleplatform.demo.build import build
+
+    folder = tmp_path_factory.mktemp("departments")
+    build(folder)
+    return folder
+
+
+@pytest.fixture
+def demo_platform(demo_data, tmp_path):
+    """Return a fresh demonstration platform over the session's departments."""
+    from asking import opened
+
+    with opened(tmp_path / "state", demo_data) as platform:
+        yield platform
