@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
-from middleplatform.model.catalog import Use
+from middleplatform.model.catalog import Sharing, Use
 from middleplatform.model.policy import ColumnRule, DatasetRule
 from middleplatform.model.query import Clause, ColumnUse, Context, Value
 from middleplatform.policy import evaluate
@@ -44,7 +44,7 @@ def judge_use(use: ColumnUse, rule: ColumnRule, dataset: DatasetRule) -> Refusal
         dataset: What it says of the dataset.
     """
     if evaluate.denied(rule):
-        because = f" ({rule.law})" if rule.law else ""
+        because = f" ({rule.law})" if rule.sharing is Sharing.NOT_SHARED else ""
         return (
             "R1",
             (f"{use.column} may not be used{because}", f"{use.column} 不得使用{because}"),

@@ -39,7 +39,7 @@ from middleplatform.planner.plan import make_plan
 from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.sql.parse import parse
 from middleplatform.sql.post import MARK
-from middleplatform.sql.qualify import qualify
+from middleplatform.sql.qualify import fingerprint, qualify
 
 __all__ = ["Gateway"]
 
@@ -167,7 +167,8 @@ class Gateway:
         """Plan, count near-duplicates, and judge what will really be sent."""
         plan = make_plan(query, decision, self.catalog, self.bundle.limits)
         day = request.received_at.date().isoformat()
-        asked = self.questions.ask(request.project, day, query.fingerprint, request.sql)
+        alike = fingerprint(query.parsed.tree)
+        asked = self.questions.ask(request.project, day, alike, request.sql)
         if asked > self.bundle.limits.near_duplicates_per_day:
             raise DisclosureError("D011", rule="R14")
         asking = replace(self._asking(request), strict=False)

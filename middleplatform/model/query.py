@@ -459,17 +459,17 @@ class QualifiedQuery:
     """A statement with every name resolved, cut at the release boundary.
 
     Attributes:
+        parsed: What was typed.
         cells: Release blocks, in order of their names.
         post: Statement over the cells' tables (PostgreSQL tree); treat as frozen.
         facts: What authorization judges.
         outputs: Output column names, in order.
-        fingerprint: SHA-256 of the statement with its literals taken out, hexadecimal.
         label_only: Blocks of which nothing but labels was asked.
     """
 
+    parsed: ParsedQuery
     cells: tuple[CellQuery, ...]
     post: "exp.Expr"
     facts: QueryFacts
     outputs: tuple[str, ...]
-    fingerprint: str
     label_only: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ the facts that are judged again are the facts of what is really sent.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from middleplatform.errors import QueryError, SourceError
 from middleplatform.model.catalog import Catalog
@@ -46,7 +47,27 @@ def read_fragment(sql: str, catalog: Catalog, limits: Limits) -> tuple[CellQuery
     Raises:
         QueryError: It is not exactly one release block.
     """
-    query = qualify(parse(sql, limits), catalog)
+    return _read(sql, _Known(catalog), limits)
+
+
+class _Known:
+    """A catalogue as a cache key: equal where the digest is; without one, only to itself."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._key = catalog.digest or id(catalog)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and self._key == other._key
+
+
+@lru_cache(maxsize=1024)
+def _read(sql: str, known: _Known, limits: Limits) -> tuple[CellQuery, QueryFacts]:
+    """Read a fragment; the same text means the same under the same catalogue."""
+    query = qualify(parse(sql, limits), known.catalog)
     if len(query.cells) != 1:
         raise QueryError(
             "Q010",

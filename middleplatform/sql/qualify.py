@@ -33,11 +33,11 @@ def qualify(parsed: ParsedQuery, catalog: Catalog) -> QualifiedQuery:
         joins=state.joins,
     )
     return QualifiedQuery(
+        parsed=parsed,
         cells=tuple(state.cells),
         post=released.tree,
         facts=facts,
         outputs=released.columns,
-        fingerprint=fingerprint(parsed.tree),
         label_only=tuple(state.label_only),
     )
 

@@ -1,0 +1,14 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sql"))
+
+import made_world as made  # noqa: E402 - found by the line above
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    with made.World(tmp_path_factory.mktemp("world")) as opened:
+        yield opened
