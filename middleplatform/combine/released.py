@@ -71,10 +71,11 @@ def run_post(
     cursor = database.cursor()
     try:
         for name, (table, layout) in cells.items():
-            cursor.register(f"raw_{name}", table)
-            cursor.execute(
-                f'CREATE TEMP VIEW "{name}" AS SELECT {_whole_numbers(table, layout)} FROM "raw_{name}"'
-            )  # noqa: S608 - our own names
+            whole = _whole_numbers(table, layout)
+            cursor.register(f"raw_{name}" if whole else name, table)
+            if whole:
+                view = f'CREATE TEMP VIEW "{name}" AS SELECT {whole} FROM "raw_{name}"'  # noqa: S608 - our own names
+                cursor.execute(view)
         found: pa.Table = cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
         raise QueryError(
@@ -109,12 +110,14 @@ def _blank(values: pa.Table, marks: pa.Table) -> pa.Table:
 
 
 def _whole_numbers(table: pa.Table, layout: Layout) -> str:
-    """Give sums of whole numbers the type that DuckDB's own SUM has."""
+    """Return the projection that gives sums of whole numbers the type of DuckDB's own SUM; empty when there is none."""
     integer = {
         f"a{index}"
         for index, formula in enumerate(layout.formulas)
         if formula.kind is AggregateKind.SUM and formula.integer
     }
+    if not integer:
+        return ""
     return ", ".join(
         f'CAST("{name}" AS HUGEINT) AS "{name}"' if name in integer else f'"{name}"'
         for name in table.column_names

@@ -15,6 +15,7 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -46,6 +47,7 @@ class Statement:
     tree: Mapping[str, object]
 
 
+@lru_cache(maxsize=512)
 def evidence_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     """Return the statement that computes every word of ``layout`` and its evidence for each cell."""
     inner = _per_unit(cell, layout)
@@ -67,6 +69,7 @@ def evidence_statement(cell: CellQuery, layout: Layout, dialect: str) -> Stateme
     )
 
 
+@lru_cache(maxsize=512)
 def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: str) -> Statement:
     """Return the statement that counts another key's distinct values: columns ``d*`` and ``keys``."""
     count: exp.Expr = exp.Count(this=exp.Distinct(expressions=[row(word.key)]))
@@ -90,6 +93,7 @@ def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: 
     )
 
 
+@lru_cache(maxsize=512)
 def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     """Return the statement that lists each cell's units: columns ``d*`` and ``u``. Its rows stay inside the node."""
     projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u")]
@@ -101,6 +105,7 @@ def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     )
 
 
+@lru_cache(maxsize=512)
 def totals_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
     """Return the statement that gives each unit's totals: columns ``d*`` and ``s*``. Its rows stay inside the node."""
     inner = exp.Subquery(

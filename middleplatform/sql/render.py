@@ -71,7 +71,7 @@ def _literal(value: Value) -> exp.Expr:
         case bool():
             return exp.Boolean(this=value)
         case int() | Decimal():
-            number = exp.Literal.number(format(abs(value), "f"))
+            number = exp.Literal.number(format(Decimal(abs(value)), "f"))
             return exp.Neg(this=number) if value < 0 else number
         case date():
             return exp.cast(exp.Literal.string(value.isoformat()), "DATE")

@@ -305,7 +305,6 @@ class World:
         self.source = Source("ga", self.connector, EXECUTION)
         self.released = Released()
         self.plain_database = duckdb.connect()
-        self.plain_database.execute(f"ATTACH '{self.path}' AS pooled (READ_ONLY)") if False else None
         for name in COLUMNS:
             schema, bare = name.split(".")
             if bare not in self.rows:
@@ -317,7 +316,7 @@ class World:
 
     def _table(self, bare):
         with self.connector._connection.cursor() as cursor:
-            return cursor.execute(f'SELECT * FROM "{bare}"').to_arrow_table()
+            return cursor.sql(f'SELECT * FROM "{bare}"').to_arrow_table()
 
     def __enter__(self):
         return self
