@@ -232,6 +232,7 @@ QUESTIONS = {
     "units squared": "SELECT VAR_POP(t), STDDEV_SAMP(n) FROM (SELECT id, SUM(amount) AS t, COUNT(*) AS n FROM tax.income GROUP BY id) u",
     "units having label": "SELECT SUM(n) FROM (SELECT id, region AS r, COUNT(*) AS n FROM ga.person WHERE local GROUP BY id, region HAVING region IS NULL OR region <> '') u",
     "joined to units of other key": "SELECT COUNT(*) FROM ga.person p JOIN (SELECT household, COUNT(*) AS n FROM ga.person GROUP BY household HAVING COUNT(*) > 1) h ON h.household = p.household",
+    "large literal": "SELECT COUNT(*) FROM tax.income WHERE steps = 4611686018427387903 OR rate = 99999999999999.9999",
     "compare with null": "SELECT COUNT(*) FROM ga.person WHERE NOT (sex = NULL) OR age > NULL OR age BETWEEN NULL AND 3 OR NOT (age BETWEEN 5 AND NULL)",
     "counted pieces": "SELECT SUM(CASE WHEN amount > 0 THEN 1 END), AVG(CASE WHEN amount > 0 THEN 1 ELSE 0 END), COUNT(CASE WHEN steps > 2 THEN 1 END) FROM tax.income",
     "label of a constant": "SELECT 'x' AS k, COUNT(*) FROM ga.person GROUP BY 1",
