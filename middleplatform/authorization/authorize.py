@@ -39,6 +39,7 @@ _PRIORITY = (
     "G1",
     "G3",
     "G4",
+    "G5",
 )
 
 _OPERATIONS = {
@@ -59,6 +60,7 @@ class Asking:
         now: When, UTC.
         recipient: Department that receives the answer; the subject's own when empty.
         strict: Refuse instead of rewriting.
+        project: What history is kept for; empty or the department's own, or one that policy lists.
     """
 
     subject: Subject
@@ -66,6 +68,7 @@ class Asking:
     now: datetime
     recipient: str = ""
     strict: bool = False
+    project: str = ""
 
 
 def authorize(facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalog) -> Decision:
@@ -296,4 +299,16 @@ def _recipient(asking: Asking, bundle: Bundle) -> Iterator[Reason]:
                 "结果只能提供给申请部门本身（条例第25条）",
             ),
             policy_version=bundle.version,
+        )
+
+
+def _project(asking: Asking, bundle: Bundle) -> Iterator[Reason]:
+    """A project of the analyst's own naming would have no history: only those that officers list count."""
+    known = {"", asking.subject.department, *bundle.limits.projects}
+    if asking.project not in known and "*" not in known:
+        yield Reason(
+            "G5",
+            ("the project is not registered", "项目未登记"),
+            policy_version=bundle.version,
+            hint=("Ask within your department's own project.", "请在本部门项目下查询。"),
         )

@@ -21,14 +21,14 @@ from middleplatform.errors import (
     DisclosureError,
     LimitError,
     MiddleplatformError,
-    PolicyError,
 )
 from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
+from middleplatform.gateway.refusals import refusal
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
-from middleplatform.model.decision import Decision, Reason
+from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Layout, Plan
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QualifiedQuery
@@ -44,7 +44,6 @@ from middleplatform.sql.qualify import fingerprint, qualify
 __all__ = ["Gateway"]
 
 _LOG = logging.getLogger("middleplatform.gateway")
-_CODES = {"G2": "P002", "G1": "P003", "G3": "P003", "G4": "P003"}
 
 
 @dataclass
@@ -110,7 +109,10 @@ class Gateway:
         except MiddleplatformError as error:
             await self._record(request, error)
             raise
-        except Exception as error:  # the boundary: nothing of it may reach the analyst
+        except asyncio.CancelledError:
+            self.audit.submit(ended(request, LimitError("L003"), self._now(), self.bundle.digest))
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may reach the analyst
             _LOG.error("query %s: %s", request.query_id, "".join(traceback.format_exception(error)))  # noqa: TRY400
             failure = ConfigError("C099", record=request.query_id)
             await self._record(request, failure)
@@ -160,7 +162,12 @@ class Gateway:
 
     def _asking(self, request: QueryRequest) -> Asking:
         return Asking(
-            request.subject, request.purpose, request.received_at, request.recipient, request.strict
+            request.subject,
+            request.purpose,
+            request.received_at,
+            request.recipient,
+            request.strict,
+            request.project,
         )
 
     def _plan(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
@@ -236,14 +243,6 @@ class Gateway:
     def close(self) -> None:
         """Close what the gateway itself opened."""
         self._database.close()
-
-
-def refusal(reasons: tuple[Reason, ...]) -> PolicyError:
-    """Return the error that tells the first of ``reasons``."""
-    first = reasons[0]
-    error = PolicyError(_CODES.get(first.rule, "P001"), rule=first.rule, what=first.what)
-    error.reasons = reasons
-    return error
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -150,6 +150,8 @@ class Limits:
         group_columns_max_level_4: The same with a level-4 column in the statement.
         cells_max: Cells in an answer.
         near_duplicates_per_day: Statements alike but for literals, for each project.
+        projects: Projects that may be named beside a department's own; history is kept for each (R14), so
+            ``"*"``, which lets analysts name any, is for tests only.
     """
 
     sql_characters_max: int = 20_000
@@ -159,6 +161,7 @@ class Limits:
     group_columns_max_level_4: int = 2
     cells_max: int = 100_000
     near_duplicates_per_day: int = 50
+    projects: tuple[str, ...] = ("*",)
 
 
 @dataclass(frozen=True, slots=True)

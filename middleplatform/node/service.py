@@ -125,7 +125,9 @@ class Node:
             cell, facts = read_fragment(fragment.sql, self.catalog, _LIMITS)
         except MiddleplatformError as error:
             raise self._refusal(error.rule or "R0", error.public_message) from None
-        asking = Asking(fragment.subject, fragment.purpose, self.clock.now())
+        asking = Asking(
+            fragment.subject, fragment.purpose, self.clock.now(), project=fragment.project
+        )
         decision = authorize(facts, asking, self.bundle, self.catalog)
         if not decision.permit:
             raise self._refusal(decision.reasons[0].rule, decision.reasons[0].what[0])

@@ -135,6 +135,7 @@ def _parameters(raw: Raw, merged: Merged) -> DisclosureParameters:
 
 def _build(merged: Merged, catalog: Catalog) -> Bundle:
     limits: dict[str, Any] = dict(merged.mapping("limits"))
+    limits["projects"] = tuple(limits.get("projects", ()))
     return Bundle(
         name=str(merged.value["name"]),
         version=str(merged.value["version"]),

@@ -59,6 +59,7 @@ RULES: Mapping[str, tuple[str, str]] = {
     "G1": ("conditional data needs a grant that still holds", "有条件共享的数据需要有效授权"),
     "G2": ("the purpose is stated, known and allowed", "使用目的必须申明、已登记且被允许"),
     "G3": ("rows lie in a region within the scope", "数据行的区域必须在授权范围内"),
+    "G5": ("the project is registered", "项目须已登记"),
     "G4": ("the answer stays in the subject's own department", "结果只能由申请人所在部门使用"),
 }
 

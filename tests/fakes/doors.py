@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -140,10 +141,15 @@ class FakePlatform:
         self.close()
 
 
-def open_fake(state: Path) -> FakeGateway:
-    """Open a fake gateway with a real log in ``state``."""
+@cache
+def _shipped() -> tuple[Catalog, Bundle]:
     folder = example("demo")
     catalog = catalogs.load(folder / "catalog")
-    bundle = policies.load(folder, catalog)
+    return catalog, policies.load(folder, catalog)
+
+
+def open_fake(state: Path) -> FakeGateway:
+    """Open a fake gateway with a real log in ``state``."""
+    catalog, bundle = _shipped()
     signer = CheckpointSigner.load_or_create(state / "audit.key", "doors.example/audit", CountingRng())
     return FakeGateway(catalog, bundle, AuditLog.open(state / "audit.db", signer, HandClock()))

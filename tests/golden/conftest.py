@@ -12,3 +12,14 @@ import made_world as made  # noqa: E402 - found by the line above
 def world(tmp_path_factory):
     with made.World(tmp_path_factory.mktemp("world")) as opened:
         yield opened
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden", action="store_true", help="write what is found; then review the diff"
+    )
+
+
+@pytest.fixture
+def update_golden(request):
+    return request.config.getoption("--update-golden", default=False)

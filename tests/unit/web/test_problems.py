@@ -40,7 +40,7 @@ def is_problem(answer, status, code):
     ("POST", "/v1/queries", {"json": []}, 400, "Q040", "JSON object"),
     ("POST", "/v1/queries", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "Q040", "not JSON"),
     ("POST", "/v1/queries", {"content": b'{"sql": "\\ud800", "purpose": "x"}', "headers": {"Content-Type": "application/json"}}, 400, "Q040", "sql must be text"),
-    ("POST", "/v1/queries", {"content": b"\xff\xfe", "headers": {"Content-Type": "application/json"}}, 400, "Q040", "cannot be read"),
+    ("POST", "/v1/queries", {"content": b"\xff\xfe", "headers": {"Content-Type": "application/json"}}, 400, "Q040", "not JSON"),
     ("POST", "/v1/queries", {"content": b"[" * 100_000, "headers": {"Content-Type": "application/json"}}, 400, "Q040", ""),
     ("POST", "/v1/queries", {"content": b"sql=1", "headers": {"Content-Type": "text/plain"}}, 400, "Q040", "JSON object"),
     ("POST", "/v1/queries", {}, 400, "Q040", "body is missing"),

@@ -69,8 +69,8 @@ def test_auditor_pages_through_the_log(service):
 def test_openapi_is_the_reviewed_one(service):
     document = service.ask("GET", "/v1/openapi.json", "").json()
     assert document["openapi"].startswith("3.1")
-    assert document == json.loads(GOLDEN.read_text()), (
-        "the interface changed: review, then python tests/golden/update.py"
+    assert document == json.loads(GOLDEN.read_text(encoding="utf-8")), (
+        "the interface changed: review, then python -m tests.golden.update"
     )
 
 

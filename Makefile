@@ -1,0 +1,64 @@
+# Every target sets itself up: a fresh clone needs make and a Python of at least 3.11, nothing else.
+# pip's own environment (PIP_INDEX_URL, PIP_CONFIG_FILE, PIP_FIND_LINKS and so on) is left as it is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+REPORT := build/demo/report.json
+WORKERS ?= 2
+
+# The first interpreter that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	command -v "$$name" >/dev/null 2>&1 \
+	&& "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v "$$name"; break; }; done)
+
+.PHONY: help setup demo serve test check bench nightly clean
+
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "A Python of at least 3.11 is needed; name it with PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+# The stamps are older than these files exactly when an installation is due.
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable . --constraint constraints.txt
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $(VENV)/.runtime $@
+
+setup: $(VENV)/.dev  ## Make .venv with everything that work on the platform needs
+
+demo: $(VENV)/.runtime  ## Ask the demonstration's questions; writes build/demo/report.json
+	$(BIN)/middleplatform demo --report $(REPORT)
+
+serve: $(VENV)/.runtime  ## Serve the HTTP API on the demonstration's departments
+	$(BIN)/middleplatform serve
+
+test: $(VENV)/.dev  ## Run all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: $(VENV)/.dev  ## Run every benchmark, one after the other
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+nightly: check  ## Checks, then the tests with a new random seed and every benchmark
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-seed=random
+	@$(MAKE) --no-print-directory bench
+
+clean:  ## Remove what was built; .venv and var stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
