@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,8 +98,8 @@ class Context:
             yield opened
 
     def emit(self, value: object) -> None:
-        """Print one JSON document on standard output."""
-        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+        """Print one JSON document on standard output; exact decimals stand as text."""
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=_decimal)
         self.write(text + "\n")
 
     def write(self, text: str) -> None:
@@ -108,6 +109,12 @@ class Context:
     def tell(self, english: str, chinese: str) -> None:
         """Print a sentence on standard error."""
         self.err.print(self.say(english, chinese), markup=False, highlight=False, soft_wrap=True)
+
+
+def _decimal(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def consoles() -> tuple[Console, Console]:

@@ -12,7 +12,7 @@ from middleplatform.cli.locale import LOCALES, Say
 if TYPE_CHECKING:
     from middleplatform.cli.context import Context
 
-__all__ = ["Commands", "Parser", "Runs", "group", "leaf", "speaking"]
+__all__ = ["Commands", "Parser", "Runs", "add_json", "group", "leaf", "speaking"]
 
 Commands = Any
 """What ``add_subparsers`` gives; its class is private to argparse."""
@@ -110,13 +110,37 @@ def leaf(
     made: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     made.set_defaults(run=run)
     if json_too:
-        made.add_argument("--json", action="store_true", help=say("print JSON", "以 JSON 输出"))
+        add_json(made, say)
     return made
 
 
-def group(commands: Commands, say: Say, name: str, text: str) -> Commands:
-    """Add a command that has commands of its own."""
+def add_json(parser: argparse._ActionsContainer, say: Say) -> None:
+    """Add ``--json``."""
+    # SUPPRESS: what was said before a command must not be undone by the command's default.
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help=say("print JSON", "以 JSON 输出"),
+    )
+
+
+def group(
+    commands: Commands, say: Say, name: str, text: str, *, otherwise: Runs | None = None
+) -> Commands:
+    """Add a command that has commands of its own.
+
+    Args:
+        commands: Where.
+        say: The language.
+        name: What is typed.
+        text: One sentence of help.
+        otherwise: What runs when no further command is typed; None requires one.
+    """
     made = commands.add_parser(name, help=text, description=text)
+    if otherwise is not None:
+        made.set_defaults(run=otherwise)
+        add_json(made, say)
     return made.add_subparsers(
-        required=True, metavar=say("COMMAND", "命令"), title=say("commands", "命令")
+        required=otherwise is None, metavar=say("COMMAND", "命令"), title=say("commands", "命令")
     )

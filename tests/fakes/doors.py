@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 
@@ -105,14 +106,18 @@ class FakeGateway:
         return Answer(request.query_id, self.outcome, "local", decision, self.record(), 0.97)
 
     def record(self) -> Receipt:
-        return self.audit.append(
-            AuditRecord("released", {
-                "at": self.clock.now().isoformat(), "subject": "lin", "department": "drc",
-                "recipient": "drc", "purpose": "statistics", "datasets": ["ga.population"],
-                "columns": ["ga.population.birth_year"], "query_id": "00" * 16,
-                "result_digest": "ab" * 32,
-            })  # fmt: skip
-        )
+        body = {
+            "at": self.clock.now().isoformat(),
+            "subject": "lin",
+            "department": "drc",
+            "recipient": "drc",
+            "purpose": "statistics",
+            "datasets": ["ga.population"],
+            "columns": ["ga.population.birth_year"],
+            "query_id": "00" * 16,
+            "result_digest": "ab" * 32,
+        }
+        return self.audit.append(AuditRecord("released", body))
 
     def explain(self, request: QueryRequest) -> Explanation:
         self.asked.append(request)
@@ -134,7 +139,7 @@ class FakePlatform:
         self.closed = True
         self.gateway.audit.close()
 
-    def __enter__(self) -> "FakePlatform":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,5 +156,7 @@ def _shipped() -> tuple[Catalog, Bundle]:
 def open_fake(state: Path) -> FakeGateway:
     """Open a fake gateway with a real log in ``state``."""
     catalog, bundle = _shipped()
-    signer = CheckpointSigner.load_or_create(state / "audit.key", "doors.example/audit", CountingRng())
+    signer = CheckpointSigner.load_or_create(
+        state / "audit.key", "doors.example/audit", CountingRng()
+    )
     return FakeGateway(catalog, bundle, AuditLog.open(state / "audit.db", signer, HandClock()))

@@ -37,8 +37,10 @@ def cli_help() -> str:
     """Every command's help in both languages."""
     pages = []
     for locale in ("en", "zh"):
-        for each in _parsers(parser(locale)):
-            pages.append(f"===== {locale}: {each.prog}\n{each.format_help()}")
+        pages += [
+            f"===== {locale}: {each.prog}\n{each.format_help()}"
+            for each in _parsers(parser(locale))
+        ]
     return "\n".join(pages)
 
 

@@ -27,7 +27,8 @@ __all__ = ["add"]
 
 def add(commands: Commands, say: Say) -> None:
     """Declare them all."""
-    mine = group(commands, say, "audit", say("The audit log", "审计日志"))
+    text = say("The audit log; its newest checkpoint unless said", "审计日志，默认显示最新检查点")
+    mine = group(commands, say, "audit", text, otherwise=_head)
     leaf(mine, say, "head", _head, say("Print the newest checkpoint", "显示最新检查点"))
     index = say("index of the entry, from 0", "记录序号（从 0 起）")
     one = leaf(mine, say, "show", _show, say("Print an entry", "显示一条记录"))

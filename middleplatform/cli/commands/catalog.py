@@ -22,7 +22,10 @@ __all__ = ["add"]
 
 def add(commands: Commands, say: Say) -> None:
     """Declare the three."""
-    mine = group(commands, say, "catalog", say("Browse the catalogue", "浏览数据目录"))
+    text = say(
+        "Browse the catalogue; list the datasets unless said", "浏览数据目录，默认列出数据集"
+    )
+    mine = group(commands, say, "catalog", text, otherwise=_list)
     leaf(mine, say, "list", _list, say("List the datasets", "列出数据集"))
     one = leaf(
         mine, say, "show", _show, say("Show all that is registered of one", "显示全部登记信息")

@@ -12,7 +12,7 @@ from rich.text import Text
 from middleplatform.cli import failure, printable
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
-from middleplatform.cli.parser import Commands, leaf
+from middleplatform.cli.parser import Commands, add_json, leaf
 from middleplatform.cli.progress import shown
 from middleplatform.errors import MiddleplatformError, QueryError
 from middleplatform.model.request import QueryRequest, Subject
@@ -31,7 +31,7 @@ def add(commands: Commands, say: Say) -> None:
     )
     _asking(query, say)
     shape = query.add_mutually_exclusive_group()
-    shape.add_argument("--json", action="store_true", help=say("print JSON", "以 JSON 输出"))
+    add_json(shape, say)
     shape.add_argument(
         "--csv",
         action="store_true",

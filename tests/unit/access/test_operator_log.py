@@ -21,12 +21,14 @@ def log(tmp_path):
 
 
 def lines(tmp_path):
-    return [json.loads(line) for line in (tmp_path / "state" / "operator.log").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (tmp_path / "state" / "operator.log").read_text().splitlines()
+    ]
 
 
 def fail():
     try:
-        raise KeyError("110101199001011234")
+        {}["110101199001011234"]
     except KeyError as cause:
         raise RuntimeError("value 110101199001011234 does not cast") from cause
 

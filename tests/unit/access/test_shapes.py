@@ -15,12 +15,20 @@ from tests.fakes.doors import release
 
 def test_rows_are_exact_and_withheld_values_are_null_with_a_mark():
     made = release()
-    assert shapes.rows(made.table) == [["990101", 15, "-10.50"], ["=1+1", None, None], [None, 12, "7.25"]]
+    assert shapes.rows(made.table) == [
+        ["990101", 15, "-10.50"],
+        ["=1+1", None, None],
+        [None, 12, "7.25"],
+    ]
     assert shapes.marks(made.marks) == [
         {"row": 1, "column": 1, "reason": "threshold"},
         {"row": 1, "column": 2, "reason": "dominance"},
     ]
-    assert [each["type"] for each in shapes.columns(made.table)] == ["text", "integer", "decimal(18,2)"]
+    assert [each["type"] for each in shapes.columns(made.table)] == [
+        "text",
+        "integer",
+        "decimal(18,2)",
+    ]
 
 
 def test_no_value_escapes_json():
@@ -40,7 +48,17 @@ def test_columns_of_one_name_are_kept_apart():
 def refusal() -> PolicyError:
     error = PolicyError("P001", rule="R2", what=("a key", "主键"))
     span = Span(7, 16, 1, 8)
-    error.reasons = (Reason("R2", ("a key", "主键"), "ga.population.id_number", "ga", "2026.1", span, ("COUNT", "计数")),)
+    error.reasons = (
+        Reason(
+            "R2",
+            ("a key", "主键"),
+            "ga.population.id_number",
+            "ga",
+            "2026.1",
+            span,
+            ("COUNT", "计数"),
+        ),
+    )
     error.audit_index = 4
     return error
 
@@ -52,7 +70,12 @@ def refusal() -> PolicyError:
 def test_problem_names_rule_place_owner_and_a_form_that_passes(locale, title, detail, hint):
     made = problem(refusal(), locale)
     assert (made["title"], made["detail"], made["hint"]) == (title, detail, hint)
-    assert (made["type"], made["status"], made["code"], made["rule"]) == ("/v1/errors/P001", 403, "P001", "R2")
+    assert (made["type"], made["status"], made["code"], made["rule"]) == (
+        "/v1/errors/P001",
+        403,
+        "P001",
+        "R2",
+    )
     assert made["span"] == {"start": 7, "end": 16, "line": 1, "column": 8}
     assert made["reasons"][0]["owner"] == "ga"
     assert made["audit_index"] == 4

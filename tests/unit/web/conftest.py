@@ -30,9 +30,13 @@ class Service:
     def client(self, role: str = "analyst", **headers: str) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
         given = {"Authorization": f"Bearer {self.by_role[role]}"} if role else {}
-        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=given | headers)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://test", headers=given | headers
+        )
 
-    def ask(self, method: str, path: str, role: str = "analyst", **settings: object) -> httpx.Response:
+    def ask(
+        self, method: str, path: str, role: str = "analyst", **settings: object
+    ) -> httpx.Response:
         """One request, from its own event loop."""
 
         async def once() -> httpx.Response:

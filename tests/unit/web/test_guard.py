@@ -29,7 +29,9 @@ OPEN = sorted(endpoint for endpoint, roles in ENDPOINTS.items() if roles is None
 
 def call(service, endpoint, role, **headers):
     path, settings, _ = CALLS[endpoint]
-    return service.ask(endpoint[0], path, role, **settings, **({"headers": headers} if headers else {}))
+    return service.ask(
+        endpoint[0], path, role, **settings, **({"headers": headers} if headers else {})
+    )
 
 
 def test_table_lists_exactly_the_routes_of_the_application(service):
@@ -75,7 +77,9 @@ def test_open_endpoint_needs_no_token(service, endpoint):
 
 
 @pytest.mark.parametrize("endpoint", PROTECTED)
-@pytest.mark.parametrize("kind", ["missing", "forged", "expired", "revoked", "basic", "empty", "query"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "forged", "expired", "revoked", "basic", "empty", "query"]
+)
 def test_bad_token_is_refused_alike_everywhere(service, endpoint, kind):
     token, record = service.tokens.add(
         Subject("all", "drc", frozenset({Role.AUDITOR})), timedelta(hours=1)
@@ -105,12 +109,34 @@ def test_bad_token_is_refused_alike_everywhere(service, endpoint, kind):
 
 
 def test_token_is_judged_before_the_body_is_read(service):
-    answer = service.ask("POST", "/v1/queries", "", content=b"{not json", headers={"Content-Type": "application/json"})
+    answer = service.ask(
+        "POST",
+        "/v1/queries",
+        "",
+        content=b"{not json",
+        headers={"Content-Type": "application/json"},
+    )
     assert answer.status_code == 401
 
 
 def test_subject_comes_from_the_token_alone(service):
-    body = {"sql": "SELECT 1", "purpose": "statistics", "project": "p", "recipient": "drc", "strict": True}
-    service.ask("POST", "/v1/queries?wait=5", json=body, headers={"X-Subject": "root", "X-Forwarded-User": "root"})
+    body = {
+        "sql": "SELECT 1",
+        "purpose": "statistics",
+        "project": "p",
+        "recipient": "drc",
+        "strict": True,
+    }
+    service.ask(
+        "POST",
+        "/v1/queries?wait=5",
+        json=body,
+        headers={"X-Subject": "root", "X-Forwarded-User": "root"},
+    )
     (asked,) = service.gateway.asked
-    assert (asked.subject.id, asked.purpose, asked.project, asked.strict) == ("user_analyst", "statistics", "p", True)
+    assert (asked.subject.id, asked.purpose, asked.project, asked.strict) == (
+        "user_analyst",
+        "statistics",
+        "p",
+        True,
+    )

@@ -85,7 +85,12 @@ def test_openapi_names_roles_and_problems_of_every_operation(service):
 
 
 def test_languages_and_media_types_are_negotiated_by_weight():
-    assert [locale_of(each) for each in ("zh-TW", "en;q=0.5,zh;q=0.6", "zh;q=x", "*")] == ["zh", "zh", "en", "en"]
+    assert [locale_of(each) for each in ("zh-TW", "en;q=0.5,zh;q=0.6", "zh;q=x", "*")] == [
+        "zh",
+        "zh",
+        "en",
+        "en",
+    ]
     offered = ("application/json", "application/vnd.apache.arrow.stream")
     wishes = {
         "": offered[0], "*/*": offered[0], "application/*": offered[0], "text/html": "",
