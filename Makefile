@@ -55,8 +55,8 @@ check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
 bench: $(VENV)/.dev  ## Run every benchmark, one after the other
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
-nightly: check  ## Checks, then the tests with a new random seed and every benchmark
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-seed=random
+nightly: check  ## Checks, then the tests with many new random examples and every benchmark
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	@$(MAKE) --no-print-directory bench
 
 clean:  ## Remove what was built; .venv and var stay

@@ -185,12 +185,12 @@ def _aggregate(kind: str, values: list[Fraction]) -> Fraction | None:
 
 
 def _six_places(number: float) -> Fraction:
-    """Round half away from zero, as ``CAST(ROUND(CAST(x AS DOUBLE), 6) AS DECIMAL(18, 6))``."""
+    """Round half away from zero, as ``CAST(ROUND(CAST(x AS DOUBLE), 6) AS DECIMAL(38, 6))``."""
     scaled = abs(number) * _MILLION
     whole = math.floor(scaled)
     whole += scaled - whole >= 0.5  # noqa: PLR2004 - a half
-    if whole >= 10**18:
+    if whole >= 10**38:
         raise ConnectorError(
-            ErrorKind.FAILED, "a mean or deviation per unit of more than 12 digits"
+            ErrorKind.FAILED, "a mean or deviation per unit of more than 32 digits"
         )
     return Fraction(whole if number >= 0 else -whole, _MILLION)

@@ -84,7 +84,7 @@ def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: 
     if cell.dimensions:
         select.set(
             "group",
-            exp.Group(expressions=[row(item.expression, engine=True) for item in cell.dimensions]),
+            _first(len(cell.dimensions)),
         )
     return Statement(
         "distinct",
@@ -131,6 +131,11 @@ def _dimensions(cell: CellQuery) -> list[exp.Expr]:
     ]
 
 
+def _first(count: int) -> exp.Group:
+    """Group by the first projections: a constant cannot be grouped by as itself."""
+    return exp.Group(expressions=[exp.Literal.number(1 + place) for place in range(count)])
+
+
 def _labels(cell: CellQuery) -> list[exp.Expr]:
     return [exp.column(item.name) for item in cell.dimensions]
 
@@ -147,13 +152,12 @@ def _per_unit(cell: CellQuery, layout: Layout) -> exp.Select:
             exp.alias_(_filtered(exp.Sum(this=operand), population, word.operand), f"s{s}")
         )
         if s in layout.squares:
-            # Whole numbers are squared as 128-bit integers; a decimal widens by itself.
-            wide = exp.cast(operand.copy(), "HUGEINT") if word.scale == 0 else operand.copy()
+            # The engine keeps a product within 18 digits unless one factor is wider.
+            wide = exp.cast(operand.copy(), f"DECIMAL(38, {word.scale})")
             square = exp.Sum(this=exp.Mul(this=wide, expression=operand.copy()))
             projections.append(exp.alias_(_filtered(square, population, word.operand), f"q{s}"))
     select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True)
-    keys = [row(item.expression, engine=True) for item in cell.dimensions]
-    select.set("group", exp.Group(expressions=[*keys, row(layout.unit)]))
+    select.set("group", _first(len(cell.dimensions) + 1))
     return select
 
 

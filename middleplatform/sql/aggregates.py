@@ -1,5 +1,7 @@
 """Aggregate calls: from the library's nodes to ``Aggregate``, or to an opaque use that no rule permits."""
 
+from fractions import Fraction
+
 from sqlglot import exp
 
 from middleplatform.errors import QueryError
@@ -35,7 +37,7 @@ _KINDS: dict[type[exp.Expr], AggregateKind] = {
     exp.StddevSamp: AggregateKind.STDDEV_SAMP,
     exp.StddevPop: AggregateKind.STDDEV_POP,
 }
-_ONE = Affine((), 1)  # type: ignore[arg-type]  # an int is a whole Fraction
+_ONE = Affine((), Fraction(1))
 
 
 def aggregate(node: exp.Expr, convert: Converter) -> Aggregate | Opaque:

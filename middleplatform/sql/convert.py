@@ -33,7 +33,7 @@ from middleplatform.model.query import (
     Predicate,
     RowExpression,
 )
-from middleplatform.sql.affine import affine, constant
+from middleplatform.sql.affine import affine, constant, solve
 from middleplatform.sql.scope import span_of
 from middleplatform.sql.subset import PARTIAL, PATTERNS, is_aggregate
 
@@ -43,6 +43,7 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "
 _COMPARISON: dict[type[exp.Expr], str] = {
     exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=",
 }  # fmt: skip
+_MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NUMBER_TYPES = {"DECIMAL", "DOUBLE", "FLOAT", "BIGINT", "INT", "SMALLINT"}
 _WIDER_TYPES = {
     TypeKind.INTEGER: {"INT", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT"},
@@ -172,6 +173,8 @@ class Converter:
         return Band(int(width.this), operand)
 
     def _date(self, node: exp.Expr) -> RowExpression:
+        if node.args.get("zone") is not None:
+            raise outside(node)
         extract = isinstance(node, exp.Extract)
         unit_node = node.this if extract else node.args.get("unit")
         operand = self.row(node.expression if extract else node.this)
@@ -278,23 +281,24 @@ class Converter:
         left, right = self.row(node.this), self.row(node.expression)
         op = _COMPARISON[type(node)]
         if isinstance(right, Literal):
-            return Compare(op, left, self._typed(right, left))
+            return _moved(op, left, self._typed(right, left))
         if isinstance(left, Literal):
-            return Compare(op, self._typed(left, right), right)
+            return _moved(_MIRROR[op], right, self._typed(left, right))
         return Compare(op, left, right)
 
     def _between(self, node: exp.Between) -> Predicate:
+        if node.args.get("symmetric"):
+            raise outside(node)
         operand, low, high = (
             self.row(node.this),
             self.row(node.args["low"]),
             self.row(node.args["high"]),
         )
-        if (
-            isinstance(low, Literal)
-            and isinstance(high, Literal)
-            and not node.args.get("symmetric")
-        ):
-            return Between(operand, self._typed(low, operand), self._typed(high, operand))
+        if isinstance(low, Literal) and isinstance(high, Literal):
+            low, high = self._typed(low, operand), self._typed(high, operand)
+            if isinstance(operand, Arithmetic):
+                return Boolean("and", (_moved(">=", operand, low), _moved("<=", operand, high)))
+            return Between(operand, low, high)
         return Boolean("and", (Compare(">=", operand, low), Compare("<=", operand, high)))
 
     def _in(self, node: exp.In) -> Predicate:
@@ -310,18 +314,18 @@ class Converter:
             self._subquery(query)
             return Opaque(Context.CORRELATED, "IN (subquery)", (operand,), span_of(node))
         values = [self.row(item) for item in node.expressions]
-        if values and all(isinstance(value, Literal) for value in values):
-            return InList(
-                operand,
-                tuple(
-                    self._typed(value, operand) for value in values if isinstance(value, Literal)
-                ),
-            )
+        literals = [self._typed(value, operand) for value in values if isinstance(value, Literal)]
+        if values and len(literals) == len(values):
+            if isinstance(operand, Arithmetic):
+                parts = tuple(_moved("=", operand, value) for value in literals)
+                return parts[0] if len(parts) == 1 else Boolean("or", parts)
+            return InList(operand, tuple(literals))
         return Opaque(Context.COLUMN_COMPARE, "IN", (operand, *values), span_of(node))
 
     def _is(self, node: exp.Is) -> Predicate:
         if isinstance(node.expression, exp.Null):
-            return IsNull(self.row(node.this))
+            missing = IsNull(self.row(node.this))
+            return Not(missing) if node.args.get("negate") else missing
         if isinstance(node.expression, exp.Boolean):
             inner = self.predicate(node.this)
             return IsTrue(inner if node.expression.this else Not(inner))
@@ -382,6 +386,15 @@ _COMPARABLE = {
     TypeKind.DATE: {TypeKind.DATE},
     TypeKind.BOOLEAN: {TypeKind.BOOLEAN},
 }
+
+
+def _moved(op: str, side: RowExpression, literal: Literal) -> Predicate:
+    """Compare a column rather than arithmetic over it, so that no literal can make a department's engine overflow."""
+    solved = solve(side, op, literal.value) if isinstance(side, Arithmetic) else None
+    if solved is None:
+        return Compare(op, side, literal)
+    operand, moved_op, value = solved
+    return Compare(moved_op, operand, Literal(value, literal.span))
 
 
 def _literal_kind(expression: RowExpression) -> TypeKind | None:

@@ -37,7 +37,7 @@ from middleplatform.model.query import (
 )
 from middleplatform.sql.affine import constant, solve
 
-__all__ = ["Extractor", "children", "fields"]
+__all__ = ["Extractor", "children", "fields", "opaques"]
 
 
 def children(expression: RowExpression | Predicate) -> tuple[RowExpression | Predicate, ...]:
@@ -63,13 +63,13 @@ def fields(expression: RowExpression | Predicate) -> Iterator[Field]:
         yield from fields(child)
 
 
-def _opaques(expression: RowExpression | Predicate) -> Iterator[Opaque]:
+def opaques(expression: RowExpression | Predicate) -> Iterator[Opaque]:
     """Yield the outermost opaque forms in ``expression``."""
     if isinstance(expression, Opaque):
         yield expression
         return
     for child in children(expression):
-        yield from _opaques(child)
+        yield from opaques(child)
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Extractor:
         self, op: str, side: RowExpression, value: Value, clause: Clause
     ) -> Iterator[ColumnUse]:
         solved = solve(side, op, value)
-        opaque = list(_opaques(side))
+        opaque = list(opaques(side))
         if opaque:
             for inner in opaque:
                 yield from self.opaque(inner, clause)
@@ -245,7 +245,7 @@ class Extractor:
     def opaque(self, opaque: Opaque, clause: Clause) -> Iterator[ColumnUse]:
         """Yield the uses inside a form that has no governed meaning."""
         for operand in opaque.operands:
-            for inner in _opaques(operand):
+            for inner in opaques(operand):
                 yield from self.opaque(inner, clause)
             yield from self.all(operand, opaque.context, clause, opaque.what)
 
@@ -269,14 +269,11 @@ class Extractor:
                 yield from self.opaque(expression, clause)
             case Literal():
                 return
-            case Field() | Coalesce(operand=Field()):
-                yield from self.all(expression, Context.GROUP, clause)
+            case Arithmetic(left=left, right=right):
+                yield from self.group(left, clause)
+                yield from self.group(right, clause)
             case _:
-                opaque = list(_opaques(expression))
-                for found in opaque:
-                    yield from self.opaque(found, clause)
-                if not opaque:
-                    yield from self.all(expression, Context.GROUP, clause)
+                yield from self.all(expression, Context.GROUP, clause)
 
     def aggregate(self, aggregate: Aggregate, clause: Clause) -> Iterator[ColumnUse]:
         """Yield the uses of an aggregate's argument and conditions."""

@@ -362,6 +362,8 @@ class _Post:
 
     def above(self, node: exp.Expr, clause: Clause) -> exp.Expr:
         """Return ``node`` with its names resolved, checked and made total."""
+        if isinstance(node, exp.Star):
+            raise QueryError("Q010", rule="R0", what=("a star", "星号"))
         if isinstance(node, exp.Column):
             return self._column(node)
         if isinstance(node, exp.Query | exp.Exists | exp.Any | exp.All) or (

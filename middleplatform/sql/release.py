@@ -15,6 +15,8 @@ from middleplatform.model.query import (
     Affine,
     Aggregate,
     AggregateKind,
+    Arithmetic,
+    Case,
     CellQuery,
     Clause,
     ColumnUse,
@@ -30,12 +32,20 @@ from middleplatform.model.query import (
     UnitBlock,
     UnitColumn,
 )
+from middleplatform.model.catalog import TypeKind
+from middleplatform.sql.affine import affine
 from middleplatform.sql.aggregates import aggregate
 from middleplatform.sql.convert import Converter
+from middleplatform.sql.extract import fields, opaques
 from middleplatform.sql.post import check_node, finish, output_name, scalar
 from middleplatform.sql.scope import Released, RowSource, identifier, span_of
 from middleplatform.sql.state import State
 from middleplatform.sql.subset import WINDOW_FUNCTIONS, is_aggregate
+
+_COEFFICIENT_MAX = 8
+_CONSTANT_MAX = 10**12
+_UNIT_MAX = 10**9
+_UNIT_PLACES = 10**6
 
 __all__ = ["bind_release", "bind_units", "groups", "is_aggregated"]
 
@@ -91,7 +101,34 @@ def groups(state: State, node: exp.Select, convert: Converter) -> list[RowExpres
     found = [_group(node, item, convert) for item in expressions]
     if node.args.get("distinct") is not None:
         found += _distinct(state, node, convert, grouped=group is not None)
-    return found
+    return [_whole(state, expression) for expression in found]
+
+
+def _whole(state: State, expression: RowExpression) -> RowExpression:
+    """Keep arithmetic over dimensions to small whole numbers, which cannot overflow or lose digits on any row."""
+    match expression:
+        case Arithmetic():
+            form = affine(expression)
+            if form is None or any(isinstance(part, Opaque) for part in opaques(expression)):
+                return expression
+            numbers = [term.coefficient for term in form.terms]
+            whole = all(number.denominator == 1 for number in (*numbers, form.constant))
+            small = (
+                all(abs(number) <= _COEFFICIENT_MAX for number in numbers)
+                and abs(form.constant) <= _CONSTANT_MAX
+            )
+            kinds = {state.type_of(field) for field in fields(expression)}
+            exact = all(kind is not None and kind.kind is TypeKind.INTEGER for kind in kinds)
+            if whole and small and exact:
+                return expression
+            return Opaque(
+                Context.FUNCTION, "arithmetic other than with small whole numbers", (expression,)
+            )
+        case Case(branches=branches, default=default):
+            kept = tuple((when, _whole(state, then)) for when, then in branches)
+            return Case(kept, _whole(state, default))
+        case _:
+            return expression
 
 
 def _refuse_levels(state: State, group: exp.Expr) -> None:
@@ -197,6 +234,7 @@ def _unit_content(
         found = aggregate(node, convert)
         if isinstance(found, Aggregate):
             state.use(state.extract.aggregate(found, Clause.SELECT))
+            _bounded(state, found, node)
             return found
         state.use(state.extract.opaque(found, Clause.SELECT))
         return Literal(None)
@@ -212,6 +250,16 @@ def _unit_content(
         return content
     state.use(state.extract.all(content, Context.OUTPUT, Clause.SELECT))
     return Literal(None)
+
+
+def _bounded(state: State, found: Aggregate, node: exp.Expr) -> None:
+    """Report coefficients per unit that could overflow the engine, or that it could not hold exactly."""
+    for piece in found.pieces:
+        numbers = [term.coefficient for term in piece.value.terms] + [piece.value.constant]
+        if any(abs(number) > _UNIT_MAX or _UNIT_PLACES % number.denominator for number in numbers):
+            state.violate(
+                "R13", "coefficients of this size per unit", "逐单位聚合中过大或无限的系数", node
+            )
 
 
 def _unit_having(
@@ -366,6 +414,8 @@ class _Block:
 
     def above(self, node: exp.Expr, clause: Clause) -> exp.Expr:
         """Return ``node`` as an expression over the cells."""
+        if isinstance(node, exp.Star):
+            raise QueryError("Q010", rule="R0", what=("a star", "星号"))
         if isinstance(node, exp.Window):
             return self._window(node)
         if is_aggregate(node):

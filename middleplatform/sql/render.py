@@ -71,7 +71,7 @@ def _literal(value: Value) -> exp.Expr:
         case bool():
             return exp.Boolean(this=value)
         case int() | Decimal():
-            number = exp.Literal.number(format(Decimal(abs(value)), "f"))
+            number = exp.Literal.number(format(Decimal(value).copy_abs(), "f"))
             return exp.Neg(this=number) if value < 0 else number
         case date():
             return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
@@ -227,10 +227,16 @@ def _unit_block(block: UnitBlock, *, engine: bool) -> exp.Select:
             rendered = row(column.content, engine=engine)
         projections.append(exp.alias_(rendered, column.name, quoted=True))
     select = rows_from(exp.Select(expressions=projections), block.rows, engine=engine)
-    select.set("group", exp.Group(expressions=[row(key, engine=engine) for key in block.keys]))
+    positions = [_position(block, key) for key in block.keys]
+    select.set("group", exp.Group(expressions=[exp.Literal.number(place) for place in positions]))
     if block.having is not None:
         select.set("having", exp.Having(this=_having(block, engine=engine)))
     return select
+
+
+def _position(block: UnitBlock, key: RowExpression) -> int:
+    """Return the place of a key among the projections: a constant cannot be grouped by as itself."""
+    return 1 + next(place for place, column in enumerate(block.columns) if column.content == key)
 
 
 def _having(block: UnitBlock, *, engine: bool) -> exp.Expr:
@@ -284,32 +290,37 @@ def aggregate(content: Aggregate, *, engine: bool = False) -> exp.Expr:
         # A mean or deviation per unit is rounded to six places, so that sums of it are exact.
         return exp.cast(
             exp.Round(this=exp.cast(call, "DOUBLE"), decimals=exp.Literal.number(6)),
-            "DECIMAL(18, 6)",
+            "DECIMAL(38, 6)",
         )
     return call
 
 
 def _argument(pieces: Sequence[Piece], *, engine: bool) -> exp.Expr:
     if len(pieces) == 1 and pieces[0].condition is None:
-        return affine(pieces[0].value)
+        return affine(pieces[0].value, engine=engine)
     ifs: list[exp.If] = []
     default: exp.Expr | None = None
     for piece in pieces:
         if piece.condition is None:
-            default = affine(piece.value)
+            default = affine(piece.value, engine=engine)
         else:
             ifs.append(
-                exp.If(this=predicate(piece.condition, engine=engine), true=affine(piece.value))
+                exp.If(
+                    this=predicate(piece.condition, engine=engine),
+                    true=affine(piece.value, engine=engine),
+                )
             )
     return exp.Case(ifs=ifs, default=default)
 
 
-def affine(form: Affine) -> exp.Expr:
-    """Return an affine form as a tree."""
+def affine(form: Affine, *, engine: bool = False) -> exp.Expr:
+    """Return an affine form as a tree; for an engine, in decimals so wide that no row overflows."""
     parts: list[exp.Expr] = []
+    wide = engine and (len(form.terms) > 1 or bool(form.constant))
     for term in form.terms:
         operand = row(term.operand)
-        parts.append(operand if term.coefficient == 1 else _scaled(operand, term.coefficient))
+        plain_term = term.coefficient == 1 and not wide
+        parts.append(operand if plain_term else _scaled(operand, term.coefficient, engine=engine))
     if form.constant or not parts:
         parts.append(_fraction(form.constant))
     total = parts[0]
@@ -318,11 +329,23 @@ def affine(form: Affine) -> exp.Expr:
     return total if len(parts) == 1 else exp.paren(total)
 
 
-def _scaled(operand: exp.Expr, coefficient: Fraction) -> exp.Expr:
+def _scaled(operand: exp.Expr, coefficient: Fraction, *, engine: bool) -> exp.Expr:
+    if engine:
+        return exp.paren(exp.Mul(this=operand, expression=_wide(coefficient)))
     product = exp.Mul(this=operand, expression=_literal(coefficient.numerator))
     if coefficient.denominator == 1:
         return exp.paren(product)
     return exp.paren(exp.Div(this=exp.paren(product), expression=_literal(coefficient.denominator)))
+
+
+def _wide(number: Fraction) -> exp.Expr:
+    """Return a finite number as a decimal of 38 digits: the engine keeps that width in a product."""
+    value = plain(number)
+    assert isinstance(value, int | Decimal)
+    assert Fraction(value) == number, "a fraction that does not end is refused before"
+    exponent = Decimal(value).normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return exp.cast(_literal(value), f"DECIMAL(38, {max(0, -exponent)})")
 
 
 def _fraction(number: Fraction) -> exp.Expr:
@@ -356,6 +379,6 @@ def fragment(cell: CellQuery) -> str:
     if cell.dimensions:
         select.set(
             "group",
-            exp.Group(expressions=[row(dimension.expression) for dimension in cell.dimensions]),
+            exp.Group(expressions=[exp.Literal.number(1 + i) for i in range(len(cell.dimensions))]),
         )
     return select.sql("postgres", comments=False)

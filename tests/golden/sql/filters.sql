@@ -58,7 +58,7 @@ SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0
 -- subject: analyst
 SELECT COUNT(*) FROM ga.income WHERE kind IS NULL OR NOT steps IS NULL AND firm IS NOT NULL;
 -- fragment cells_0 local ga
-SELECT COUNT(*) AS "a0" FROM "ga"."income" AS "t0" WHERE (("t0"."kind" IS NULL) OR ((NOT ("t0"."steps" IS NULL)) AND ("t0"."firm" IS NULL)));
+SELECT COUNT(*) AS "a0" FROM "ga"."income" AS "t0" WHERE (("t0"."kind" IS NULL) OR ((NOT ("t0"."steps" IS NULL)) AND (NOT ("t0"."firm" IS NULL))));
 -- post
 SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 

@@ -362,10 +362,10 @@ def alike(one, other, *, ordered=False):
 
 
 def _comparable(value):
-    if isinstance(value, float):
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return float(f"{value:.9g}")
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return float(f"{value:.12g}") if value != int(value) else int(value)
     return value
 
 

@@ -24,8 +24,10 @@ def run(service, script):
 
 async def until(client, query_id, status):
     async with asyncio.timeout(20):  # a watchdog: a question that never gets there must fail
-        while (await client.get(f"/v1/queries/{query_id}")).json()["status"] != status:
-            await asyncio.sleep(0)  # noqa: ASYNC110 - what a client does: it can only poll
+        while (  # noqa: ASYNC110 - what a client does: it can only poll
+            await client.get(f"/v1/queries/{query_id}")
+        ).json()["status"] != status:
+            await asyncio.sleep(0)
 
 
 def test_question_is_accepted_watched_and_fetched(service):
