@@ -15,7 +15,16 @@ from middleplatform.sql.scope import Released, Scope, identifier
 from middleplatform.sql.state import State
 from middleplatform.sql.subset import POST_AGGREGATES, POST_NODES, POST_TYPES, is_aggregate
 
-__all__ = ["MARK", "bind_post", "check_node", "finish", "output_name", "scalar", "union_all"]
+__all__ = [
+    "MARK",
+    "bind_post",
+    "check_node",
+    "finish",
+    "output_name",
+    "scalar",
+    "scalar_subquery",
+    "union_all",
+]
 
 MARK = "__mark_"
 
@@ -184,11 +193,12 @@ def _value_and_mark(expression: exp.Expr, *, aggregated: bool) -> tuple[exp.Expr
         exp.column(exp.to_identifier(MARK + column.name, quoted=True), column.args.get("table"))
         for column in _outer_columns(expression)
     ]
-    unique = list({mark.sql(): mark for mark in marks}.values())
-    if not unique:
+    unique: list[exp.Expr] = list({mark.sql(): mark for mark in marks}.values())
+    inner = list(_subquery_marks(expression))
+    if not unique and not inner:
         return expression, exp.cast(exp.null(), "TEXT")
     if aggregated:
-        found = _coalesce([exp.Max(this=mark) for mark in unique])
+        found = _coalesce([*(exp.Max(this=mark) for mark in unique), *inner])
         return expression, exp.Case(
             ifs=[
                 exp.If(
@@ -197,7 +207,7 @@ def _value_and_mark(expression: exp.Expr, *, aggregated: bool) -> tuple[exp.Expr
                 )
             ]
         )
-    found = _coalesce(unique)
+    found = _coalesce([*unique, *inner])
     value = exp.Case(
         ifs=[exp.If(this=exp.Is(this=found.copy(), expression=exp.null()), true=expression)]
     )
@@ -212,6 +222,37 @@ def _outer_columns(expression: exp.Expr) -> Iterable[exp.Column]:
         return
     for child in expression.iter_expressions():
         yield from _outer_columns(child)
+
+
+def scalar_subquery(found: Released) -> exp.Expr:
+    """Return a released statement of one column as a scalar expression.
+
+    Raises:
+        QueryError: Q010 when it has several columns.
+    """
+    if len(found.columns) != 1:
+        raise QueryError(
+            "Q010", rule="R12", what=("a scalar subquery of several columns", "多列的标量子查询")
+        )
+    return _picked(found.tree, found.columns[0])
+
+
+def _picked(tree: exp.Expr, name: str) -> exp.Subquery:
+    alias = exp.TableAlias(this=exp.to_identifier("__scalar"))
+    source = exp.Subquery(this=tree.copy(), alias=alias)
+    column = exp.column(exp.to_identifier(name, quoted=True), "__scalar")
+    return exp.Subquery(this=exp.select(column).from_(source))
+
+
+def _subquery_marks(expression: exp.Expr) -> Iterable[exp.Expr]:
+    """Yield, for each scalar subquery in ``expression``, the subquery of its mark."""
+    if isinstance(expression, exp.Subquery):
+        picked = expression.this
+        name = picked.expressions[0].name
+        yield _picked(picked.args["from_"].this.this, MARK + name)
+        return
+    for child in expression.iter_expressions():
+        yield from _subquery_marks(child)
 
 
 def _coalesce(parts: Sequence[exp.Expr]) -> exp.Expr:
@@ -409,7 +450,7 @@ class _Post:
         if isinstance(node, exp.Subquery) and clause is Clause.SELECT:
             found = self.subquery(node.this)
             if found is not None:
-                return exp.Subquery(this=found.tree)
+                return scalar_subquery(found)
             self.state.violate("R12", "a subquery that is not aggregated", "未聚合的子查询", node)
             return exp.null()
         rule = {Clause.HAVING: "R6", Clause.ORDER_BY: "R8"}.get(clause, "R12")

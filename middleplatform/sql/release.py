@@ -37,7 +37,7 @@ from middleplatform.sql.affine import affine
 from middleplatform.sql.aggregates import aggregate
 from middleplatform.sql.convert import Converter
 from middleplatform.sql.extract import fields, opaques
-from middleplatform.sql.post import check_node, finish, output_name, scalar
+from middleplatform.sql.post import check_node, finish, output_name, scalar, scalar_subquery
 from middleplatform.sql.scope import Released, RowSource, identifier, span_of
 from middleplatform.sql.state import State
 from middleplatform.sql.subset import WINDOW_FUNCTIONS, is_aggregate
@@ -512,7 +512,7 @@ class _Block:
         if isinstance(node, exp.Subquery) and clause is Clause.SELECT:
             found = self.subquery(node.this)
             if found is not None:
-                return exp.Subquery(this=found.tree)
+                return scalar_subquery(found)
         if clause is Clause.SELECT or not isinstance(node, exp.Subquery):
             rule = _CLAUSE_RULES.get(clause, "R12")
             self.state.violate(rule, "a subquery here", "此处的子查询", node)
