@@ -1,46 +1,24 @@
-"""The ``middleplatform`` command: parse, run, and turn every ending into an exit code.
+"""The ``middleplatform`` command: every ending becomes an exit code.
 
 Exit codes: 0 done; 2 usage; 10 to 17 by error class (docs/reference/errors.md); 130 interrupted;
 141 the reader of a pipe went away.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from middleplatform.cli import failure
-from middleplatform.cli.commands import audit, catalog, demo, policy, query, serve, token, version
-from middleplatform.cli.context import Context, Opener, consoles, open_really
-from middleplatform.cli.locale import choose, sayer
-from middleplatform.cli.parser import Parser, speaking
-from middleplatform.errors import MiddleplatformError
+if TYPE_CHECKING:
+    from middleplatform.cli.context import Opener
 
-__all__ = ["main", "parser"]
+__all__ = ["main"]
 
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 
 
-def parser(locale: str) -> Parser:
-    """Return the whole grammar with help in ``locale``."""
-    say = sayer(locale)
-    top = speaking(say)(
-        prog="middleplatform",
-        description=say(
-            "Ask the data of many departments and get disclosure-controlled aggregates.",
-            "对多部门数据提问，只得到经披露控制的汇总结果（数据可用不可见）。",
-        ),
-    )
-    commands = top.add_subparsers(
-        required=True, metavar=say("COMMAND", "命令"), title=say("commands", "命令")
-    )
-    for each in (demo, query, catalog, policy, audit, token, serve, version):
-        each.add(commands, say)
-    return top
-
-
-def main(arguments: Sequence[str] | None = None, opener: Opener = open_really) -> int:
+def main(arguments: Sequence[str] | None = None, opener: "Opener | None" = None) -> int:
     """Run one command and return its exit code.
 
     Args:
@@ -51,40 +29,14 @@ def main(arguments: Sequence[str] | None = None, opener: Opener = open_really) -
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # a test's stream may be a plain buffer
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # see above
-    locale = choose(given, os.environ)
     try:
-        options = parser(locale).parse_args(given)
-        code = _run(_context(options, locale, opener), options)
-        sys.stdout.flush()
+        # Imported here, so that an interrupt during the import ends as cleanly as any other.
+        from middleplatform.cli import program  # noqa: PLC0415 - see above
+
+        return program.run(given) if opener is None else program.run(given, opener)
     except BrokenPipeError:
         # What Python flushes at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     except KeyboardInterrupt:
         return _INTERRUPTED
-    return code
-
-
-def _context(options: argparse.Namespace, locale: str, opener: Opener) -> Context:
-    out, err = consoles()
-    return Context(
-        locale=locale,
-        out=out,
-        err=err,
-        settings_file=getattr(options, "settings", None),
-        as_json=bool(getattr(options, "json", False)),
-        opener=opener,
-    )
-
-
-def _run(context: Context, options: argparse.Namespace) -> int:
-    try:
-        context.operator_log.attach()
-        return int(options.run(context, options))
-    except MiddleplatformError as error:
-        context.note(error)
-        return failure.tell(context, error)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a person
-        return failure.tell(context, context.operator_log.internal(error))

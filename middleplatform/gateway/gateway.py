@@ -43,6 +43,10 @@ from middleplatform.sql.qualify import fingerprint, qualify
 
 __all__ = ["Gateway"]
 
+_RELEASED_ONLY = (
+    "aggregates and windows over groups were computed over released cells only",
+    "对分组的聚合与窗口只基于已发布的单元格计算",
+)
 _LOG = logging.getLogger("middleplatform.gateway")
 
 
@@ -213,7 +217,9 @@ class Gateway:
             shown = found.labelled if block.name in query.label_only else found.cells
             cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
         values, marks = run_post(self._database, plan.post_sql, cells, plan.outputs, MARK)
-        return release(values, marks, withheld_summary(answers), plan.notes)
+        withheld = withheld_summary(answers)
+        notes = (*plan.notes, _RELEASED_ONLY) if plan.folds and withheld else plan.notes
+        return release(values, marks, withheld, notes)
 
     # --- the log --------------------------------------------------------------------------------------------------
 

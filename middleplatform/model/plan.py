@@ -238,6 +238,7 @@ class Plan:
         outputs: Output column names.
         notes: (English, Chinese) sentences for the answer.
         protocol: Of all blocks together.
+        folds: Whether the statement above the boundary folds several cells into one (aggregates, windows).
     """
 
     blocks: tuple[Block, ...]
@@ -245,3 +246,4 @@ class Plan:
     outputs: tuple[str, ...]
     notes: tuple[tuple[str, str], ...] = field(default=())
     protocol: str = "local"
+    folds: bool = False

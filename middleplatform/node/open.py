@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.duckdb import DuckDBConnector
+from connectors.registry import check_owner
 from connectors.spi import Connector, ConnectorError, ExecutionLimits
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.used_rounds import SqliteUsedRounds
+from middleplatform.errors import ConfigError
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
@@ -42,9 +44,13 @@ def open_connector(department: str, path: Path, settings: Settings) -> Connector
     """Open a department's DuckDB file.
 
     Raises:
-        ConfigError: C004 missing, C005 locked by another process.
+        ConfigError: C004 missing, C005 locked by another process, C010 ``connectors`` is not ours.
         SourceError: S003 it is no database.
     """
+    try:
+        check_owner()
+    except ConnectorError as error:
+        raise ConfigError("C010", name="connectors", detail=error.detail) from None
     try:
         return DuckDBConnector(path, threads=settings.threads, memory_mb=settings.memory_mb)
     except ConnectorError as error:

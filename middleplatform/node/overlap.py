@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import DisclosureError
@@ -22,6 +23,7 @@ from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters, Limits
 from middleplatform.model.query import Boolean, CellQuery, IsTrue, Predicate
 from middleplatform.node.measure import Measured, Source
+from middleplatform.node.units import UnitNumbers, Units
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.sql.render import fragment
@@ -29,7 +31,7 @@ from middleplatform.sql.render import fragment
 __all__ = ["Overlap"]
 
 _LIMITS = Limits(sql_characters_max=1_000_000, depth_max=2_000, joins_max=64)
-Sets = dict[str, npt.NDArray[np.object_]]
+Sets = dict[str, Units]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Overlap:
         catalog: The node's.
         parameters: Of the statement.
         project: Whose history.
-        universes: Numbers of units by dataset, known so far; filled as needed.
+        numbers: Of the node's units.
     """
 
     def __init__(
@@ -61,14 +63,14 @@ class Overlap:
         catalog: Catalog,
         parameters: DisclosureParameters,
         project: str,
-        universes: dict[str, int],
+        numbers: UnitNumbers,
     ) -> None:
         self._history = history
         self._source = source
         self._catalog = catalog
         self._least = parameters.min_units
         self._project = project
-        self._universes = universes
+        self._numbers = numbers
         self._units: dict[str, Sets] = {}
 
     def check(
@@ -137,11 +139,9 @@ class Overlap:
             return
         sets = self._sets(view.cut.text)
         for row in sorted(view.free(), key=lambda each: (int(view.units[each]), each)):
-            shown = {unit for each in view.free() for unit in sets.get(view.labels[each], _EMPTY)}
-            out = {
-                unit for each in view.hidden() for unit in sets.get(view.labels[each], _EMPTY)
-            } - shown
-            if not 0 < len(out) < self._least:
+            shown = _union(sets, [view.labels[each] for each in view.free()])
+            out = _union(sets, [view.labels[each] for each in view.hidden()])
+            if not 0 < np.setdiff1d(out, shown, assume_unique=True).size < self._least:
                 return
             view.mark([row], "secondary")
 
@@ -163,65 +163,69 @@ class Overlap:
 
     def _universe(self, dataset: str) -> int:
         """Return how many units a dataset has; counted once while the source is open."""
-        if dataset not in self._universes:
+        found = self._numbers.size(dataset)
+        if found is None:
             name, unit = dataset.split("|")
-            cell, _ = read_fragment(
-                f'SELECT COUNT(DISTINCT u."{unit}") AS a0 FROM {name} AS u', self._catalog, _LIMITS
-            )
+            text = f'SELECT COUNT(DISTINCT u."{unit}") AS a0 FROM {name} AS u'
+            cell, _ = read_fragment(text, self._catalog, _LIMITS)
             measured = self._source.measure(cell, layout_of(cell, self._catalog))
-            self._universes[dataset] = int(measured.evidence.units[0, 0])
-        return self._universes[dataset]
+            found = int(measured.evidence.units[0, 0])
+            self._numbers.set_size(dataset, found)
+        return found
 
-    def _close(
-        self, one: npt.NDArray[np.object_], other: npt.NDArray[np.object_], dataset: str
-    ) -> bool:
+    def _close(self, one: Units, other: Units, dataset: str) -> bool:
         """Say whether two sets, or one and the other's complement, differ by 1 to k-1 units."""
         distance = int(np.setxor1d(one, other, assume_unique=True).size)
         return 0 < distance < self._least or 0 < self._universe(dataset) - distance < self._least
 
-    def _all(self, text: str) -> npt.NDArray[np.object_]:
-        parts = list(self._sets(text).values())
-        return np.unique(np.concatenate(parts)) if parts else _EMPTY
+    def _all(self, text: str) -> Units:
+        sets = self._sets(text)
+        return _union(sets, list(sets))
 
-    def _set(self, population: Population) -> npt.NDArray[np.object_]:
+    def _set(self, population: Population) -> Units:
         sets = self._sets(population.shape)
         if population.kind == "cell":
             return sets.get(population.label, _EMPTY)
         left_out = set(json.loads(population.label)) if population.kind == "union" else set()
-        parts = [units for label, units in sets.items() if label not in left_out]
-        return np.unique(np.concatenate(parts)) if parts else _EMPTY
+        return _union(sets, [label for label in sets if label not in left_out])
 
     def _sets(self, text: str) -> Sets:
         if text not in self._units:
             cell, _ = read_fragment(text, self._catalog, _LIMITS)
-            table = self._source.units(cell, layout_of(cell, self._catalog))
-            self._units[text] = _by_label(table)
+            layout = layout_of(cell, self._catalog)
+            table = self._source.units(cell, layout)
+            dataset = f"{cell_dataset(cell)}|{layout.unit.name}"
+            self._units[text] = _by_label(table, dataset, self._numbers)
         return self._units[text]
 
 
-_EMPTY: npt.NDArray[np.object_] = np.empty(0, dtype=object)
+_EMPTY: Units = np.empty(0, dtype=np.int64)
 
 
-def _by_label(table: pa.Table) -> Sets:
-    """Group units by label: sorted once, then cut where the label changes."""
-    units = table["u"].to_numpy(zero_copy_only=False).astype(object)
-    known = np.array([unit is not None for unit in units], dtype=np.bool_)
-    labels = np.array(
-        _labels(table.drop_columns(["u"])) if table.num_columns > 1 else [""] * table.num_rows,
-        dtype=object,
-    )
-    units, labels = units[known], labels[known]
-    order = np.argsort(labels, kind="stable")
-    units, labels = units[order], labels[order]
-    names, starts = np.unique(labels, return_index=True)
-    return (
-        {
-            str(name): np.unique(part)
-            for name, part in zip(names, np.split(units, starts[1:]), strict=True)
-        }
-        if names.size
-        else {}
-    )
+def _union(sets: Sets, labels: Sequence[str]) -> Units:
+    parts = [sets[label] for label in labels if label in sets]
+    if len(parts) == 1:
+        return parts[0]
+    return np.unique(np.concatenate(parts)) if parts else _EMPTY
+
+
+def _by_label(table: pa.Table, dataset: str, numbers: UnitNumbers) -> Sets:
+    """Group units by label: numbered, sorted once, then cut where the label changes."""
+    known = table.filter(pc.is_valid(table["u"]))
+    if not known.num_rows:
+        return {}
+    units = numbers.numbers(dataset, known["u"])
+    codes = np.zeros(known.num_rows, dtype=np.int64)
+    names = [name for name in known.column_names if name != "u"]
+    for name in names:
+        encoded = known[name].combine_chunks().dictionary_encode(null_encoding="encode")
+        codes = codes * max(1, len(encoded.dictionary)) + encoded.indices.to_numpy()
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    cuts = np.cumsum(np.bincount(inverse))[:-1]
+    labels = _labels(known.select(names).take(pa.array(first))) if names else [""]
+    parts = np.split(units[order], cuts)
+    return {label: np.unique(part) for label, part in zip(labels, parts, strict=True)}
 
 
 def _labels(table: pa.Table) -> list[str]:

@@ -27,6 +27,7 @@ from middleplatform.model.result import PartialResult
 from middleplatform.node.measure import Measured, Source
 from middleplatform.node.overlap import Overlap
 from middleplatform.node.release import released_cells, sensitive_dimensions
+from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.planner.rewrite import apply_obligations
@@ -85,7 +86,7 @@ class Node:
     clock: Clock
     rng: Rng
     _served: set[tuple[str, int, int]] = field(default_factory=set)
-    _universes: dict[str, int] = field(default_factory=dict)
+    _numbers: UnitNumbers = field(default_factory=UnitNumbers)
     _lock: Lock = field(default_factory=Lock)
 
     # --- checking -------------------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ class Node:
                 self.catalog,
                 task.decision.disclosure,
                 task.fragment.project,
-                self._universes,
+                self._numbers,
             )
             overlap.check(task.cell, task.layout, measured, marks, self._moment())
         cells = released_cells(

@@ -7,6 +7,8 @@ the facts that are judged again are the facts of what is really sent.
 from collections.abc import Sequence
 from functools import lru_cache
 
+from sqlglot import exp
+
 from middleplatform.errors import QueryError, SourceError
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
@@ -38,6 +40,7 @@ def make_plan(query: QualifiedQuery, decision: Decision, catalog: Catalog, limit
         outputs=query.outputs,
         notes=tuple(duty.told for duty in decision.obligations),
         protocol="+".join(protocols),
+        folds=query.post.find(exp.Window, exp.AggFunc) is not None,
     )
 
 

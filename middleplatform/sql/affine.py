@@ -84,7 +84,8 @@ def plain(number: Fraction) -> Value:
     if number.denominator == 1:
         return number.numerator
     quotient = Decimal(number.numerator) / Decimal(number.denominator)
-    return quotient if Fraction(quotient) == number else round(quotient, 18)
+    # Written out: a context's precision could refuse a long quotient.
+    return quotient if Fraction(quotient) == number else Decimal(f"{round(number * 10**18)}E-18")
 
 
 def solve(

@@ -1,8 +1,6 @@
 """``policy``: check a bundle, run its tests, show the one in force."""
 
 import argparse
-import dataclasses
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +18,14 @@ from middleplatform.cli.sources import (
     open_catalog,
     read_bundle_path,
 )
-from middleplatform.errors import ConfigError, MiddleplatformError
+from middleplatform.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from middleplatform.gateway import Gateway
     from middleplatform.model.policy import Bundle
     from middleplatform.policy.lint import Finding
-    from middleplatform.policy.suite import Case, Outcome, Verdict
+    from middleplatform.policy.suite import Outcome
 
 __all__ = ["add"]
 
@@ -98,21 +95,18 @@ def _print_findings(context: Context, bundle: "Bundle", findings: "Sequence[Find
 
 
 def _test(context: Context, options: argparse.Namespace) -> int:
-    from middleplatform.policy import suite  # noqa: PLC0415 - the validator is slow to import
+    from middleplatform import policy  # noqa: PLC0415 - the validator is slow to import
+    from middleplatform.gateway.judge import judge  # noqa: PLC0415 - so is the engine
+    from middleplatform.policy import suite  # noqa: PLC0415 - the same
 
     path = read_bundle_path(options.path)
     suites = [each for each in suite.load(path) if options.suite in (None, each.name)]
     if not suites:
         what = (f"{path} holds no such suite", f"{path} 中没有该测试")
         raise ConfigError("C001", what=what)
-    # Its own state: testing a draft asks nothing of the log in use, and leaves nothing in it.
-    with tempfile.TemporaryDirectory(prefix="middleplatform-policy-test-") as state:
-        settings = dataclasses.replace(
-            context.settings, state=Path(state), bundle=path, catalog=_catalog(context, path)
-        )
-        with context.platform(settings) as platform:
-            gateway = platform.gateway
-            reports = [suite.run(each, lambda case: _judge(gateway, case)) for each in suites]
+    catalog = open_catalog(catalog_folder(context.settings, path))
+    bundle = policy.load(path, catalog)
+    reports = [suite.run(each, lambda case: judge(case, catalog, bundle)) for each in suites]
     outcomes = [outcome for report in reports for outcome in report.outcomes]
     failed = sum(len(report.failed) for report in reports)
     if context.as_json:
@@ -124,27 +118,6 @@ def _test(context: Context, options: argparse.Namespace) -> int:
     else:
         _print_outcomes(context, outcomes, failed)
     return ConfigError.exit_code if failed else 0
-
-
-def _catalog(context: Context, bundle: Path) -> Path | None:
-    found = catalog_folder(context.settings, bundle)
-    return found if isinstance(found, Path) else None
-
-
-def _judge(gateway: "Gateway", case: "Case") -> "Verdict":
-    """Return what the platform makes of a case, as ``explain`` tells it."""
-    from middleplatform.policy.suite import Verdict  # noqa: PLC0415 - slow to import
-
-    request = gateway.request(
-        case.sql, case.subject, case.purpose,
-        project=case.project, recipient=case.recipient, strict=case.strict,
-    )  # fmt: skip
-    try:
-        found = gateway.explain(dataclasses.replace(request, received_at=case.now))
-    except MiddleplatformError as error:
-        return Verdict("refuse", error.rule, error.code)
-    rule = found.reasons[0].rule if found.reasons else ""
-    return Verdict(found.verdict, rule, found.code, found.protocol)
 
 
 def _outcome(each: "Outcome") -> dict[str, object]:
