@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from middleplatform.demo.build import build
+
 sys.path.insert(0, str(Path(__file__).parent / "fakes"))
+
+from asking import opened
 
 # In CI every run draws the same examples, so that a failure is the change's; nightly draws new ones.
 settings.register_profile(
@@ -25,8 +29,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """Return the folder of the demonstration's departments, built once a session."""
-    from middleplatform.demo.build import build
-
     folder = tmp_path_factory.mktemp("departments")
     build(folder)
     return folder
@@ -35,7 +37,5 @@ def demo_data(tmp_path_factory):
 @pytest.fixture
 def demo_platform(demo_data, tmp_path):
     """Return a fresh demonstration platform over the session's departments."""
-    from asking import opened
-
     with opened(tmp_path / "state", demo_data) as platform:
         yield platform

@@ -25,7 +25,7 @@ from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Subject
-from middleplatform.node.open import OpenNode, open_connector, open_node
+from middleplatform.node.open import OpenNode, check_packages, open_connector, open_node
 from middleplatform.node.service import GATEWAY
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
@@ -103,6 +103,7 @@ def open_platform(
         ConfigError: C001 to C011: what is wrong, and where.
         AuditError: A002 the log does not verify, A003 it is in use.
     """
+    check_packages()
     clock, rng = clock or SystemClock(), rng or SystemRng()
     catalog = catalogs.load(settings.catalog or _folder() / "catalog")
     bundle = policies.load(settings.bundle or _folder(), catalog)

@@ -19,7 +19,7 @@ from middleplatform.node.service import Node
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
 
-__all__ = ["OpenNode", "open_connector", "open_node"]
+__all__ = ["OpenNode", "check_packages", "open_connector", "open_node"]
 
 _ROWS_MAX = 5_000_000
 
@@ -40,17 +40,25 @@ class OpenNode:
         self.used.close()
 
 
-def open_connector(department: str, path: Path, settings: Settings) -> Connector:
-    """Open a department's DuckDB file.
+def check_packages() -> None:
+    """Check, once at start, that nobody else's package answers to our connectors' name.
 
     Raises:
-        ConfigError: C004 missing, C005 locked by another process, C010 ``connectors`` is not ours.
-        SourceError: S003 it is no database.
+        ConfigError: C010.
     """
     try:
         check_owner()
     except ConnectorError as error:
         raise ConfigError("C010", name="connectors", detail=error.detail) from None
+
+
+def open_connector(department: str, path: Path, settings: Settings) -> Connector:
+    """Open a department's DuckDB file.
+
+    Raises:
+        ConfigError: C004 missing, C005 locked by another process.
+        SourceError: S003 it is no database.
+    """
     try:
         return DuckDBConnector(path, threads=settings.threads, memory_mb=settings.memory_mb)
     except ConnectorError as error:

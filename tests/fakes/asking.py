@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import dataclass, replace
 
+from steady import FixedClock, SeededRng
+
 from middleplatform.demo.runtime import open_platform
 from middleplatform.errors import MiddleplatformError
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
 from middleplatform.settings import Settings
-from steady import FixedClock, SeededRng
 
 ANALYST = suite.personas(example("cases") / "personas.yaml")["analyst"]
 COLLEAGUE = replace(ANALYST, id="analyst B")

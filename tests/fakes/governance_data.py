@@ -48,9 +48,9 @@ def taxpayers():
     rows = []
     for number, district, each, identity in people(TAXPAYERS):
         industry = INDUSTRIES[number % len(INDUSTRIES)]
-        if district == "西城区" and each < 4:
-            industry = "采矿业"
-        elif district in ("朝阳区", "海淀区") and each % 6 == 5:
+        if (district == "西城区" and each < 4) or (
+            district in ("朝阳区", "海淀区") and each % 6 == 5
+        ):
             industry = "采矿业"
         income = Decimal(18000 + number * 7919 % 560000) + Decimal(number % 100) / 100
         tax = (
@@ -83,7 +83,7 @@ def _diagnosis(district, each, visit):
         return "糖尿病" if each == 0 else "肺结核" if each < 4 else DIAGNOSES[each % 4]
     if district == "怀柔区" and each < 8:
         return "肺结核"
-    if district not in ("怀柔区",) and each % 10 == 9:
+    if district != "怀柔区" and each % 10 == 9:
         return "肺结核"
     return DIAGNOSES[(each + visit) % 4]
 

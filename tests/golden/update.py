@@ -12,7 +12,7 @@ from pathlib import Path
 
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.access.problems import CLASSES
-from middleplatform.cli.main import parser
+from middleplatform.cli.program import parser
 from middleplatform.errors import CODES, MiddleplatformError
 from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -65,18 +66,33 @@ def test_policy_show_names_version_and_digest(shell):
     assert value["bundle"]["purposes"]
 
 
-def test_policy_test_judges_by_explain_in_a_state_of_its_own(shell):
-    ran = shell("policy", "test", str(example("demo")), "--json")
-    value = json.loads(ran.out)
-    # The fake permits everything: so every case that must be refused differs.
-    refusals = [each for each in value["cases"] if each["expected"]["verdict"] == "refuse"]
-    judged = [each for each in refusals if each["verdict"]]
-    assert judged
-    assert all("verdict" in each["differences"] for each in judged)
-    assert (ran.code, value["failed"] >= len(judged)) == (17, True)
-    assert shell.opened[-1].settings.state != shell.state
-    assert not shell.opened[-1].settings.state.exists()
-    assert shell("policy", "test", str(example("demo")), "--suite", "none").code == 17
+SUITE = """
+suite: small
+cases:
+  - {id: row, persona: lin, purpose: statistics, EXPECTED, sql: SELECT id_number FROM ga.population}
+"""
+
+
+def test_policy_test_names_the_cases_that_differ(shell, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(str(example("demo")), bundle)
+    (bundle / "columns_test.yaml").unlink()
+    (bundle / "personas.yaml").write_text(
+        "personas:\n  lin: {department: drc, roles: [analyst]}\n", encoding="utf-8"
+    )
+    for expected, code, differences in (
+        ("expect: refuse, rule: R2", 0, []),
+        ("expect: permit", 17, ["verdict"]),
+    ):
+        text = SUITE.replace("EXPECTED", expected)
+        (bundle / "small_test.yaml").write_text(text, encoding="utf-8")
+        ran = shell("policy", "test", str(bundle), "--json")
+        (case,) = json.loads(ran.out)["cases"]
+        assert (ran.code, case["differences"]) == (code, differences)
+        assert case["verdict"]["verdict"] == "refuse"
+    assert "differs" in shell("policy", "test", str(bundle)).out
+    assert shell("policy", "test", str(bundle), "--suite", "none").code == 17
+    assert shell.opened is None, "judging a draft opens no platform and leaves nothing in the log"
 
 
 def recorded(gateway):
