@@ -12,7 +12,7 @@ from middleplatform.access.operator_log import OperatorLog
 from middleplatform.web import bodies, problems, routes
 from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
-from middleplatform.web.shell import Shell
+from middleplatform.web.shell import REQUESTS_MAX, Shell
 
 if TYPE_CHECKING:
     from middleplatform.gateway import Gateway
@@ -27,6 +27,7 @@ def build(
     bounds: Bounds,
     *,
     timer: Callable[[], float] = time.monotonic,
+    requests_max: int = REQUESTS_MAX,
     closing: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Return the application.
@@ -37,6 +38,7 @@ def build(
         operator_log: Where unexpected exceptions go.
         bounds: Of the table of questions.
         timer: Monotonic seconds, for the expiry of answers.
+        requests_max: Requests under way at once.
         closing: Called once when the server stops.
     """
     jobs = JobTable(gateway, bounds, timer, operator_log)
@@ -64,7 +66,7 @@ def build(
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)
-    app.add_middleware(Shell, operator_log=operator_log)
+    app.add_middleware(Shell, operator_log=operator_log, requests_max=requests_max)
     _describe(app)
     return app
 

@@ -12,12 +12,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from middleplatform.access.operator_log import OperatorLog
-from middleplatform.errors import QueryError
+from middleplatform.errors import LimitError, QueryError
 from middleplatform.web.problems import response
 
-__all__ = ["BODY_BYTES_MAX", "Shell"]
+__all__ = ["BODY_BYTES_MAX", "REQUESTS_MAX", "Shell"]
 
 BODY_BYTES_MAX = 131_072
+REQUESTS_MAX = 256
 _BODY_SECONDS_MAX = 20
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -36,10 +37,14 @@ class Shell:
     Args:
         app: What it surrounds.
         operator_log: Where unexpected exceptions are written down.
+        requests_max: Requests under way at once; one more is refused with L001.
     """
 
-    def __init__(self, app: ASGIApp, operator_log: OperatorLog) -> None:
+    def __init__(
+        self, app: ASGIApp, operator_log: OperatorLog, requests_max: int = REQUESTS_MAX
+    ) -> None:
         self._app, self._operator_log = app, operator_log
+        self._requests_max, self._open = requests_max, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,8 +63,10 @@ class Shell:
             await send(message)
 
         request = Request(scope, receive)
+        self._open += 1
         try:
-            body = await _body(request, receive)
+            full = self._open > self._requests_max
+            body = response(request, LimitError("L001")) if full else await _body(request, receive)
             if isinstance(body, Response):
                 await body(scope, receive, sending)
             else:
@@ -68,6 +75,8 @@ class Shell:
             told = self._operator_log.internal(error)
             if not started:
                 await response(request, told)(scope, receive, sending)
+        finally:
+            self._open -= 1
 
 
 async def _body(request: Request, receive: Receive) -> bytes | Response:

@@ -14,7 +14,7 @@ from middleplatform.settings import Settings
 __all__ = ["add", "run"]
 
 _APPLICATION = "middleplatform.web.app:create"
-_CONNECTIONS_MAX = 256
+_BACKLOG = 256
 _GRACE_S = 10
 
 
@@ -39,8 +39,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
         _hand_over(settings)
         config = uvicorn.Config(
             _APPLICATION, factory=True, log_level="warning", access_log=False,
-            server_header=False, limit_concurrency=_CONNECTIONS_MAX,
-            timeout_graceful_shutdown=_GRACE_S,
+            server_header=False, timeout_graceful_shutdown=_GRACE_S,
         )  # fmt: skip
         config.load()  # opens the platform: what it refuses is told like any other error
         host, port = listener.getsockname()[:2]
@@ -60,7 +59,7 @@ def _listener(settings: Settings) -> socket.socket:
         ConfigError: C003 when the address cannot be had.
     """
     try:
-        return socket.create_server((settings.host, settings.port), backlog=_CONNECTIONS_MAX)
+        return socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         what = (f"cannot listen on {where}", f"无法监听 {where}")

@@ -50,7 +50,7 @@ class Service:
 def make_service(tmp_path) -> Callable[..., Service]:
     opened = []
 
-    def make(bounds: Bounds = Bounds()) -> Service:  # noqa: B008 - frozen
+    def make(bounds: Bounds = Bounds(), requests_max: int = 64) -> Service:  # noqa: B008 - frozen
         clock = HandClock()
         gateway = open_fake(tmp_path)
         tokens = TokenStore(tmp_path / "tokens.sqlite", clock, CountingRng())
@@ -63,7 +63,9 @@ def make_service(tmp_path) -> Callable[..., Service]:
         }
         seconds = [0.0]
         log = OperatorLog(tmp_path / "operator.log", clock, CountingRng())
-        app = build(gateway, tokens, log, bounds, timer=lambda: seconds[0])
+        app = build(
+            gateway, tokens, log, bounds, timer=lambda: seconds[0], requests_max=requests_max
+        )
         return Service(gateway, tokens, clock, app, by_role, seconds)
 
     yield make

@@ -183,6 +183,27 @@ def test_full_table_refuses_with_a_time_to_come_back(make_service):
     assert int(refused.headers["retry-after"]) > 0
 
 
+def test_too_many_requests_at_once_are_refused_and_the_rest_still_served(make_service):
+    service = make_service(requests_max=2)
+
+    async def script(client):
+        service.gateway.gate = asyncio.Event()
+        waiting = [
+            asyncio.create_task(client.post("/v1/queries?wait=20", json=BODY)) for _ in range(2)
+        ]
+        while len(service.gateway.asked) < 2:  # noqa: ASYNC110 - the fake tells nobody
+            await asyncio.sleep(0)
+        refused = await client.get("/v1/health")
+        service.gateway.gate.set()
+        answers = [(await each).status_code for each in waiting]
+        return refused, answers, (await client.get("/v1/health")).status_code
+
+    refused, answers, after = run(service, script)
+    assert (refused.status_code, refused.json()["code"]) == (429, "L001")
+    assert refused.headers["retry-after"]
+    assert (answers, after) == ([200, 200], 200)
+
+
 def test_one_subject_cannot_take_anothers_place(make_service):
     service = make_service(Bounds(jobs_max=4, per_subject_max=2))
 
