@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the engine behind it takes a second to import; --help must 
     from middleplatform.demo.runtime import Platform
     from middleplatform.ports import Progress
 
-__all__ = ["Context", "Opener", "consoles", "open_really"]
+__all__ = ["Context", "Opener", "consoles", "open_really", "styled"]
 
 Opener = Callable[["Settings", "Progress | None"], "Platform"]
 
@@ -115,6 +115,11 @@ def _decimal(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def styled(console: Console) -> Console:
+    """Return a console on the same stream that takes markup, for our own text."""
+    return Console(file=console.file, width=console.width, highlight=False, emoji=False)
 
 
 def consoles() -> tuple[Console, Console]:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from middleplatform.cli.context import Context
+from middleplatform.cli.context import Context, styled
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, leaf
 
@@ -42,4 +42,4 @@ def run(context: Context, options: argparse.Namespace) -> int:
         return 0
     from middleplatform.demo import show  # noqa: PLC0415 - slow to import, --help must not be
 
-    return show.run(context.settings, options.report, context.out, context.locale)
+    return show.run(context.settings, options.report, styled(context.out), context.locale)
