@@ -27,12 +27,13 @@ _LARGEST = 3
 
 
 def units(tree: Node, source: Source) -> pa.Table:
-    """Return each cell's distinct units: ``d*`` and ``u``."""
+    """Return each cell's distinct units with their rows in it: ``d*``, ``u`` and ``n``."""
     scope = joined(tree["cell"]["rows"], source)
     unit = tree["layout"]["unit"]
     keys = [*_dimensions(tree), unit]
-    columns = [*_labels(tree, scope), ("u", typed(unit, scope))]
-    return _table(columns, grouped(scope.rows, keys))
+    columns = [*_labels(tree, scope), ("u", typed(unit, scope)), ("n", _COUNT)]
+    found = [(*key, len(rows)) for key, rows in grouped(scope.rows, keys).items()]
+    return _table(columns, found)
 
 
 def distinct(tree: Node, source: Source) -> pa.Table:

@@ -14,7 +14,10 @@ from threading import Lock
 
 from middleplatform.errors import ConfigError
 
-__all__ = ["History", "Population"]
+__all__ = ["WHOLE", "History", "Population"]
+
+WHOLE = "*"
+"""Label of all cells of a block together: not a value that was shown, but one that its cells add up to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +25,12 @@ class Population:
     """A set of units whose aggregates were released.
 
     Attributes:
-        kind: ``where`` (all rows of a block), ``union`` (its released cells together) or ``cell``.
         shape: Fragment text whose rows it is.
-        label: JSON list of the cell's labels; for a union, of the labels of the cells left out; else empty.
+        label: Text of a cell's labels; empty for a block without dimensions; ``WHOLE`` for all cells together.
         units_low: Distinct units at release, at least.
         units_high: The same, at most; a unit may stand in several cells.
     """
 
-    kind: str
     shape: str
     label: str
     units_low: int
@@ -78,6 +79,15 @@ class History:
             ).fetchall()
         return [Population(*row) for row in rows]
 
+    def shapes(self, project: str, dataset: str) -> dict[str, set[str]]:
+        """Return the labels of released cells by shape, in order of release."""
+        with self._lock:
+            rows = self._database.execute(self._sql["shapes"], (project, dataset)).fetchall()
+        found: dict[str, set[str]] = {}
+        for shape, label in rows:
+            found.setdefault(str(shape), set()).add(str(label))
+        return found
+
     def add(
         self, project: str, dataset: str, populations: Iterable[Population], moment: str
     ) -> None:
@@ -90,7 +100,6 @@ class History:
             (
                 project,
                 dataset,
-                each.kind,
                 each.shape,
                 each.label,
                 each.units_low,

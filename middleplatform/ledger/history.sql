@@ -3,13 +3,12 @@ CREATE TABLE IF NOT EXISTS population (
     id INTEGER PRIMARY KEY,
     project TEXT NOT NULL,
     dataset TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('where', 'union', 'cell')),
     shape TEXT NOT NULL,
     label TEXT NOT NULL,
     units_low INTEGER NOT NULL,
     units_high INTEGER NOT NULL,
     released_at TEXT NOT NULL,
-    UNIQUE (project, dataset, kind, shape, label)
+    UNIQUE (project, dataset, shape, label)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS population_units ON population (dataset, project, units_low, units_high);
 CREATE TABLE IF NOT EXISTS question (
@@ -19,14 +18,16 @@ CREATE TABLE IF NOT EXISTS question (
     statement TEXT NOT NULL,
     PRIMARY KEY (project, day, fingerprint, statement)
 ) STRICT;
--- name: near
-SELECT kind, shape, label, units_low, units_high FROM population
-WHERE project = ? AND dataset = ? AND ((units_high >= ? AND units_low <= ?) OR (units_high >= ? AND units_low <= ?));
 -- name: any
 SELECT EXISTS (SELECT 1 FROM population WHERE project = ? AND dataset = ?);
+-- name: near
+SELECT shape, label, units_low, units_high FROM population
+WHERE project = ? AND dataset = ? AND ((units_high >= ? AND units_low <= ?) OR (units_high >= ? AND units_low <= ?));
+-- name: shapes
+SELECT shape, label FROM population WHERE project = ? AND dataset = ? AND label <> '*' ORDER BY id;
 -- name: add
-INSERT INTO population (project, dataset, kind, shape, label, units_low, units_high, released_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO population (project, dataset, shape, label, units_low, units_high, released_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET units_low = excluded.units_low, units_high = excluded.units_high;
 -- name: ask
 INSERT INTO question (project, day, fingerprint, statement) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;

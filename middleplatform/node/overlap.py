@@ -1,42 +1,50 @@
 """History at the node (R14): a population too close to an earlier one is not answered again in another cut.
 
-Decisions look at units and predicates only, never at measures. A set is compared as a set: earlier populations are
-read again from their fragment's text, so the comparison is exact for the data as they are now.
+Decisions look at units, rows and predicates only, never at measures. Earlier populations are read again from their
+fragment's text, so that a comparison is exact for the data as they are now.
 
 Spec: docs/spec/disclosure.md, "History".
 """
 
-import json
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import DisclosureError
-from middleplatform.ledger.history import History, Population
+from middleplatform.ledger.history import WHOLE, History, Population
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters, Limits
-from middleplatform.model.query import Boolean, CellQuery, IsTrue, Predicate
+from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predicate, Table
 from middleplatform.node.measure import Measured, Source
-from middleplatform.node.units import UnitNumbers, Units
+from middleplatform.node.populations import Cells, Members, label_texts
+from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
+from middleplatform.sql.rename import relations
 from middleplatform.sql.render import fragment
 
-__all__ = ["Overlap"]
+__all__ = ["Memory", "Overlap"]
 
 _LIMITS = Limits(sql_characters_max=1_000_000, depth_max=2_000, joins_max=64)
-Sets = dict[str, Units]
+_CELLS_KEPT = 64
+
+
+@dataclass
+class Memory:
+    """What a node remembers between questions, to spare its source: unit numbers and cells read lately."""
+
+    numbers: UnitNumbers = field(default_factory=UnitNumbers)
+    cells: OrderedDict[str, Cells] = field(default_factory=OrderedDict)
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """One set of rows of a block: all of its cells, or those under one condition."""
+    """One set of rows of a block: all of its cells, or those under one condition, and who reads it."""
 
     cell: CellQuery
     population: int
@@ -49,11 +57,11 @@ class Overlap:
 
     Args:
         history: Of the node.
-        source: To compare sets of units.
+        source: To read populations.
         catalog: The node's.
         parameters: Of the statement.
         project: Whose history.
-        numbers: Of the node's units.
+        memory: Of the node.
     """
 
     def __init__(
@@ -63,15 +71,14 @@ class Overlap:
         catalog: Catalog,
         parameters: DisclosureParameters,
         project: str,
-        numbers: UnitNumbers,
+        memory: Memory,
     ) -> None:
         self._history = history
         self._source = source
         self._catalog = catalog
         self._least = parameters.min_units
         self._project = project
-        self._numbers = numbers
-        self._units: dict[str, Sets] = {}
+        self._memory = memory
 
     def check(
         self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
@@ -91,34 +98,35 @@ class Overlap:
         Reveals:
             That a population differs from some earlier one by fewer than k units, not from which or by how many.
         """
-        dataset = f"{cell_dataset(cell)}|{layout.unit.name}"
+        dataset = _key_of(layout.unit, cell)
         seen = self._history.any(self._project, dataset)
         released: list[Population] = []
-        labels = _labels(measured.table)
+        labels = label_texts(measured.table)
         for cut in _cuts(cell, layout):
             view = _View(cut, labels, measured.evidence.units[:, cut.population], marks)
-            if seen or released:
+            if seen:
                 self._whole(view, dataset)
-                self._cells(view, dataset)
-                self._totals(view, dataset)
-            released += _released(view)
+                self._each(view, dataset)
+                self._linked(view, dataset)
+            released += view.released()
         self._history.add(self._project, dataset, released, moment)
+
+    # --- one population against one population --------------------------------------------------------------------
 
     def _whole(self, view: "_View", dataset: str) -> None:
         """Refuse, or mark, a whole population that is too close to an earlier one."""
         for earlier in self._near(dataset, *view.size()):
-            same = earlier.shape == view.cut.text
-            if (
-                same
-                or (earlier.kind == "union" and view.grouped)
-                or not self._close(self._all(view.cut.text), self._set(earlier), dataset)
+            if earlier.shape == view.cut.text:
+                continue
+            if not self._close(
+                self._cells(view.cut.text).members(), self._members(earlier), dataset
             ):
                 continue
-            if earlier.kind != "union" and view.cut.population == 0:
+            if view.cut.population == 0:
                 raise DisclosureError("D010", rule="R14")
             view.mark(range(len(view.labels)), "overlap")
 
-    def _cells(self, view: "_View", dataset: str) -> None:
+    def _each(self, view: "_View", dataset: str) -> None:
         """Mark the cells that are too close to an earlier population of another shape."""
         if not view.grouped:
             return
@@ -127,118 +135,114 @@ class Overlap:
             for earlier in self._near(dataset, units, units):
                 if earlier.shape == view.cut.text:
                     continue
-                own = self._sets(view.cut.text).get(view.labels[row], _EMPTY)
-                if self._close(own, self._set(earlier), dataset):
+                own = self._cells(view.cut.text)
+                members = own.members([own.labels.index(view.labels[row])])
+                if self._close(members, self._members(earlier), dataset):
                     view.mark([row], "overlap")
                     break
 
-    def _totals(self, view: "_View", dataset: str) -> None:
-        """Withhold further cells, smallest first, until those left out cover k units, where the total is known."""
-        hidden = view.hidden()
-        if not view.grouped or not hidden or not self._total_known(view, dataset):
-            return
-        sets = self._sets(view.cut.text)
-        for row in sorted(view.free(), key=lambda each: (int(view.units[each]), each)):
-            shown = _union(sets, [view.labels[each] for each in view.free()])
-            out = _union(sets, [view.labels[each] for each in view.hidden()])
-            if not 0 < np.setdiff1d(out, shown, assume_unique=True).size < self._least:
+    # --- cells against sums of cells --------------------------------------------------------------------------------
+
+    def _linked(self, view: "_View", dataset: str) -> None:
+        """Protect withheld cells against totals: of this table by earlier ones, of earlier tables by this one."""
+        for shape, labels in self._history.shapes(self._project, dataset).items():
+            if shape == view.cut.text:
+                continue
+            other = self._cells(shape)
+            hidden = [place for place, label in enumerate(other.labels) if label not in labels]
+            if hidden:
+                self._coarser(view, other, hidden)
+            if view.hidden():
+                self._finer(
+                    view,
+                    other,
+                    [place for place, label in enumerate(other.labels) if label in labels],
+                )
+
+    def _coarser(self, view: "_View", other: Cells, hidden: Sequence[int]) -> None:
+        """Mark a cell that is the sum of earlier cells, the withheld ones of which cover 1 to k-1 units."""
+        own = self._cells(view.cut.text)
+        inside = other.inside(own)
+        covered = _covered(inside, other.sizes(), own.sizes())
+        for place in np.flatnonzero(covered):
+            among = [each for each in hidden if inside[each, place]]
+            if among and other.members(among).units.size < self._least:
+                view.mark(
+                    [row for row, label in enumerate(view.labels) if label == own.labels[place]],
+                    "overlap",
+                )
+
+    def _finer(self, view: "_View", other: Cells, shown: Sequence[int]) -> None:
+        """Withhold further cells, smallest first, until those left out of an earlier value cover k units."""
+        own = self._cells(view.cut.text)
+        inside = own.inside(other)
+        covered = _covered(inside, own.sizes(), other.sizes())
+        place_of = {label: place for place, label in enumerate(own.labels)}
+        for total in shown:
+            if not covered[total]:
+                continue
+            within = [
+                row
+                for row, label in enumerate(view.labels)
+                if label in place_of and inside[place_of[label], total]
+            ]
+            self._pad(view, own, within, place_of)
+
+    def _pad(
+        self, view: "_View", own: Cells, within: Sequence[int], place_of: dict[str, int]
+    ) -> None:
+        for row in sorted(within, key=lambda each: (int(view.units[each]), each)):
+            hidden = set(view.hidden())
+            out = [place_of[view.labels[each]] for each in within if each in hidden]
+            if not out or own.members(out).units.size >= self._least:
                 return
             view.mark([row], "secondary")
 
-    def _total_known(self, view: "_View", dataset: str) -> bool:
-        return any(
-            earlier.kind != "union" and earlier.shape != view.cut.text
-            and np.array_equal(self._all(view.cut.text), self._set(earlier))
-            for earlier in self._near(dataset, *view.size())
-        )  # fmt: skip
-
-    # --- sets -----------------------------------------------------------------------------------------------------
+    # --- populations ----------------------------------------------------------------------------------------------
 
     def _near(self, dataset: str, low: int, high: int) -> Sequence[Population]:
-        reach, universe = self._least - 1, self._universe(dataset)
+        reach, universe = self._least - 1, self._universe(dataset).units.size
         own = (low - reach, high + reach)
-        return self._history.near(
-            self._project, dataset, own, (universe - high - reach, universe - low + reach)
+        other = (universe - high - reach, universe - low + reach)
+        return self._history.near(self._project, dataset, own, other)
+
+    def _close(self, one: Members, other: Members, dataset: str) -> bool:
+        """Say whether two populations, or one and the other's complement, differ by 1 to k-1 units."""
+        if 0 < one.distance(other) < self._least:
+            return True
+        return 0 < self._universe(dataset).without(other).distance(one) < self._least
+
+    def _universe(self, dataset: str) -> Members:
+        name, column = dataset.split("|")
+        return self._cells(f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u').members()
+
+    def _members(self, population: Population) -> Members:
+        cells = self._cells(population.shape)
+        if population.label == WHOLE:
+            return cells.members()
+        return cells.members(
+            [place for place, label in enumerate(cells.labels) if label == population.label]
         )
 
-    def _universe(self, dataset: str) -> int:
-        """Return how many units a dataset has; counted once while the source is open."""
-        found = self._numbers.size(dataset)
+    def _cells(self, text: str) -> Cells:
+        kept = self._memory.cells
+        found = kept.get(text)
         if found is None:
-            name, unit = dataset.split("|")
-            text = f'SELECT COUNT(DISTINCT u."{unit}") AS a0 FROM {name} AS u'
-            cell, _ = read_fragment(text, self._catalog, _LIMITS)
-            measured = self._source.measure(cell, layout_of(cell, self._catalog))
-            found = int(measured.evidence.units[0, 0])
-            self._numbers.set_size(dataset, found)
-        return found
-
-    def _close(self, one: Units, other: Units, dataset: str) -> bool:
-        """Say whether two sets, or one and the other's complement, differ by 1 to k-1 units."""
-        distance = int(np.setxor1d(one, other, assume_unique=True).size)
-        return 0 < distance < self._least or 0 < self._universe(dataset) - distance < self._least
-
-    def _all(self, text: str) -> Units:
-        sets = self._sets(text)
-        return _union(sets, list(sets))
-
-    def _set(self, population: Population) -> Units:
-        sets = self._sets(population.shape)
-        if population.kind == "cell":
-            return sets.get(population.label, _EMPTY)
-        left_out = set(json.loads(population.label)) if population.kind == "union" else set()
-        return _union(sets, [label for label in sets if label not in left_out])
-
-    def _sets(self, text: str) -> Sets:
-        if text not in self._units:
             cell, _ = read_fragment(text, self._catalog, _LIMITS)
             layout = layout_of(cell, self._catalog)
             table = self._source.units(cell, layout)
-            dataset = f"{cell_dataset(cell)}|{layout.unit.name}"
-            self._units[text] = _by_label(table, dataset, self._numbers)
-        return self._units[text]
+            found = Cells.read(table, _key_of(layout.unit, cell), self._memory.numbers)
+            kept[text] = found
+            while len(kept) > _CELLS_KEPT:
+                kept.popitem(last=False)
+        return found
 
 
-_EMPTY: Units = np.empty(0, dtype=np.int64)
-
-
-def _union(sets: Sets, labels: Sequence[str]) -> Units:
-    parts = [sets[label] for label in labels if label in sets]
-    if len(parts) == 1:
-        return parts[0]
-    return np.unique(np.concatenate(parts)) if parts else _EMPTY
-
-
-def _by_label(table: pa.Table, dataset: str, numbers: UnitNumbers) -> Sets:
-    """Group units by label: numbered, sorted once, then cut where the label changes."""
-    known = table.filter(pc.is_valid(table["u"]))
-    if not known.num_rows:
-        return {}
-    units = numbers.numbers(dataset, known["u"])
-    codes = np.zeros(known.num_rows, dtype=np.int64)
-    names = [name for name in known.column_names if name != "u"]
-    for name in names:
-        encoded = known[name].combine_chunks().dictionary_encode(null_encoding="encode")
-        codes = codes * max(1, len(encoded.dictionary)) + encoded.indices.to_numpy()
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    cuts = np.cumsum(np.bincount(inverse))[:-1]
-    labels = _labels(known.select(names).take(pa.array(first))) if names else [""]
-    parts = np.split(units[order], cuts)
-    return {label: np.unique(part) for label, part in zip(labels, parts, strict=True)}
-
-
-def _labels(table: pa.Table) -> list[str]:
-    names = [name for name in table.column_names if name.startswith("d")]
-    columns = [table[name].to_pylist() for name in names]
-    return (
-        [
-            json.dumps([None if value is None else str(value) for value in row], ensure_ascii=False)
-            for row in zip(*columns, strict=True)
-        ]
-        if names
-        else [""] * table.num_rows
-    )
+def _covered(
+    inside: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], totals: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Return which totals are exactly the sum of the parts that lie in them."""
+    return np.asarray((inside * parts[:, None]).sum(axis=0) == totals, dtype=np.bool_)
 
 
 def _cuts(cell: CellQuery, layout: Layout) -> list[_Cut]:
@@ -254,11 +258,22 @@ def _cuts(cell: CellQuery, layout: Layout) -> list[_Cut]:
                 where = Boolean("and", (cell.rows.where, where))
             bare = replace(bare, rows=replace(cell.rows, where=where))
         readers = tuple(
-            column for column, formula in enumerate(layout.formulas)
+            column
+            for column, formula in enumerate(layout.formulas)
             if not number or any(part.population == number for part in formula.parts)
-        )  # fmt: skip
+        )
         found.append(_Cut(bare, number, fragment(bare), readers))
     return found
+
+
+def _key_of(unit: Field, cell: CellQuery) -> str:
+    """Return the dataset and column whose values name the units, whatever the statement calls them."""
+    known = {relation.alias: relation for relation in relations(cell.rows)}
+    while not isinstance(relation := known[unit.relation], Table):
+        content = next(column.content for column in relation.columns if column.name == unit.name)
+        assert isinstance(content, Field), "a unit is a key"
+        unit = content
+    return f"{relation.dataset}|{unit.name}"
 
 
 @dataclass(frozen=True)
@@ -298,28 +313,13 @@ class _View:
                 if self.marks[row, column] is None:
                     self.marks[row, column] = reason
 
-
-def _released(view: _View) -> list[Population]:
-    free, (low, high) = view.free(), view.size()
-    if not view.grouped:
-        return [Population("where", view.cut.text, "", low, high)] if free else []
-    text = view.cut.text
-    found = [Population("where", text, "", low, high)]
-    found += [
-        Population("cell", text, view.labels[row], int(view.units[row]), int(view.units[row]))
-        for row in free
-    ]
-    hidden = [view.labels[row] for row in view.hidden()]
-    if hidden and free:
-        shown = view.units[free]
-        label = json.dumps(hidden, ensure_ascii=False)
-        found.append(Population("union", text, label, int(shown.max()), int(shown.sum())))
-    return found
-
-
-def cell_dataset(cell: CellQuery) -> str:
-    """Return the first dataset of a block."""
-    relation = cell.rows.first
-    while not hasattr(relation, "dataset"):
-        relation = relation.rows.first
-    return str(relation.dataset)
+    def released(self) -> list[Population]:
+        """Return what of this cut is released, for the history."""
+        text, free = self.cut.text, self.free()
+        found = [
+            Population(text, self.labels[row], int(self.units[row]), int(self.units[row]))
+            for row in free
+        ]
+        if free and self.grouped:
+            found.append(Population(text, WHOLE, *self.size()))
+        return found

@@ -25,9 +25,8 @@ from middleplatform.model.policy import Bundle, Limits
 from middleplatform.model.query import CellQuery
 from middleplatform.model.result import PartialResult
 from middleplatform.node.measure import Measured, Source
-from middleplatform.node.overlap import Overlap
+from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.release import released_cells, sensitive_dimensions
-from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.planner.rewrite import apply_obligations
@@ -86,7 +85,7 @@ class Node:
     clock: Clock
     rng: Rng
     _served: set[tuple[str, int, int]] = field(default_factory=set)
-    _numbers: UnitNumbers = field(default_factory=UnitNumbers)
+    _memory: Memory = field(default_factory=Memory)
     _lock: Lock = field(default_factory=Lock)
 
     # --- checking -------------------------------------------------------------------------------------------------
@@ -181,7 +180,7 @@ class Node:
                 self.catalog,
                 task.decision.disclosure,
                 task.fragment.project,
-                self._numbers,
+                self._memory,
             )
             overlap.check(task.cell, task.layout, measured, marks, self._moment())
         cells = released_cells(

@@ -21,7 +21,6 @@ class UnitNumbers:
 
     def __init__(self) -> None:
         self._known: dict[str, pa.Array] = {}
-        self._sizes: dict[str, int] = {}
         self._lock = Lock()
 
     def numbers(self, dataset: str, units: pa.ChunkedArray) -> Units:
@@ -46,11 +45,3 @@ class UnitNumbers:
                 self._known[dataset] = known
                 places = pc.index_in(units, value_set=known)
         return np.asarray(places.to_numpy(), dtype=np.int64)
-
-    def size(self, dataset: str) -> int | None:
-        """Return how many units a dataset was found to have, or None when nobody counted."""
-        return self._sizes.get(dataset)
-
-    def set_size(self, dataset: str, size: int) -> None:
-        """Keep how many units a dataset has."""
-        self._sizes[dataset] = size

@@ -95,9 +95,14 @@ def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: 
 
 @lru_cache(maxsize=512)
 def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
-    """Return the statement that lists each cell's units: columns ``d*`` and ``u``. Its rows stay inside the node."""
-    projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u")]
-    select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True).distinct()
+    """Return the statement that lists each cell's units with their rows: columns ``d*``, ``u`` and ``n``.
+
+    Its rows stay inside the node.
+    """
+    count = exp.alias_(exp.Count(this=exp.Star()), "n")
+    projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u"), count]
+    select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True)
+    select.set("group", _first(len(cell.dimensions) + 1))
     return Statement(
         "units",
         select.sql(dialect, comments=False),

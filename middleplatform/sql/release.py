@@ -200,17 +200,22 @@ def bind_units(
         else:
             state.use(state.extract.group(group))
     columns: list[UnitColumn] = []
+    shown: dict[str, RowExpression] = {}
     state.relations[alias] = UnitBlock(alias, rows, tuple(grouping), ())
     for item in node.expressions:
-        content = _unit_content(state, item.unalias(), grouping, convert)
-        columns.append(
-            UnitColumn(_unique(output_name(item), {column.name for column in columns}), content)
+        # The analyst's own names stay above: engines fold letters in ways of their own.
+        column = UnitColumn(
+            f"c{len(columns)}", _unit_content(state, item.unalias(), grouping, convert)
         )
-    shown = {column.name: Field(alias, column.name) for column in columns}
+        columns.append(column)
+        name = output_name(item)
+        if name in shown:
+            raise QueryError("Q022", rule="R0", name=name)
+        shown[name] = Field(alias, column.name)
     having = _unit_having(state, node, alias, columns, grouping, convert)
-    for position, group in enumerate(grouping):
+    for group in grouping:
         if not any(column.content == group for column in columns):
-            columns.append(UnitColumn(f"k{position}", group))
+            columns.append(UnitColumn(f"c{len(columns)}", group))
     block = UnitBlock(alias, rows, tuple(grouping), tuple(columns), having)
     state.relations[alias] = block
     if having is not None:
@@ -218,13 +223,7 @@ def bind_units(
     for part, rule in (("limit", "R9"), ("offset", "R9"), ("order", "R8")):
         if node.args.get(part) is not None:
             state.violate(rule, f"{part.upper()} over units", f"对逐单位结果使用 {part.upper()}")
-    return RowSource(Rows(block), dict(shown))
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    if name in taken:
-        raise QueryError("Q022", rule="R0", name=name)
-    return name
+    return RowSource(Rows(block), shown)
 
 
 def _unit_content(
@@ -281,7 +280,7 @@ def _unit_having(
             return inner
         content = _unit_content(state, inner, grouping, convert)
         known = next((column.name for column in columns if column.content == content), None)
-        name = known or f"h{len(columns)}"
+        name = known or f"c{len(columns)}"
         if known is None:
             columns.append(UnitColumn(name, content))
         names[name] = exp.column(exp.to_identifier(name, quoted=True), "__unit")
@@ -297,7 +296,7 @@ def _unit_having(
         if found in grouping:
             position = next((item.name for item in columns if item.content == found), None)
             if position is None:
-                position = f"k{grouping.index(found)}"
+                position = f"c{len(columns)}"
                 columns.append(UnitColumn(position, found))
                 state.relations[alias] = replace(
                     _under_construction(state, alias), columns=tuple(columns)
