@@ -1,14 +1,17 @@
 """Build the departments' databases of the demonstration from published data.
 
 Five departments and six counties, one DuckDB file each. Values stay as published; made are only the
-keys (``keys.py``), the name label of a person, the region of a firm, the roll's margin and the link
-from an employed person to a firm, all by SHA-256 of source keys, never at random.
+keys (``keys.py``), the name labels of persons and firms, the region of a firm, the roll's margin
+and the link from an employed person to a firm, all from source keys, never at random.
 ``data/PROVENANCE.md`` states each rule.
 """
 
+import fcntl
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -30,6 +33,7 @@ COUNTIES = tuple(f"9901{place:02}" for place in range(1, 7))
 _DATA = Path(__file__).parent / "data"
 _SOURCES = ("randhie", "jtrain", "restaurant_inspections")
 _FINGERPRINT = "demo.sha256"
+_PARTS = ".build-"
 
 # Decimal places kept of a published float; the stage has exact decimals only.
 _SCALES = {
@@ -85,7 +89,8 @@ WITH firm AS (
   SELECT DISTINCT 'jtrain/' || CAST(fcode AS BIGINT) AS source,
          '企业' || CAST(fcode AS BIGINT) AS name, 'C' AS industry_section FROM jtrain
   UNION ALL
-  SELECT DISTINCT 'restaurant/' || business_name, business_name, 'H' FROM restaurant_inspections)
+  SELECT DISTINCT 'restaurant/' || business,
+         '餐饮企业' || lpad(CAST(business AS VARCHAR), 4, '0'), 'H' FROM restaurant_inspections)
 SELECT *, '99010' || CAST(1 + ('0x' || sha256('region/' || source)[1:8])::UBIGINT % 6 AS VARCHAR)
   AS region_code
 FROM firm ORDER BY source
@@ -148,7 +153,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "inspection": """
             SELECT uscc, CAST(year AS INTEGER) AS inspect_year,
                    CAST(inspection_score AS INTEGER) AS score
-            FROM restaurant_inspections JOIN firm ON source = 'restaurant/' || business_name
+            FROM restaurant_inspections JOIN firm ON source = 'restaurant/' || business
             ORDER BY uscc, inspect_year, score""",
     },
 }
@@ -158,7 +163,7 @@ def build(target: Path, progress: Progress | None = None) -> Mapping[str, Path]:
     """Build the demonstration's databases in ``target``, unless they are there already.
 
     The same data and rules give the same rows in the same order. A file appears under its name only
-    when it is whole.
+    when it is whole. Builds in one folder take turns, and each removes the parts of killed ones.
 
     Args:
         target: Folder, created where missing.
@@ -175,7 +180,12 @@ def build(target: Path, progress: Progress | None = None) -> Mapping[str, Path]:
     paths = {department: target / f"{department}.duckdb" for department in plan}
     with _disk(target):
         if not _built(target, paths):
-            _write_all(target, paths, plan, progress)
+            target.mkdir(parents=True, exist_ok=True)
+            with _alone(target):
+                # Another process may have built while this one waited.
+                if not _built(target, paths):
+                    _sweep(target, paths)
+                    _write_all(target, paths, plan, progress)
     return MappingProxyType(paths)
 
 
@@ -219,6 +229,32 @@ def _disk(target: Path) -> Iterator[None]:
         raise ConfigError("C011", what=what, detail=str(error)) from error
 
 
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Wait for every other build in ``target``; the kernel ends the turn of a killed one."""
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(target: Path, paths: Mapping[str, Path]) -> None:
+    """Remove what killed builds left; in our turn no living build owns a folder of parts.
+
+    A folder that holds anything but a build's own files is not ours and stays. One that cannot be
+    removed does no harm.
+    """
+    databases = {path.name for path in paths.values()}
+    ours = databases | {f"{name}.wal" for name in databases} | {_FINGERPRINT}
+    for parts in target.glob(f"{_PARTS}*"):
+        # A file is no folder and rmtree refuses a link: both are OSErrors, and both stay.
+        with suppress(OSError):
+            if {each.name for each in parts.iterdir()} <= ours:
+                shutil.rmtree(parts)
+
+
 def _write_all(
     target: Path,
     paths: Mapping[str, Path],
@@ -226,9 +262,8 @@ def _write_all(
     progress: Progress | None,
 ) -> None:
     """Write every file apart, then move them under their names; the fingerprint goes last."""
-    target.mkdir(parents=True, exist_ok=True)
     with (
-        TemporaryDirectory(dir=target, prefix=".build-") as parts,
+        TemporaryDirectory(dir=target, prefix=_PARTS) as parts,
         duckdb.connect(config={"temp_directory": "", "threads": 2}) as connection,
     ):
         _stage(connection)

@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -32,6 +35,7 @@ COUNTS = {
     "amr.enterprise": 1775,
     "amr.inspection": 27178,
 }
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path, str(ROOT)]))}
 SQL_KINDS = {TypeKind.INTEGER: "INTEGER", TypeKind.TEXT: "VARCHAR"}
 
 
@@ -107,7 +111,7 @@ def test_smallest_cells_of_the_twelve_questions_show_what_the_demo_must_show():
         3: (4, 138, 0),
         4: (6, 20, 0),
         5: (6, 20, 0),
-        6: (3, 266, 0),
+        6: (3, 273, 0),
         7: (6, 29, 0),
         8: (2, 1, 2),
         9: (6, 110, 0),
@@ -172,6 +176,29 @@ def test_firm_code_is_unique_and_carries_its_region(pooled):
     assert one(pooled, "SELECT count(DISTINCT uscc) FROM amr.enterprise") == 1775
     wrong = "SELECT count(*) FROM amr.enterprise WHERE uscc[3:8] <> region_code"
     assert one(pooled, wrong) == 0
+
+
+def test_firms_have_made_labels_and_no_published_name(pooled):
+    labels = rows(pooled, "SELECT name FROM amr.enterprise WHERE industry_section = 'H'")
+    assert {name for (name,) in labels} == {f"餐饮企业{place:04}" for place in range(1, 1619)}
+    others = rows(pooled, "SELECT name FROM amr.enterprise WHERE industry_section <> 'H'")
+    assert len(others) == 157
+    assert all(name.removeprefix("企业").isdecimal() for (name,) in others)
+
+
+def test_shipped_firm_sources_hold_numbers_alone():
+    for name in ("restaurant_inspections", "jtrain"):
+        schema = pq.read_schema(DATA / f"{name}.parquet")
+        assert schema.metadata is None
+        assert all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in schema.types)
+
+
+def test_business_numbers_are_dense_and_rows_are_ordered_by_them():
+    table = pq.read_table(DATA / "restaurant_inspections.parquet")
+    assert table.schema.names == ["business", "year", "inspection_score"]
+    shipped = [tuple(row.values()) for row in table.to_pylist()]
+    assert shipped == sorted(shipped)
+    assert {business for business, *_ in shipped} == set(range(1, 1619))
 
 
 def test_exactly_one_human_being_is_registered_twice(pooled):
@@ -300,6 +327,54 @@ def test_missing_file_or_other_data_cause_a_new_build(paths, tmp_path):
     assert contents(build(tmp_path)) == contents(paths)
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from middleplatform.demo.build import build
+
+build(Path(sys.argv[1]), lambda stage, done, total: os._exit(9) if done == 3 else None)
+"""
+
+
+def test_parts_of_a_killed_build_are_gone_after_the_next(paths, tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    assert subprocess.run(command, env=ENVIRONMENT, check=False, timeout=60).returncode == 9
+    (parts,) = tmp_path.iterdir()
+    assert parts.name.startswith(".build-")
+    assert contents(build(tmp_path)) == contents(paths)
+    assert not parts.exists()
+
+
+def test_folders_files_and_links_that_are_not_a_builds_own_stay(tmp_path):
+    foreign, elsewhere = tmp_path / ".build-mine", tmp_path / "elsewhere"
+    for folder in (foreign, elsewhere):
+        folder.mkdir()
+    (foreign / "notes.txt").write_text("kept")
+    (elsewhere / "ga.duckdb").write_text("kept")
+    link = tmp_path / ".build-link"
+    link.symlink_to(elsewhere)
+    (tmp_path / ".build-file").write_text("kept")
+    build(tmp_path)
+    assert (tmp_path / ".build-file").read_text() == "kept"
+    assert (foreign / "notes.txt").read_text() == "kept"
+    assert (link / "ga.duckdb").read_text() == "kept"
+
+
+def test_build_that_waited_for_another_writes_nothing(tmp_path):
+    """The other one starts while the first writes, so it must wait and find the work done."""
+    heard, others = [], []
+
+    def first(_stage, done, _total):
+        if done == 1:
+            others.append(pool.submit(build, tmp_path, lambda *step: heard.append(step)))
+
+    with ThreadPoolExecutor(1) as pool:
+        built = build(tmp_path, first)
+        assert others[0].result(timeout=60) == built
+    assert heard == []
+    assert not list(tmp_path.glob(".build-*"))
+
+
 def test_target_that_is_a_file_is_refused_in_both_languages(tmp_path):
     target = tmp_path / "file"
     target.write_text("")
@@ -328,11 +403,7 @@ except ConfigError as error:
 @pytest.mark.parametrize("room", [0, 5_000, 50_000, 500_000])
 def test_disk_that_fills_up_is_refused_and_leaves_no_part_behind(tmp_path, room):
     """The limit on file size holds for a whole process, so another one takes it."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path, str(ROOT)])),
-    }
     command = [sys.executable, "-c", FULL, str(tmp_path), str(room)]
-    ended = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60)
+    ended = subprocess.run(command, env=ENVIRONMENT, check=False, capture_output=True, timeout=60)
     assert ended.returncode == 42
     assert list(tmp_path.iterdir()) == []
