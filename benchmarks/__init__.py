@@ -1,0 +1,1 @@
+"""Measurements of the platform; see README.md beside this file."""

@@ -1,0 +1,57 @@
+"""What a figure was measured on."""
+
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+__all__ = ["QUIET_LOAD", "fsync_p50_ms", "machine", "wait_until_quiet"]
+
+QUIET_LOAD = 0.7
+_LIBRARIES = ("cryptography", "duckdb", "numpy", "pyarrow", "sqlglot")
+
+
+def machine(folder: Path | None = None) -> Mapping[str, object]:
+    """Describe this machine; ``folder`` lies on the disk whose fsync is measured (a temporary one by default)."""
+    return {
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "fsync_4k_p50_ms": fsync_p50_ms(folder),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def fsync_p50_ms(folder: Path | None = None, rounds: int = 200) -> float:
+    """Return what the disk alone takes for a durable 4 kB, in milliseconds: the floor under a log entry."""
+    times = []
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(rounds):
+            begin = time.perf_counter()
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+            times.append(time.perf_counter() - begin)
+    return round(1000 * statistics.median(times), 3)
+
+
+def wait_until_quiet(seconds: float) -> float:
+    """Wait until the load of the last minute is below ``QUIET_LOAD``, at most ``seconds``; return the load."""
+    until = time.monotonic() + seconds
+    while (load := os.getloadavg()[0]) >= QUIET_LOAD and time.monotonic() < until:
+        time.sleep(2)
+    return round(load, 2)
