@@ -2,7 +2,7 @@
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE region IN ('990101', '990102') GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."region" IN ('990101', '990102')) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."region" IN ('990101', '990102')) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -10,7 +10,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE region BETWEEN '990101' AND '990102' GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."region" BETWEEN '990101' AND '990102') GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."region" BETWEEN '990101' AND '990102') GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -18,7 +18,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE education >= 12 GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."education" >= 12) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."education" >= 12) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -26,7 +26,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE 2024 - education <= 2012 GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ((2024 - "t0"."education") <= 2012) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."education" >= 12) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -34,7 +34,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE born >= '1980-01-01' AND born < DATE '2000-01-01' GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (("t0"."born" >= CAST('1980-01-01' AS DATE)) AND ("t0"."born" < CAST('2000-01-01' AS DATE))) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (("t0"."born" >= CAST('1980-01-01' AS DATE)) AND ("t0"."born" < CAST('2000-01-01' AS DATE))) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -66,7 +66,7 @@ SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE NOT local GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (NOT "t0"."local") GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (NOT "t0"."local") GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -74,7 +74,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 -- subject: analyst
 SELECT sex, COUNT(*) FROM ga.person WHERE (local OR education > 9) IS TRUE AND (education < 6) IS NOT TRUE GROUP BY sex;
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ((("t0"."local" OR ("t0"."education" > 9)) IS TRUE) AND (NOT (("t0"."education" < 6) IS TRUE))) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ((("t0"."local" OR ("t0"."education" > 9)) IS TRUE) AND (NOT (("t0"."education" < 6) IS TRUE))) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 

@@ -4,7 +4,7 @@
 SELECT birth_year, COUNT(*) AS n FROM ga.person GROUP BY birth_year;
 -- note birth_year was grouped in bands of 5 (shown by their lower ends)
 -- fragment cells_0 local ga
-SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5;
+SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "birth_year", cells_0."__mark_d0" AS "__mark_birth_year", cells_0.a0 AS "n", cells_0."__mark_a0" AS "__mark_n" FROM cells_0;
 
@@ -12,7 +12,7 @@ SELECT cells_0.d0 AS "birth_year", cells_0."__mark_d0" AS "__mark_birth_year", c
 -- subject: analyst
 SELECT FLOOR(birth_year / 10) * 10 AS decade, COUNT(*) FROM ga.person GROUP BY 1;
 -- fragment cells_0 local ga
-SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 10) * 10 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 10) * 10;
+SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 10) * 10 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "decade", cells_0."__mark_d0" AS "__mark_decade", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -20,7 +20,7 @@ SELECT cells_0.d0 AS "decade", cells_0."__mark_d0" AS "__mark_decade", cells_0.a
 -- subject: analyst
 SELECT birth_year - birth_year % 5 AS band, COUNT(*) FROM ga.person GROUP BY 1;
 -- fragment cells_0 local ga
-SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5;
+SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "band", cells_0."__mark_d0" AS "__mark_band", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -30,7 +30,7 @@ SELECT cells_0.d0 AS "band", cells_0."__mark_d0" AS "__mark_band", cells_0.a0 AS
 SELECT born, COUNT(*) FROM ga.person GROUP BY born;
 -- note born was grouped by month
 -- fragment cells_0 local ga
-SELECT DATE_TRUNC('MONTH', "t0"."born") AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY DATE_TRUNC('MONTH', "t0"."born");
+SELECT DATE_TRUNC('MONTH', "t0"."born") AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "born", cells_0."__mark_d0" AS "__mark_born", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -38,7 +38,7 @@ SELECT cells_0.d0 AS "born", cells_0."__mark_d0" AS "__mark_born", cells_0.a0 AS
 -- subject: analyst
 SELECT DATE_TRUNC('year', born) AS y, COUNT(*) FROM ga.person GROUP BY 1;
 -- fragment cells_0 local ga
-SELECT DATE_TRUNC('YEAR', "t0"."born") AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY DATE_TRUNC('YEAR', "t0"."born");
+SELECT DATE_TRUNC('YEAR', "t0"."born") AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "y", cells_0."__mark_d0" AS "__mark_y", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -46,7 +46,7 @@ SELECT cells_0.d0 AS "y", cells_0."__mark_d0" AS "__mark_y", cells_0.a0 AS "coun
 -- subject: analyst
 SELECT EXTRACT(quarter FROM born) AS q, COUNT(*) FROM ga.person GROUP BY 1;
 -- fragment cells_0 local ga
-SELECT EXTRACT(QUARTER FROM "t0"."born") AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY EXTRACT(QUARTER FROM "t0"."born");
+SELECT EXTRACT(QUARTER FROM "t0"."born") AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "q", cells_0."__mark_d0" AS "__mark_q", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -56,7 +56,7 @@ SELECT cells_0.d0 AS "q", cells_0."__mark_d0" AS "__mark_q", cells_0.a0 AS "coun
 SELECT DISTINCT birth_year FROM ga.person;
 -- note birth_year was grouped in bands of 5 (shown by their lower ends)
 -- fragment cells_0 local ga
-SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5;
+SELECT FLOOR(CAST("t0"."birth_year" AS DOUBLE PRECISION) / 5) * 5 AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT DISTINCT cells_0.d0 AS "birth_year", cells_0."__mark_d0" AS "__mark_birth_year" FROM cells_0;
 
@@ -66,7 +66,7 @@ SELECT DISTINCT cells_0.d0 AS "birth_year", cells_0."__mark_d0" AS "__mark_birth
 SELECT sex, COUNT(*) FROM ga.person GROUP BY sex;
 -- note ga.person was cut to region 990101
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."region" BETWEEN '990101' AND '990101') GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE ("t0"."region" BETWEEN '990101' AND '990101') GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -75,7 +75,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 SELECT sex, COUNT(*) FROM ga.person WHERE region = '990101' AND local GROUP BY sex;
 -- note ga.person was cut to region 990101
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (("t0"."region" = '990101') AND "t0"."local" AND ("t0"."region" BETWEEN '990101' AND '990101')) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (("t0"."region" = '990101') AND "t0"."local" AND ("t0"."region" BETWEEN '990101' AND '990101')) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -85,7 +85,7 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 SELECT AVG(n) FROM (SELECT household, COUNT(*) AS n FROM ga.person GROUP BY household) h;
 -- note ga.person was cut to region 990101
 -- fragment cells_0 local ga
-SELECT AVG("t1"."n") AS "a0" FROM (SELECT "t0"."household" AS "household", COUNT(*) AS "n" FROM "ga"."person" AS "t0" WHERE ("t0"."region" BETWEEN '990101' AND '990101') GROUP BY "t0"."household") AS "t1";
+SELECT AVG("t1"."c1") AS "a0" FROM (SELECT "t0"."household" AS "c0", COUNT(*) AS "c1" FROM "ga"."person" AS "t0" WHERE ("t0"."region" BETWEEN '990101' AND '990101') GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "avg", cells_0."__mark_a0" AS "__mark_avg" FROM cells_0;
 
@@ -95,7 +95,7 @@ SELECT cells_0.a0 AS "avg", cells_0."__mark_a0" AS "__mark_avg" FROM cells_0;
 SELECT diagnosis, COUNT(*) FROM ga.person GROUP BY diagnosis;
 -- note rows with diagnosis F10-F69 were left out: not shared by law
 -- fragment cells_0 local ga
-SELECT "t0"."diagnosis" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (NOT (("t0"."diagnosis" BETWEEN 'F10' AND 'F69􏿿') IS TRUE)) GROUP BY "t0"."diagnosis";
+SELECT "t0"."diagnosis" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (NOT (("t0"."diagnosis" BETWEEN 'F10' AND 'F69􏿿') IS TRUE)) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "diagnosis", cells_0."__mark_d0" AS "__mark_diagnosis", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -105,7 +105,7 @@ SELECT cells_0.d0 AS "diagnosis", cells_0."__mark_d0" AS "__mark_diagnosis", cel
 SELECT sex, COUNT(*) FROM ga.person WHERE diagnosis <> 'A01' GROUP BY sex;
 -- note rows with diagnosis F10-F69 were left out: not shared by law
 -- fragment cells_0 local ga
-SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (("t0"."diagnosis" <> 'A01') AND (NOT (("t0"."diagnosis" BETWEEN 'F10' AND 'F69􏿿') IS TRUE))) GROUP BY "t0"."sex";
+SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHERE (("t0"."diagnosis" <> 'A01') AND (NOT (("t0"."diagnosis" BETWEEN 'F10' AND 'F69􏿿') IS TRUE))) GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -113,6 +113,6 @@ SELECT cells_0.d0 AS "sex", cells_0."__mark_d0" AS "__mark_sex", cells_0.a0 AS "
 -- subject: analyst
 SELECT CASE WHEN birth_year < 1980 THEN '老' ELSE '少' END AS g, COUNT(*) FROM ga.person GROUP BY 1;
 -- fragment cells_0 local ga
-SELECT CASE WHEN ("t0"."birth_year" < 1980) THEN '老' ELSE '少' END AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY CASE WHEN ("t0"."birth_year" < 1980) THEN '老' ELSE '少' END;
+SELECT CASE WHEN ("t0"."birth_year" < 1980) THEN '老' ELSE '少' END AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "g", cells_0."__mark_d0" AS "__mark_g", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;

@@ -2,7 +2,7 @@
 -- subject: analyst
 SELECT COUNT(*) AS people, AVG(n) AS mean FROM (SELECT id, COUNT(*) AS n FROM ga.income GROUP BY id) u;
 -- fragment cells_0 local ga
-SELECT COUNT(*) AS "a0", AVG("t1"."n") AS "a1" FROM (SELECT "t0"."id" AS "id", COUNT(*) AS "n" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1";
+SELECT COUNT(*) AS "a0", AVG("t1"."c1") AS "a1" FROM (SELECT "t0"."id" AS "c0", COUNT(*) AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "people", cells_0."__mark_a0" AS "__mark_people", cells_0.a1 AS "mean", cells_0."__mark_a1" AS "__mark_mean" FROM cells_0;
 
@@ -10,7 +10,7 @@ SELECT cells_0.a0 AS "people", cells_0."__mark_a0" AS "__mark_people", cells_0.a
 -- subject: analyst
 SELECT COUNT(*), SUM(total), STDDEV_SAMP(total) FROM (SELECT id, SUM(amount) AS total FROM ga.income GROUP BY id) u;
 -- fragment cells_0 local ga
-SELECT COUNT(*) AS "a0", SUM("t1"."total") AS "a1", STDDEV_SAMP("t1"."total") AS "a2" FROM (SELECT "t0"."id" AS "id", SUM("t0"."amount") AS "total" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1";
+SELECT COUNT(*) AS "a0", SUM("t1"."c1") AS "a1", STDDEV_SAMP("t1"."c1") AS "a2" FROM (SELECT "t0"."id" AS "c0", SUM("t0"."amount") AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count", cells_0.a1 AS "sum", cells_0."__mark_a1" AS "__mark_sum", cells_0.a2 AS "stddev_samp", cells_0."__mark_a2" AS "__mark_stddev_samp" FROM cells_0;
 
@@ -18,7 +18,7 @@ SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count", cells_0.a1 
 -- subject: analyst
 SELECT COUNT(*) FROM (SELECT id FROM ga.income GROUP BY id HAVING COUNT(*) >= 3 AND SUM(amount) > 1000) u;
 -- fragment cells_0 local ga
-SELECT COUNT(*) AS "a0" FROM (SELECT "t0"."id" AS "id", COUNT(*) AS "h1", SUM("t0"."amount") AS "h2" FROM "ga"."income" AS "t0" GROUP BY "t0"."id" HAVING ((COUNT(*) >= 3) AND (SUM("t0"."amount") > 1000))) AS "t1";
+SELECT COUNT(*) AS "a0" FROM (SELECT "t0"."id" AS "c0", COUNT(*) AS "c1", SUM("t0"."amount") AS "c2" FROM "ga"."income" AS "t0" GROUP BY 1 HAVING ((COUNT(*) >= 3) AND (SUM("t0"."amount") > 1000))) AS "t1";
 -- post
 SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -26,7 +26,7 @@ SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0
 -- subject: analyst
 SELECT COUNT(*) FROM (SELECT id, SUM(steps) AS s FROM ga.income GROUP BY id, year HAVING year >= 2023) u;
 -- fragment cells_0 local ga
-SELECT COUNT(*) AS "a0" FROM (SELECT "t0"."id" AS "id", SUM("t0"."steps") AS "s", "t0"."year" AS "k1" FROM "ga"."income" AS "t0" GROUP BY "t0"."id", "t0"."year" HAVING ("t0"."year" >= 2023)) AS "t1";
+SELECT COUNT(*) AS "a0" FROM (SELECT "t0"."id" AS "c0", SUM("t0"."steps") AS "c1", "t0"."year" AS "c2" FROM "ga"."income" AS "t0" GROUP BY 1, 3 HAVING ("t0"."year" >= 2023)) AS "t1";
 -- post
 SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -34,7 +34,7 @@ SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0
 -- subject: analyst
 SELECT CASE WHEN total < 1000 THEN '低' ELSE '高' END AS band, COUNT(*) FROM (SELECT id, SUM(amount) AS total FROM ga.income GROUP BY id) u GROUP BY 1;
 -- fragment cells_0 local ga
-SELECT CASE WHEN ("t1"."total" < 1000) THEN '低' ELSE '高' END AS "d0", COUNT(*) AS "a0" FROM (SELECT "t0"."id" AS "id", SUM("t0"."amount") AS "total" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1" GROUP BY CASE WHEN ("t1"."total" < 1000) THEN '低' ELSE '高' END;
+SELECT CASE WHEN ("t1"."c1" < 1000) THEN '低' ELSE '高' END AS "d0", COUNT(*) AS "a0" FROM (SELECT "t0"."id" AS "c0", SUM("t0"."amount") AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "band", cells_0."__mark_d0" AS "__mark_band", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
@@ -42,7 +42,7 @@ SELECT cells_0.d0 AS "band", cells_0."__mark_d0" AS "__mark_band", cells_0.a0 AS
 -- subject: analyst
 SELECT year, COUNT(*), AVG(s) FROM (SELECT id, year, SUM(steps) AS s FROM ga.income GROUP BY id, year) u GROUP BY year;
 -- fragment cells_0 local ga
-SELECT "t1"."year" AS "d0", COUNT(*) AS "a0", AVG("t1"."s") AS "a1" FROM (SELECT "t0"."id" AS "id", "t0"."year" AS "year", SUM("t0"."steps") AS "s" FROM "ga"."income" AS "t0" GROUP BY "t0"."id", "t0"."year") AS "t1" GROUP BY "t1"."year";
+SELECT "t1"."c1" AS "d0", COUNT(*) AS "a0", AVG("t1"."c2") AS "a1" FROM (SELECT "t0"."id" AS "c0", "t0"."year" AS "c1", SUM("t0"."steps") AS "c2" FROM "ga"."income" AS "t0" GROUP BY 1, 2) AS "t1" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "year", cells_0."__mark_d0" AS "__mark_year", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count", cells_0.a1 AS "avg", cells_0."__mark_a1" AS "__mark_avg" FROM cells_0;
 
@@ -50,7 +50,7 @@ SELECT cells_0.d0 AS "year", cells_0."__mark_d0" AS "__mark_year", cells_0.a0 AS
 -- subject: analyst
 SELECT AVG(n) FROM (SELECT household, COUNT(*) AS n FROM ga.person GROUP BY household) h;
 -- fragment cells_0 local ga
-SELECT AVG("t1"."n") AS "a0" FROM (SELECT "t0"."household" AS "household", COUNT(*) AS "n" FROM "ga"."person" AS "t0" GROUP BY "t0"."household") AS "t1";
+SELECT AVG("t1"."c1") AS "a0" FROM (SELECT "t0"."household" AS "c0", COUNT(*) AS "c1" FROM "ga"."person" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "avg", cells_0."__mark_a0" AS "__mark_avg" FROM cells_0;
 
@@ -59,7 +59,7 @@ SELECT cells_0.a0 AS "avg", cells_0."__mark_a0" AS "__mark_avg" FROM cells_0;
 -- plain: SELECT SUM(ROUND(AVG, 6)) FROM (SELECT id, AVG(amount) AS AVG FROM ga.income GROUP BY id) u
 SELECT SUM(m) FROM (SELECT id, AVG(amount) AS m FROM ga.income GROUP BY id) u;
 -- fragment cells_0 local ga
-SELECT SUM("t1"."m") AS "a0" FROM (SELECT "t0"."id" AS "id", AVG("t0"."amount") AS "m" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1";
+SELECT SUM("t1"."c1") AS "a0" FROM (SELECT "t0"."id" AS "c0", AVG("t0"."amount") AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 
@@ -67,7 +67,7 @@ SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 -- subject: analyst
 SELECT SUM(a), COUNT(a) FROM (SELECT id, SUM(amount) FILTER (WHERE year = 2024) AS a FROM ga.income GROUP BY id) u;
 -- fragment cells_0 local ga
-SELECT SUM("t1"."a") AS "a0", COUNT(CASE WHEN (NOT ("t1"."a" IS NULL)) THEN 1 END) AS "a1" FROM (SELECT "t0"."id" AS "id", SUM("t0"."amount") FILTER(WHERE ("t0"."year" = 2024)) AS "a" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1";
+SELECT SUM("t1"."c1") AS "a0", COUNT(CASE WHEN (NOT ("t1"."c1" IS NULL)) THEN 1 END) AS "a1" FROM (SELECT "t0"."id" AS "c0", SUM("t0"."amount") FILTER(WHERE ("t0"."year" = 2024)) AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum", cells_0.a1 AS "count", cells_0."__mark_a1" AS "__mark_count" FROM cells_0;
 
@@ -75,7 +75,7 @@ SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum", cells_0.a1 AS "
 -- subject: analyst
 SELECT SUM(a) FROM (SELECT id, SUM(CASE WHEN year = 2024 THEN amount ELSE 2 * amount END) AS a FROM ga.income GROUP BY id) u;
 -- fragment cells_0 local ga
-SELECT SUM("t1"."a") AS "a0" FROM (SELECT "t0"."id" AS "id", SUM(CASE WHEN ("t0"."year" = 2024) THEN "t0"."amount" WHEN (NOT (("t0"."year" = 2024) IS TRUE)) THEN ("t0"."amount" * 2) END) AS "a" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1";
+SELECT SUM("t1"."c1") AS "a0" FROM (SELECT "t0"."id" AS "c0", SUM(CASE WHEN ("t0"."year" = 2024) THEN "t0"."amount" WHEN (NOT (("t0"."year" = 2024) IS TRUE)) THEN ("t0"."amount" * 2) END) AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 
@@ -83,7 +83,7 @@ SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 -- subject: analyst
 SELECT SUM(f) FROM (SELECT id, COUNT(DISTINCT firm) AS f FROM ga.income GROUP BY id) u;
 -- fragment cells_0 local ga
-SELECT SUM("t1"."f") AS "a0" FROM (SELECT "t0"."id" AS "id", COUNT(DISTINCT "t0"."firm") AS "f" FROM "ga"."income" AS "t0" GROUP BY "t0"."id") AS "t1";
+SELECT SUM("t1"."c1") AS "a0" FROM (SELECT "t0"."id" AS "c0", COUNT(DISTINCT "t0"."firm") AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
 -- post
 SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 
@@ -91,6 +91,6 @@ SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 -- subject: analyst
 SELECT COUNT(*), SUM(n) FROM (SELECT id, SUM(t) AS n FROM (SELECT id, year, SUM(steps) AS t FROM ga.income GROUP BY id, year) a GROUP BY id) b;
 -- fragment cells_0 local ga
-SELECT COUNT(*) AS "a0", SUM("t2"."n") AS "a1" FROM (SELECT "t1"."id" AS "id", SUM("t1"."t") AS "n" FROM (SELECT "t0"."id" AS "id", "t0"."year" AS "year", SUM("t0"."steps") AS "t" FROM "ga"."income" AS "t0" GROUP BY "t0"."id", "t0"."year") AS "t1" GROUP BY "t1"."id") AS "t2";
+SELECT COUNT(*) AS "a0", SUM("t2"."c1") AS "a1" FROM (SELECT "t1"."c0" AS "c0", SUM("t1"."c2") AS "c1" FROM (SELECT "t0"."id" AS "c0", "t0"."year" AS "c1", SUM("t0"."steps") AS "c2" FROM "ga"."income" AS "t0" GROUP BY 1, 2) AS "t1" GROUP BY 1) AS "t2";
 -- post
 SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count", cells_0.a1 AS "sum", cells_0."__mark_a1" AS "__mark_sum" FROM cells_0;

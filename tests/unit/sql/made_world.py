@@ -267,13 +267,10 @@ def make_rows(seed=7, persons=240):
     return rows
 
 
-ENGINE_TYPES = {TypeKind.TEXT: "VARCHAR", TypeKind.INTEGER: "INTEGER", TypeKind.DATE: "DATE", TypeKind.BOOLEAN: "BOOLEAN"}  # fmt: skip
-
-
-def _engine_type(kind):
+def _arrow_type(kind):
     if kind.kind is TypeKind.DECIMAL:
-        return f"DECIMAL({kind.precision}, {kind.scale})"
-    return ENGINE_TYPES[kind.kind]
+        return pa.decimal128(kind.precision, kind.scale)
+    return {TypeKind.TEXT: pa.string(), TypeKind.INTEGER: pa.int32(), TypeKind.DATE: pa.date32(), TypeKind.BOOLEAN: pa.bool_()}[kind.kind]  # fmt: skip
 
 
 def write_database(path, rows, tables=None):
@@ -284,11 +281,14 @@ def write_database(path, rows, tables=None):
             if bare not in rows or (tables is not None and bare not in tables):
                 continue
             shown = {column: kind for column, (kind, *_) in columns.items() if column != "planned"}
-            said = ", ".join(f'"{column}" {_engine_type(kind)}' for column, kind in shown.items())
-            connection.execute(f'CREATE TABLE "{bare}" ({said})')
-            if rows[bare]:
-                marks = ", ".join("?" for _ in shown)
-                connection.executemany(f'INSERT INTO "{bare}" VALUES ({marks})', rows[bare])
+            columns_of = zip(*rows[bare], strict=True) if rows[bare] else [()] * len(shown)
+            values = [
+                pa.array(list(each), _arrow_type(kind))
+                for each, kind in zip(columns_of, shown.values(), strict=True)
+            ]
+            connection.register("arrow", pa.table(values, names=list(shown)))
+            connection.execute(f'CREATE TABLE "{bare}" AS SELECT * FROM arrow')
+            connection.unregister("arrow")
     return path
 
 
