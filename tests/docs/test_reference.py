@@ -1,0 +1,50 @@
+"""Codes, settings and dependencies are documented: all of them, and none that are gone."""
+
+import re
+import tomllib
+from dataclasses import fields
+
+from pages import ROOT
+from settings_page import PAGE, described, page
+
+from middleplatform.errors import CODES
+from middleplatform.settings import Settings
+
+
+def test_every_error_code_is_documented_and_no_other():
+    text = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| ([A-Z]\d{3}) ([A-Z_]+) \|", text, re.MULTILINE)
+    assert sorted(documented) == sorted((code.code, code.name) for code in CODES.values())
+
+
+def test_every_code_that_a_page_names_exists():
+    found = {}
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for code in re.findall(r"\b([QPDSXLAC]\d{3})\b", path.read_text(encoding="utf-8")):
+            found.setdefault(code, path.name)
+    assert {code: name for code, name in found.items() if code not in CODES} == {}
+
+
+def test_every_setting_is_documented_and_the_page_is_fresh():
+    assert set(described()) == {field.name for field in fields(Settings)}
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python tests/docs/settings_page.py"
+
+
+def declared():
+    """Return the names of the declared dependencies, lower case."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["dependencies"] + [
+        line for group in project["optional-dependencies"].values() for line in group
+    ]
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
+
+
+def test_every_dependency_has_its_row_and_an_exact_version():
+    text = (ROOT / "docs/adr/0011-dependencies.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name.lower() for row in rows for name in re.findall(r"`([\w.-]+)`", row)}
+    assert named == declared()
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in pins if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in pinned)
+    assert declared() <= {line.split("==")[0] for line in pinned}
