@@ -152,7 +152,9 @@ async def _single(platform: Platform, asked: Sequence[tuple[str, str]]) -> list[
     ]
 
 
-async def _concurrent(platform: Platform, asked: Sequence[tuple[str, str]]) -> tuple[list[Sample], float]:
+async def _concurrent(
+    platform: Platform, asked: Sequence[tuple[str, str]]
+) -> tuple[list[Sample], float]:
     """Ask from ``CLIENTS`` clients at once; return samples and questions per second."""
 
     async def client(number: int) -> list[Sample]:
@@ -184,7 +186,9 @@ def _summary(samples: Sequence[Sample]) -> Mapping[str, object]:
         "control_plane_ms": _cuts([sample.control for sample in samples]),
         "total_ms": _cuts([sample.total for sample in samples]),
         "engine_ms": _cuts([sample.engine for sample in samples]),
-        "stages_p50_ms": {name: round(statistics.median(found), 2) for name, found in stages.items()},
+        "stages_p50_ms": {
+            name: round(statistics.median(found), 2) for name, found in stages.items()
+        },
     }
 
 
@@ -219,7 +223,12 @@ def measure(queries: int = 320) -> Mapping[str, object]:
         with _timed(open_platform(settings)) as platform:
             load = wait_until_quiet(0)
             figures = asyncio.run(_measure(platform, queries))
-    return {"benchmark": "control_plane", "target_p50_ms": TARGET_MS, "load_at_start": load, **figures}
+    return {
+        "benchmark": "control_plane",
+        "target_p50_ms": TARGET_MS,
+        "load_at_start": load,
+        **figures,
+    }
 
 
 def main() -> int:

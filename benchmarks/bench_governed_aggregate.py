@@ -176,7 +176,9 @@ def _history(folder: Path) -> Mapping[str, object]:
     return {"one_project_in_order": found}
 
 
-def measure(rows: int = visits.ROWS, runs: int = 7, folder: Path | None = None) -> Mapping[str, object]:
+def measure(
+    rows: int = visits.ROWS, runs: int = 7, folder: Path | None = None
+) -> Mapping[str, object]:
     """Return the figures over ``rows`` visits, medians of ``runs`` runs a side."""
     with ExitStack() as stack:
         if folder is None:

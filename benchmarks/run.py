@@ -1,0 +1,159 @@
+"""Run every benchmark and write ``results/latest.json`` and ``results/latest.md``.
+
+Run: ``python -m benchmarks.run [--quick] [--folder DIR]``.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks import bench_control_plane, bench_governed_aggregate
+from benchmarks.machine import QUIET_LOAD, machine, wait_until_quiet
+
+_RESULTS = Path(__file__).parent / "results"
+
+
+def _lines(module: str, *options: str) -> list[Mapping[str, object]]:
+    """Run a benchmark that prints one JSON object a line; what names the machine is told once, elsewhere."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return [
+        {name: value for name, value in line.items() if name != "machine"}
+        for line in found
+        if line.get("benchmark") != "machine"
+    ]
+
+
+def _told(name: str, quiet_s: float) -> float:
+    load = wait_until_quiet(quiet_s)
+    note = "" if load < QUIET_LOAD else " (not quiet)"
+    print(f"{name}: load {load}{note}", file=sys.stderr, flush=True)
+    return load
+
+
+def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
+    """Return every figure; ``quick`` takes fewer questions and a tenth of the rows."""
+    quiet_s = 0 if quick else 180
+    loads = {"control_plane": _told("control plane", quiet_s)}
+    control = bench_control_plane.measure(40 if quick else 320)
+    loads["governed_aggregate"] = _told("governed aggregate", quiet_s)
+    rows, runs = (1_000_000, 3) if quick else (10_000_000, 7)
+    governed = bench_governed_aggregate.measure(rows, runs, folder)
+    loads["audit"] = _told("audit log", quiet_s)
+    audit = _lines("bench_audit", "--entries", "10000" if quick else "100000")
+    loads["secure_sum"] = _told("secure sum", quiet_s)
+    secure = _lines("bench_secure_sum")
+    return {
+        "quick": quick,
+        "machine": machine(folder),
+        "quiet": all(load < QUIET_LOAD for load in loads.values()),
+        "loads": loads,
+        "control_plane": control,
+        "governed_aggregate": governed,
+        "audit": audit,
+        "secure_sum": secure,
+    }
+
+
+# --- Markdown -----------------------------------------------------------------------------------
+
+
+def markdown(found: Mapping) -> str:
+    """Return the figures as Markdown tables, ready for the README."""
+    return "\n".join([*_about(found), "", *_control(found["control_plane"]), "",
+                      *_governed(found["governed_aggregate"]), "", *_parts(found), ""])  # fmt: skip
+
+
+def _about(found: Mapping) -> Iterator[str]:
+    here = found["machine"]
+    libraries = ", ".join(f"{name} {version}" for name, version in here["libraries"].items())
+    yield (
+        f"Measured on {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB, {here['system']}, "
+        f"Python {here['python']}, {libraries}; a durable 4 kB takes {here['fsync_4k_p50_ms']} ms (p50)."
+    )
+    if not found["quiet"]:
+        loads = ", ".join(f"{name} {load}" for name, load in found["loads"].items())
+        yield f"**The machine was not quiet** (load at the start of each part: {loads}): read times as upper bounds."
+    if found["quick"]:
+        yield "**A quick run**: few questions and a tenth of the rows; not for the README."
+
+
+def _control(found: Mapping) -> Iterator[str]:
+    yield "| Control plane (all but the departments' SQL, log entries included) | p50 ms | p95 ms | p99 ms |"
+    yield "|---|--:|--:|--:|"
+    yield _row(
+        "**local, one client** (target p50 15)", found["local_single_client"]["control_plane_ms"]
+    )
+    for shape, cuts in found["by_shape"].items():
+        yield _row(f"— {shape}", cuts)
+    yield _row(
+        "secure sum, six departments", found["secure_sum_six_departments"]["control_plane_ms"]
+    )
+    together = found["local_concurrent"]
+    title = f"whole answer, {together['clients']} clients, {together['questions_per_second']} questions/s"
+    yield _row(title, together["total_ms"])
+    stages = found["local_single_client"]["stages_p50_ms"]
+    yield ""
+    yield (
+        "Stages, p50 ms: "
+        + ", ".join(f"{name} {value}" for name, value in stages.items())
+        + (" (dispatch includes the departments' SQL).")
+    )
+
+
+def _row(title: str, cuts: Mapping) -> str:
+    return f"| {title} | {cuts['p50']} | {cuts['p95']} | {cuts['p99']} |"
+
+
+def _governed(found: Mapping) -> Iterator[str]:
+    yield (
+        f"| Aggregate over {found['rows']:,} rows, {found['units']:,} units | history | raw s | governed s "
+        "| ratio (target 1.5) | raw MiB | governed MiB |"
+    )
+    yield "|---|---|--:|--:|--:|--:|--:|"
+    for query, modes in found["queries"].items():
+        for mode, figures in modes.items():
+            peak = figures["peak_mib"]
+            yield (
+                f"| {query} | {mode.removeprefix('history_').replace('_', ' ')} | {figures['raw_s']} "
+                f"| {figures['governed_s']} | {figures['ratio']} | {peak['raw']} | {peak['governed']} |"
+            )
+    yield ""
+    yield "| One project's questions in order, each held against all before it | s | ended | MiB |"
+    yield "|---|--:|---|--:|"
+    for told in found["history"]["one_project_in_order"]:
+        yield f"| {told['question']} | {told['seconds']} | {told['code'] or 'answered'} | {told['peak_mib']} |"
+
+
+def _parts(found: Mapping) -> Iterator[str]:
+    yield "| Part | figure |"
+    yield "|---|---|"
+    for line in found["audit"] + found["secure_sum"]:
+        figures = ", ".join(
+            f"{name} {value}" for name, value in line.items() if name != "benchmark"
+        )
+        yield f"| {line['benchmark']} | {figures} |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run every benchmark.")
+    parser.add_argument(
+        "--quick", action="store_true", help="a minute instead of a quarter of an hour"
+    )
+    parser.add_argument("--folder", type=Path, help="keep the ten million rows here")
+    options = parser.parse_args()
+    found = measure(options.quick, options.folder)
+    _RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    (_RESULTS / "latest.json").write_text(text, encoding="utf-8")
+    (_RESULTS / "latest.md").write_text(markdown(found), encoding="utf-8")
+    print(markdown(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
