@@ -1,6 +1,6 @@
 """Runs a release block on the department's engine and reads the result as evidence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = ["Measured", "Source", "exact", "merged"]
 
 _LABEL = "d"
 _EXACT = Context(prec=100)
+_UNITS_MAX = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ class Source:
         Reveals:
             Nothing: for the node's own history only.
         """
-        return self._run(units_statement(cell, layout, self._dialect), _dataset(cell))
+        # One row a unit and cell, more than any answer has; memory bounds them.
+        source = replace(self, limits=replace(self.limits, rows_max=_UNITS_MAX))
+        return source._run(units_statement(cell, layout, self._dialect), _dataset(cell))  # noqa: SLF001 - itself
 
     def unit_totals(self, cell: CellQuery, layout: Layout) -> pa.Table:
         """Return each unit's total of each sum: columns ``cell`` (row of ``measure``) and ``s*``.

@@ -23,6 +23,7 @@ from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predic
 from middleplatform.node.measure import Measured, Source
 from middleplatform.node.populations import Cells, Members, label_texts
 from middleplatform.node.units import UnitNumbers
+from middleplatform.planner.evidence import condition_of
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.sql.rename import relations
@@ -32,6 +33,7 @@ __all__ = ["Memory", "Overlap"]
 
 _LIMITS = Limits(sql_characters_max=1_000_000, depth_max=2_000, joins_max=64)
 _CELLS_KEPT = 64
+_PAIRS_MAX = 256
 
 
 @dataclass
@@ -100,7 +102,6 @@ class Overlap:
         """
         dataset = _key_of(layout.unit, cell)
         seen = self._history.any(self._project, dataset)
-        released: list[Population] = []
         labels = label_texts(measured.table)
         for cut in _cuts(cell, layout):
             view = _View(cut, labels, measured.evidence.units[:, cut.population], marks)
@@ -108,23 +109,41 @@ class Overlap:
                 self._whole(view, dataset)
                 self._each(view, dataset)
                 self._linked(view, dataset)
-            released += view.released()
-        self._history.add(self._project, dataset, released, moment)
+            # Kept cut by cut: two conditions of one block are protected against each other.
+            self._history.add(self._project, dataset, view.released(), moment)
+            seen = True
 
     # --- one population against one population --------------------------------------------------------------------
 
     def _whole(self, view: "_View", dataset: str) -> None:
-        """Refuse, or mark, a whole population that is too close to an earlier one."""
-        for earlier in self._near(dataset, *view.size()):
-            if earlier.shape == view.cut.text:
+        """Refuse, or mark, a whole population that is too close to an earlier one, or to two of them subtracted."""
+        if not view.grouped and self._between(self._cells(view.cut.text).members(), dataset):
+            self._stop(view)
+        if not self._other(view, dataset, *view.size()):
+            return
+        own = self._cells(view.cut.text).members()
+        for earlier in self._other(view, dataset, own.units.size, own.units.size):
+            if not self._close(own, self._members(earlier), dataset):
                 continue
-            if not self._close(
-                self._cells(view.cut.text).members(), self._members(earlier), dataset
-            ):
+            self._stop(view)
+
+    @staticmethod
+    def _stop(view: "_View") -> None:
+        if view.cut.population == 0:
+            raise DisclosureError("D010", rule="R14")
+        view.mark(range(len(view.labels)), "overlap")
+
+    def _between(self, own: Members, dataset: str) -> bool:
+        """Say whether a population is close to the difference of two earlier ones, one of which holds the other."""
+        size, reach = own.units.size, self._least - 1
+        sizes = (size - reach, size + reach)
+        for larger, smaller in self._history.pairs(self._project, dataset, sizes, _PAIRS_MAX):
+            outer, inner = self._members(larger), self._members(smaller)
+            if inner.without(outer).units.size:
                 continue
-            if view.cut.population == 0:
-                raise DisclosureError("D010", rule="R14")
-            view.mark(range(len(view.labels)), "overlap")
+            if 0 < outer.without(inner).distance(own) < self._least:
+                return True
+        return False
 
     def _each(self, view: "_View", dataset: str) -> None:
         """Mark the cells that are too close to an earlier population of another shape."""
@@ -132,9 +151,7 @@ class Overlap:
             return
         for row in view.free():
             units = int(view.units[row])
-            for earlier in self._near(dataset, units, units):
-                if earlier.shape == view.cut.text:
-                    continue
+            for earlier in self._other(view, dataset, units, units):
                 own = self._cells(view.cut.text)
                 members = own.members([own.labels.index(view.labels[row])])
                 if self._close(members, self._members(earlier), dataset):
@@ -200,17 +217,27 @@ class Overlap:
 
     # --- populations ----------------------------------------------------------------------------------------------
 
+    def _other(self, view: "_View", dataset: str, low: int, high: int) -> list[Population]:
+        """Return earlier populations of other shapes that may be about as large."""
+        return [each for each in self._near(dataset, low, high) if each.shape != view.cut.text]
+
     def _near(self, dataset: str, low: int, high: int) -> Sequence[Population]:
         reach, universe = self._least - 1, self._universe(dataset).units.size
         own = (low - reach, high + reach)
-        other = (universe - high - reach, universe - low + reach)
+        # A complement is of rows: it may keep rows of units that the population has too, so only its low end is known.
+        other = (universe - high - reach, universe)
         return self._history.near(self._project, dataset, own, other)
 
     def _close(self, one: Members, other: Members, dataset: str) -> bool:
         """Say whether two populations, or one and the other's complement, differ by 1 to k-1 units."""
-        if 0 < one.distance(other) < self._least:
+        mine, theirs = one.units.size, other.units.size
+        # What sizes alone exclude is not compared.
+        if abs(mine - theirs) < self._least and 0 < one.distance(other) < self._least:
             return True
-        return 0 < self._universe(dataset).without(other).distance(one) < self._least
+        universe = self._universe(dataset)
+        if universe.units.size - theirs - mine >= self._least:
+            return False
+        return 0 < universe.without(other).distance(one) < self._least
 
     def _universe(self, dataset: str) -> Members:
         name, column = dataset.split("|")
@@ -249,11 +276,12 @@ def _cuts(cell: CellQuery, layout: Layout) -> list[_Cut]:
     """Return the block's populations as blocks of their own: all rows, and those under each condition."""
     found = []
     for number, population in enumerate(layout.populations):
-        if number and not population.strict:
+        if number and not (population.strict or population.joined):
             continue
         bare = replace(cell, aggregates=())
-        if population.condition is not None:
-            where: Predicate = IsTrue(population.condition)
+        condition = condition_of(population)
+        if number and condition is not None:
+            where: Predicate = IsTrue(condition)
             if cell.rows.where is not None:
                 where = Boolean("and", (cell.rows.where, where))
             bare = replace(bare, rows=replace(cell.rows, where=where))

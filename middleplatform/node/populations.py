@@ -7,6 +7,7 @@ the other by that unit. Spec: docs/spec/disclosure.md, "History".
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +37,9 @@ class Members:
         Reveals:
             Nothing: stays in the node.
         """
-        _, mine, theirs = np.intersect1d(
-            self.units, other.units, assume_unique=True, return_indices=True
-        )
-        alike = int((self.rows[mine] == other.rows[theirs]).sum())
-        return int(self.units.size + other.units.size - mine.size) - alike
+        rows = _spread(self, max(_reach(self), _reach(other)))
+        rows[other.units] -= other.rows
+        return int(np.count_nonzero(rows))
 
     def without(self, other: "Members") -> "Members":
         """Return the rows of this population that the other has not.
@@ -48,13 +47,22 @@ class Members:
         Reveals:
             Nothing: stays in the node.
         """
-        rows = self.rows.copy()
-        _, mine, theirs = np.intersect1d(
-            self.units, other.units, assume_unique=True, return_indices=True
-        )
-        rows[mine] -= other.rows[theirs]
-        kept = rows > 0
-        return Members(self.units[kept], rows[kept])
+        rows = _spread(self, max(_reach(self), _reach(other)))
+        rows[other.units] -= other.rows
+        kept = np.flatnonzero(rows > 0)
+        return Members(kept, rows[kept])
+
+
+def _reach(population: Members) -> int:
+    """Return one more than the highest unit."""
+    return int(population.units[-1]) + 1 if population.units.size else 0
+
+
+def _spread(population: Members, size: int) -> Units:
+    """Return the rows of every unit from 0 on: an array by unit is compared without sorting."""
+    rows = np.zeros(size, dtype=np.int64)
+    rows[population.units] = population.rows
+    return rows
 
 
 @dataclass(frozen=True)
@@ -105,14 +113,17 @@ class Cells:
         Reveals:
             Nothing: stays in the node.
         """
-        units, rows = self.units, self.rows
-        if chosen is not None:
-            kept = np.isin(self.cell, np.asarray(chosen, dtype=np.int64))
-            units, rows = units[kept], rows[kept]
-        distinct, place = np.unique(units, return_inverse=True)
-        return Members(
-            distinct, np.bincount(place, weights=rows, minlength=distinct.size).astype(np.int64)
-        )
+        if chosen is None:
+            return self._whole
+        if len(chosen) == 1:  # a slice: units rise within a cell
+            begin, end = np.searchsorted(self.cell, [chosen[0], chosen[0] + 1])
+            return Members(self.units[begin:end], self.rows[begin:end])
+        kept = np.isin(self.cell, np.asarray(chosen, dtype=np.int64))
+        return _gathered(self.units[kept], self.rows[kept])
+
+    @cached_property
+    def _whole(self) -> Members:
+        return _gathered(self.units, self.rows)
 
     def sizes(self) -> Units:
         """Return each cell's rows.
@@ -138,15 +149,17 @@ class Cells:
         units = np.bincount(self.cell, minlength=len(self.labels))
         for column in range(len(other.labels)):
             there = other.members([column])
-            place = np.searchsorted(there.units, self.units)
-            place[place == there.units.size] = 0
-            match = (
-                (there.units[place] == self.units) & (there.rows[place] >= self.rows)
-                if there.units.size
-                else np.zeros(self.units.size, dtype=np.bool_)
-            )
+            own = int(self.units.max(initial=-1)) + 1
+            match = _spread(there, max(_reach(there), own))[self.units] >= self.rows
             found[:, column] = np.bincount(self.cell[match], minlength=len(self.labels)) == units
         return found
+
+
+def _gathered(units: Units, rows: Units) -> Members:
+    """Add up the rows of each unit."""
+    total = np.bincount(units, weights=rows).astype(np.int64)
+    distinct = np.flatnonzero(total)
+    return Members(distinct, total[distinct])
 
 
 def label_texts(table: pa.Table) -> list[str]:
