@@ -21,8 +21,8 @@ __all__ = ["Asking", "authorize"]
 
 # Which of several reasons is told: the first of these. A refusal always has at least one.
 _PRIORITY = (
-    "R10",
     "R1",
+    "R10",
     "R7",
     "R12",
     "R11",

@@ -145,7 +145,7 @@ def _is_number(value: Value) -> bool:
 
 
 def _dimension(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
-    if use.context in (Context.GROUP, Context.COUNT, Context.NULL_TEST):
+    if use.context in (Context.GROUP, Context.COUNT, Context.NULL_TEST, Context.COMPARE_BAND):
         return None
     if use.context is Context.COMPARE:
         return _codes(use, rule)
@@ -258,6 +258,18 @@ def _per_unit(use: ColumnUse, rule: ColumnRule, dataset: DatasetRule) -> Refusal
         count = use.column == "*" or Use.MEASURE not in rule.uses
         return _breakpoint(
             use, dataset.unit_breakpoints if count else rule.breakpoints, equality=count
+        )
+    if use.context is Context.UNIT_FORM:
+        return (
+            "R5",
+            (
+                "an aggregate per unit with a condition or arithmetic inside",
+                "逐单位聚合内含条件或算术",
+            ),
+            (
+                "Put the condition into the WHERE of the inner block, or the arithmetic outside it.",
+                "请将条件放入内层 WHERE，或将算术移到外层。",
+            ),
         )
     return (
         "R3",

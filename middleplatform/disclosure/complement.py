@@ -17,7 +17,7 @@ __all__ = ["complement", "homogeneity"]
 def complement(
     formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
 ) -> Flags:
-    """Flag the cells where units outside a condition are too few, though not none.
+    """Flag the cells where units outside a condition are too few.
 
     Missing values count as a condition here: few units with a missing value would be told by subtraction.
 
@@ -35,14 +35,16 @@ def complement(
             continue
         if contributes(formula, part):
             rest = evidence.rest[:, part.population]
-            flags |= (rest > 0) & (rest < parameters.min_units)
+            # Nobody outside a condition and a few outside it look alike: which one it is would tell.
+            none_counts = layout.populations[part.population].strict and parameters.homogeneity
+            flags |= (rest < parameters.min_units) & ((rest > 0) | none_counts)
     return flags
 
 
 def homogeneity(
     formula: Formula, layout: Layout, evidence: CellEvidence, parameters: DisclosureParameters
 ) -> Flags:
-    """Flag the cells where a condition holds for nobody or everybody, or a magnitude is zero for everybody.
+    """Flag the cells where a magnitude is zero, or the same, for everybody.
 
     Source: Handbook on Statistical Disclosure Control, group disclosure.
 
@@ -53,11 +55,6 @@ def homogeneity(
     if not parameters.homogeneity or parameters.min_units <= 1:
         return flags
     for part in formula.parts:
-        population = layout.populations[part.population]
-        if population.strict and contributes(formula, part):
-            flags |= (evidence.rest[:, part.population] == 0) | (
-                evidence.units[:, part.population] == 0
-            )
         for _, number in part.terms:
             magnitude = evidence.magnitudes[number]
             flags |= (magnitude.absolute == 0).astype(np.bool_)

@@ -15,7 +15,8 @@ def single_sensitive(labels: pa.Table, sensitive: Sequence[str]) -> Flags:
 
     Args:
         labels: Dimension columns, one row a cell.
-        sensitive: Names of the sensitive ones; no flags when there are none, or no other ones.
+        sensitive: Names of the sensitive ones; no flags when there are none. Without any other one, all cells are
+            one group.
 
     Returns:
         Shape (cells,).
@@ -25,8 +26,10 @@ def single_sensitive(labels: pa.Table, sensitive: Sequence[str]) -> Flags:
     """
     cells = labels.num_rows
     plain = [name for name in labels.column_names if name not in sensitive]
-    if not sensitive or not plain or not cells:
+    if not sensitive or not cells:
         return np.zeros(cells, dtype=np.bool_)
+    if not plain:
+        return np.full(cells, fill_value=cells == 1)
     indexed = labels.append_column("__row", pa.array(np.arange(cells)))
     grouped = indexed.group_by(plain).aggregate([("__row", "count"), ("__row", "max")])
     alone = grouped.filter(pa.compute.equal(grouped["__row_count"], 1))["__row_max"]

@@ -79,6 +79,16 @@ class History:
             ).fetchall()
         return [Population(*row) for row in rows]
 
+    def pairs(
+        self, project: str, dataset: str, units: tuple[int, int], most: int
+    ) -> list[tuple[Population, Population]]:
+        """Return pairs of earlier populations, latest first, whose sizes differ by a number in the range."""
+        with self._lock:
+            rows = self._database.execute(
+                self._sql["pairs"], (project, dataset, *units, most)
+            ).fetchall()
+        return [(Population(*row[:4]), Population(*row[4:])) for row in rows]
+
     def shapes(self, project: str, dataset: str) -> dict[str, set[str]]:
         """Return the labels of released cells by shape, in order of release."""
         with self._lock:

@@ -25,6 +25,12 @@ SELECT shape, label, units_low, units_high FROM population
 WHERE project = ? AND dataset = ? AND ((units_high >= ? AND units_low <= ?) OR (units_high >= ? AND units_low <= ?));
 -- name: shapes
 SELECT shape, label FROM population WHERE project = ? AND dataset = ? AND label <> '*' ORDER BY id;
+-- name: pairs
+SELECT p.shape, p.label, p.units_low, p.units_high, q.shape, q.label, q.units_low, q.units_high
+FROM population AS p JOIN population AS q ON q.project = p.project AND q.dataset = p.dataset AND q.id <> p.id
+WHERE p.project = ? AND p.dataset = ? AND p.units_high > q.units_low
+  AND p.units_high - q.units_low >= ? AND p.units_low - q.units_high <= ?
+ORDER BY p.id DESC, q.id DESC LIMIT ?;
 -- name: add
 INSERT INTO population (project, dataset, shape, label, units_low, units_high, released_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)

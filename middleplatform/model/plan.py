@@ -48,11 +48,13 @@ class Population:
         present: Operands that are not missing in them.
         strict: True when the condition says more than "not missing": then its complement within the cell is
             protected too, and 0 % and 100 % are disclosive (R5).
+        joined: True when presence hangs on an outer join, whose condition says more than the data do.
     """
 
     condition: Predicate | None
     present: tuple[Field | Coalesce, ...]
     strict: bool
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -355,6 +355,7 @@ class Context(StrEnum):
     UNIT_GROUP = "unit_group"
     COMPARE = "compare"
     COMPARE_BUCKET = "compare_bucket"
+    COMPARE_BAND = "compare_band"
     COLUMN_COMPARE = "column_compare"
     NULL_TEST = "null_test"
     JOIN_KEY = "join_key"
@@ -372,6 +373,7 @@ class Context(StrEnum):
     CORRELATED = "correlated"
     PASS = "pass"
     SMALL_CELLS = "small_cells"
+    UNIT_FORM = "unit_form"
 
 
 class Clause(StrEnum):

@@ -4,17 +4,27 @@ A word leaves only in cells where an aggregate that is released reads it. Eviden
 leaves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from middleplatform.disclosure.disclose import Marks, small_cells
+from middleplatform.disclosure.disclose import Marks
+from middleplatform.disclosure.evidence import Flags
 from middleplatform.model.plan import Layout
-from middleplatform.model.policy import DisclosureParameters
-from middleplatform.model.query import CellQuery, Field, Relation, RowExpression, Table
+from middleplatform.model.query import (
+    Aggregate,
+    Boolean,
+    CellQuery,
+    Compare,
+    Field,
+    Predicate,
+    RowExpression,
+    Table,
+)
 from middleplatform.node.measure import Measured
 from middleplatform.sql.extract import fields
+from middleplatform.sql.rename import relations
 
 __all__ = ["released_cells", "sensitive_dimensions"]
 
@@ -25,9 +35,17 @@ def released_cells(
     measured: Measured,
     marks: Marks,
     sensitive: tuple[str, ...],
-    parameters: DisclosureParameters,
+    telling: Flags,
 ) -> pa.Table:
-    """Return what may leave, one row a cell.
+    """Return what may leave, one row a cell, in the order of the labels that are shown.
+
+    Args:
+        cell: The release block.
+        layout: Its layout.
+        measured: Its cells.
+        marks: Shape (cells, aggregates).
+        sensitive: Names of the dimensions whose values are sensitive.
+        telling: Cells whose sensitive labels would disclose, shape (cells,).
 
     Returns:
         Columns: ``d*`` labels (null where the label itself would disclose), ``ml`` (reason why a label is withheld),
@@ -36,7 +54,7 @@ def released_cells(
     Reveals:
         To the gateway: this table.
     """
-    hidden = small_cells(measured.evidence, parameters)
+    hidden = telling
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     for item in cell.dimensions:
         column = measured.table[item.name].combine_chunks()
@@ -47,7 +65,9 @@ def released_cells(
         columns[name] = _blank(measured.table[name].combine_chunks(), ~needed)
     for index in range(len(layout.formulas)):
         columns[f"m{index}"] = pa.array(list(marks[:, index]), pa.string())
-    return pa.table(columns)
+    table = pa.table(columns)
+    order = [(item.name, "ascending") for item in cell.dimensions]
+    return table.sort_by(order) if order else table
 
 
 def _needed(
@@ -71,31 +91,50 @@ def _blank(
 
 
 def sensitive_dimensions(
-    cell: CellQuery, is_sensitive: Callable[[str, str], bool], *, filtered: bool
+    cell: CellQuery, is_sensitive: Callable[[str, str], bool], *, pinned: bool
 ) -> tuple[str, ...]:
     """Return the names of the dimensions made of sensitive columns.
 
     Args:
         cell: The release block.
         is_sensitive: Says of (dataset, column) whether its values are.
-        filtered: Include dimensions whose column the statement's WHERE restricts.
+        pinned: Include dimensions whose column the statement's WHERE fixes to one value.
 
     Reveals:
         Nothing.
     """
-    tables = {relation.alias: relation.dataset for relation in _tables(cell)}
-    restricted = set(fields(cell.rows.where)) if cell.rows.where is not None else set()
+    known = {relation.alias: relation for relation in relations(cell.rows)}
+    fixed = set(_pinned(cell.rows.where))
+
+    def sources(target: Field) -> Iterator[Field]:
+        relation = known[target.relation]
+        if isinstance(relation, Table):
+            yield target
+            return
+        content = next(column.content for column in relation.columns if column.name == target.name)
+        if isinstance(content, Aggregate):
+            operands = [term.operand for piece in content.pieces for term in piece.value.terms]
+            found = [inner for operand in operands for inner in fields(operand)]
+        else:
+            found = list(fields(content))
+        for inner in found:
+            yield from sources(inner)
 
     def sensitive(expression: RowExpression) -> bool:
-        found: list[Field] = [item for item in fields(expression) if item.relation in tables]
-        return any(
-            is_sensitive(tables[item.relation], item.name) and (filtered or item not in restricted)
-            for item in found
-        )
+        for item in fields(expression):
+            if item in fixed and not pinned:
+                continue
+            for source in sources(item):
+                table = known[source.relation]
+                if isinstance(table, Table) and is_sensitive(table.dataset, source.name):
+                    return True
+        return False
 
     return tuple(item.name for item in cell.dimensions if sensitive(item.expression))
 
 
-def _tables(cell: CellQuery) -> list[Table]:
-    relations: list[Relation] = [cell.rows.first, *(join.relation for join in cell.rows.joins)]
-    return [relation for relation in relations if isinstance(relation, Table)]
+def _pinned(where: Predicate | None) -> Iterator[Field]:
+    parts = where.operands if isinstance(where, Boolean) and where.op == "and" else (where,)
+    for part in parts:
+        if isinstance(part, Compare) and part.op == "=" and isinstance(part.left, Field):
+            yield part.left

@@ -14,7 +14,8 @@ from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.receipts import ReceiptFields, sign_receipt
 from middleplatform.crypto.used_rounds import UsedRounds
-from middleplatform.disclosure.disclose import Marks, disclose
+from middleplatform.disclosure.disclose import Marks, disclose, small_cells
+from middleplatform.disclosure.evidence import Flags
 from middleplatform.disclosure.groups import single_sensitive
 from middleplatform.errors import MiddleplatformError, ProtocolError
 from middleplatform.ledger.history import History
@@ -172,7 +173,7 @@ class Node:
         task = self.accept(raw, signature, "local")
         measured = self.source.measure(task.cell, task.layout)
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
-        self._mark_groups(task, measured, marks)
+        telling = self._mark_groups(task, measured, marks)
         if task.decision.disclosure.history:
             overlap = Overlap(
                 self.history,
@@ -184,7 +185,7 @@ class Node:
             )
             overlap.check(task.cell, task.layout, measured, marks, self._moment())
         cells = released_cells(
-            task.cell, task.layout, measured, marks, self.sensitive(task), task.decision.disclosure
+            task.cell, task.layout, measured, marks, self.sensitive(task), telling
         )
         return PartialResult(
             self.department,
@@ -194,21 +195,25 @@ class Node:
             self.receipt(task, cells.num_rows, table_digest(cells)),
         )
 
-    def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> None:
-        if not task.decision.disclosure.homogeneity or task.decision.disclosure.min_units <= 1:
-            return
-        names = [item.name for item in task.cell.dimensions]
-        alone = single_sensitive(measured.table.select(names), self.sensitive(task, filtered=False))
-        for row in alone.nonzero()[0]:
-            for column in range(marks.shape[1]):
-                marks[row, column] = marks[row, column] or "homogeneity"
+    def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> Flags:
+        """Mark groups that have one sensitive value in common; return the cells whose labels would tell."""
+        parameters = task.decision.disclosure
+        telling = small_cells(measured.evidence, parameters)
+        if parameters.homogeneity and parameters.min_units > 1:
+            labels = measured.table.select([item.name for item in task.cell.dimensions])
+            alone = single_sensitive(labels, self.sensitive(task, pinned=False))
+            for row in alone.nonzero()[0]:
+                for column in range(marks.shape[1]):
+                    marks[row, column] = marks[row, column] or "homogeneity"
+            telling = telling | alone
+        return telling
 
-    def sensitive(self, task: Task, *, filtered: bool = True) -> tuple[str, ...]:
+    def sensitive(self, task: Task, *, pinned: bool = True) -> tuple[str, ...]:
         """Return the names of the dimensions whose values are sensitive.
 
         Args:
             task: The task.
-            filtered: Count those too that the statement restricts itself.
+            pinned: Count those too that the statement fixes to one value.
 
         Reveals:
             Nothing.
@@ -218,7 +223,7 @@ class Node:
             uses = evaluate.column_rule(self.bundle, dataset, column).uses
             return bool(uses & {Use.SENSITIVE_DIMENSION, Use.MEASURE}) and Use.DIMENSION not in uses
 
-        return sensitive_dimensions(task.cell, is_sensitive, filtered=filtered)
+        return sensitive_dimensions(task.cell, is_sensitive, pinned=pinned)
 
     def receipt(self, task: Task, cells: int, digest: str) -> str:
         """Sign what was run and released.

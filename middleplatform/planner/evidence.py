@@ -24,6 +24,7 @@ from middleplatform.model.query import Boolean, CellQuery, Coalesce, Field, IsNu
 from middleplatform.sql.render import predicate, row, rows_from
 
 __all__ = [
+    "condition_of",
     "Statement",
     "distinct_statement",
     "evidence_statement",
@@ -73,7 +74,7 @@ def evidence_statement(cell: CellQuery, layout: Layout, dialect: str) -> Stateme
 def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: str) -> Statement:
     """Return the statement that counts another key's distinct values: columns ``d*`` and ``keys``."""
     count: exp.Expr = exp.Count(this=exp.Distinct(expressions=[row(word.key)]))
-    condition = _condition(layout.populations[word.population])
+    condition = condition_of(layout.populations[word.population])
     if condition is not None:
         count = exp.Filter(this=count, expression=exp.Where(this=predicate(condition, engine=True)))
     select = rows_from(
@@ -179,13 +180,14 @@ def _filtered(call: exp.Expr, population: Population, own: Field | Coalesce | No
         tuple(item for item in population.present if item != own),
         population.strict,
     )
-    condition = _condition(needed)
+    condition = condition_of(needed)
     if condition is None:
         return call
     return exp.Filter(this=call, expression=exp.Where(this=predicate(condition, engine=True)))
 
 
-def _condition(population: Population) -> Predicate | None:
+def condition_of(population: Population) -> Predicate | None:
+    """Return the predicate that the rows of a population meet, or None for all rows."""
     parts: list[Predicate] = [] if population.condition is None else [population.condition]
     parts += [Not(IsNull(operand)) for operand in population.present]
     if not parts:

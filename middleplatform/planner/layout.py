@@ -160,10 +160,14 @@ class _Builder:
             for operand in present
             if not isinstance(operand, Coalesce) and self._nullable(operand)
         )
-        population = Population(condition, needed, strict)
+        population = Population(condition, needed, strict, self._outer(needed))
         if population not in self.populations:
             self.populations.append(population)
         return self.populations.index(population)
+
+    def _outer(self, operands: tuple[Field | Coalesce, ...]) -> bool:
+        joined = {join.relation.alias for join in self.rows.joins if join.kind is JoinKind.LEFT}
+        return any(isinstance(each, Field) and each.relation in joined for each in operands)
 
     def _sum(self, operand: Field | Coalesce, population: int) -> int:
         word = SumWord(operand, population, self._type_scale(operand))

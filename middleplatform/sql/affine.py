@@ -29,7 +29,8 @@ def affine(expression: RowExpression) -> Affine | None:
             value, bool
         ):
             return Affine((), Fraction(value))
-        case Field() | Coalesce(operand=Field(), default=Literal(value=int() | Decimal())):
+        case Field() | Coalesce(operand=Field(), default=Literal(value=0)):
+            # Any other default would hide how much of a sum the largest unit is.
             assert isinstance(expression, Field | Coalesce)
             return Affine((Term(Fraction(1), expression),))
         case Arithmetic(op=op, left=left, right=right):

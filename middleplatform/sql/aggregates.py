@@ -6,9 +6,9 @@ from sqlglot import exp
 
 from middleplatform.errors import QueryError
 from middleplatform.model.query import (
+    Affine,
     Aggregate,
     AggregateKind,
-    Affine,
     Boolean,
     Case,
     Context,

@@ -28,12 +28,13 @@ from middleplatform.model.query import (
 from middleplatform.sql.convert import Converter, outside
 from middleplatform.sql.extract import fields
 from middleplatform.sql.joins import join_condition
-from middleplatform.sql.post import bind_post, union_all
-from middleplatform.sql.release import bind_release, bind_units, groups, is_aggregated
+from middleplatform.sql.post import bind_post, output_name, union_all
+from middleplatform.sql.release import bind_release, groups, is_aggregated
 from middleplatform.sql.rename import relations, with_aliases
 from middleplatform.sql.scope import Item, Released, RowSource, Scope, identifier, span_of
 from middleplatform.sql.state import State
 from middleplatform.sql.subset import SELECT_PARTS
+from middleplatform.sql.units import bind_units
 
 __all__ = ["Binder"]
 
@@ -201,9 +202,10 @@ class Binder:
         for item in node.expressions:
             if item.find(exp.Window) is not None:
                 self._windows(item, convert)
+                columns[output_name(item)] = Opaque(Context.FUNCTION, "a window over rows")
                 continue
             expression = convert.row(item.unalias())
-            name = _output_name(item)
+            name = output_name(item)
             if name in columns:
                 raise QueryError("Q022", rule="R0", name=name)
             columns[name] = expression
@@ -312,7 +314,7 @@ class Binder:
         if alias is not None and alias.args.get("columns"):
             raise QueryError(
                 "Q010",
-                rule="R10" if isinstance(target, exp.Values) else "R0",
+                rule="R10" if isinstance(target, exp.Values | exp.Unnest | exp.Lateral) else "R0",
                 what=("a column-alias list", "列别名列表"),
             )
         match target:
@@ -459,14 +461,6 @@ def _placed(expression: RowExpression, column: exp.Column) -> RowExpression:
     return (
         replace(expression, span=span_of(column)) if isinstance(expression, Field) else expression
     )
-
-
-def _output_name(item: exp.Expr) -> str:
-    if isinstance(item, exp.Alias):
-        return identifier(item.args["alias"])
-    if isinstance(item, exp.Column) and isinstance(item.this, exp.Identifier):
-        return identifier(item.this)
-    return type(item).__name__.lower()
 
 
 def _add_where(rows: Rows, where: Predicate) -> Rows:

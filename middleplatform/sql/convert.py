@@ -209,7 +209,19 @@ class Converter:
                 condition = exp.EQ(this=node.this.copy(), expression=condition.copy())
             branches.append((self.predicate(condition), self.row(branch.args["true"])))
         default = node.args.get("default")
-        return Case(tuple(branches), Literal(None) if default is None else self.row(default))
+        case = Case(tuple(branches), Literal(None) if default is None else self.row(default))
+        values = [value for _, value in case.branches] + [case.default]
+        kinds = {kind for value in values if (kind := self._kind(value) or _literal_kind(value))}
+        if (
+            len(kinds - {TypeKind.INTEGER, TypeKind.DECIMAL})
+            + bool(kinds & {TypeKind.INTEGER, TypeKind.DECIMAL})
+            > 1
+        ):
+            # The engine would have to cast, and fail on the rows that take one branch only.
+            raise QueryError(
+                "Q010", rule="R13", what=("a CASE of several types", "多种类型的 CASE")
+            )
+        return case
 
     def _opaque(self, node: exp.Expr) -> RowExpression:
         if isinstance(node, exp.Window) or is_aggregate(node):
@@ -218,7 +230,9 @@ class Converter:
                 rule="R7" if isinstance(node, exp.Window) else "R3",
                 what=("an aggregate or window here", "此处的聚合或窗口函数"),
             )
-        if not isinstance(node, exp.Func | exp.Binary | exp.Unary | exp.Condition):
+        if isinstance(node, exp.Columns) or not isinstance(
+            node, exp.Func | exp.Binary | exp.Unary | exp.Condition
+        ):
             raise outside(node)
         name = _name(node)
         context = Context.PARTIAL if name.lower() in PARTIAL else Context.FUNCTION

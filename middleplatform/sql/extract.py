@@ -72,6 +72,31 @@ def opaques(expression: RowExpression | Predicate) -> Iterator[Opaque]:
         yield from opaques(child)
 
 
+def _plain(content: Aggregate, context: Context) -> bool:
+    """Say whether a per-unit aggregate may be summed or compared again.
+
+    Conditions and constants would hide from the outer block's evidence how few units, or how dominant ones, a value
+    rests on; compared, any arithmetic would move the breakpoints.
+    """
+    if content.condition is not None or len(content.pieces) > 1:
+        return False
+    for piece in content.pieces:
+        if piece.condition is not None and not isinstance(piece.condition, Not):
+            return False
+        if isinstance(piece.condition, Not) and not isinstance(piece.condition.operand, IsNull):
+            return False
+        if content.kind is not AggregateKind.COUNT and (
+            piece.value.constant or not piece.value.terms
+        ):
+            return False
+        moved = len(piece.value.terms) > 1 or any(
+            term.coefficient != 1 for term in piece.value.terms
+        )
+        if context is Context.COMPARE and moved:
+            return False
+    return True
+
+
 @dataclass(frozen=True)
 class Extractor:
     """Extracts column uses; ``relation_of`` gives the relation that an alias names."""
@@ -110,12 +135,10 @@ class Extractor:
         literals: tuple[Value, ...],
     ) -> Iterator[ColumnUse]:
         if not isinstance(content, Aggregate):
-            if isinstance(content, Field):
-                yield from self.field(content, context, clause, op, literals)
-            else:
-                for inner in fields(content):
-                    yield from self.field(inner, context, clause, op, literals)
+            yield from self._passed_on(content, context, clause, op, literals)
             return
+        if context in (Context.SUM, Context.COMPARE) and not _plain(content, context):
+            context = Context.UNIT_FORM
         found = [term.operand for piece in content.pieces for term in piece.value.terms]
         inside = [inner for operand in found for inner in fields(operand)]
         if not inside:
@@ -126,6 +149,24 @@ class Extractor:
                 yield replace(use, per_unit=True)
         if not found and content.key is None:
             yield ColumnUse("", "*", context, clause, op, literals, per_unit=True)
+
+    def _passed_on(
+        self,
+        content: RowExpression,
+        context: Context,
+        clause: Clause,
+        op: str,
+        literals: tuple[Value, ...],
+    ) -> Iterator[ColumnUse]:
+        """Yield the use of a grouping expression that a unit block passes on."""
+        if isinstance(content, Field):
+            yield from self.field(content, context, clause, op, literals)
+        elif context is Context.GROUP:
+            yield from self.group(content, clause)
+        elif context is Context.COMPARE and literals:
+            yield from self._against(op, content, literals[0], clause)
+        else:
+            yield from self.all(content, context, clause, op)
 
     def all(
         self, expression: RowExpression | Predicate, context: Context, clause: Clause, op: str = ""
@@ -200,7 +241,7 @@ class Extractor:
             ):
                 yield from self.field(inner, Context.COMPARE_BUCKET, clause, unit, (value,))
             case Band(operand=Field() as inner):
-                yield from self.field(inner, Context.COMPARE, clause, op, (value,))
+                yield from self.field(inner, Context.COMPARE_BAND, clause, op, (value,))
             case Case():
                 yield from self._case(side, Context.COMPARE, clause, op)
             case Literal():

@@ -114,11 +114,12 @@ def _using(join: exp.Expr, scope: Scope) -> tuple[list[tuple[Field, Field]], lis
         name = identifier(column.this if isinstance(column, exp.Column) else column)
         right = scope.items[-1].columns.get(name)
         left = [item.columns[name] for item in scope.items[:-1] if name in item.columns]
-        if len(left) > 1:
+        if len(left) > 1 and name not in scope.merged:
             raise QueryError("Q022", rule="R0", name=name)
         if not left or not isinstance(left[0], Field) or not isinstance(right, Field):
             raise QueryError("Q020", rule="R0", name=name)
         pairs.append((left[0], right))
+        scope.merged.add(name)
     return pairs, []
 
 

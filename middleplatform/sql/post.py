@@ -18,6 +18,7 @@ from middleplatform.sql.subset import POST_AGGREGATES, POST_NODES, POST_TYPES, i
 __all__ = [
     "MARK",
     "bind_post",
+    "check_frame",
     "check_node",
     "finish",
     "output_name",
@@ -74,6 +75,18 @@ def check_node(state: State, node: exp.Expr, clause: Clause) -> None:
         state.violate(rule, f"the function {name.upper()}", f"函数 {name.upper()}", node)
         return
     raise outside(node)
+
+
+def check_frame(window: exp.Window) -> None:
+    """Refuse a frame of anything but numbers and keywords.
+
+    Raises:
+        QueryError: Q010.
+    """
+    spec = window.args.get("spec")
+    for part in () if spec is None else spec.args.values():
+        if isinstance(part, exp.Expr) and not isinstance(part, exp.Literal | exp.Var):
+            raise outside(part, "R7")
 
 
 def _check_cast(node: exp.Cast) -> None:
@@ -303,7 +316,7 @@ def bind_post(
         if join is None:
             tree.set("from_", exp.From(this=source))
         else:
-            tree.append("joins", post.join(join, source))
+            tree.append("joins", post.join(join, source, name))
     aggregated = node.args.get("group") is not None or any(
         _aggregates(item) for item in node.expressions
     )
@@ -380,15 +393,38 @@ class _Post:
         self.scope = scope
         self.subquery = subquery
 
-    def join(self, join: exp.Expr, source: exp.Subquery) -> exp.Join:
+    def join(self, join: exp.Expr, source: exp.Subquery, name: str) -> exp.Join:
         """Return a join of released relations; joins of released aggregates are free (R10)."""
-        if join.args.get("using") or join.args.get("method") or join.args.get("match_condition"):
-            raise QueryError("Q010", rule="R10", what=("NATURAL or USING", "NATURAL 或 USING"))
-        on = join.args.get("on")
+        if join.args.get("method") or join.args.get("match_condition"):
+            raise QueryError("Q010", rule="R10", what=("a NATURAL join", "NATURAL 连接"))
         kept = {part: join.args[part] for part in ("side", "kind") if join.args.get(part)}
+        if join.args.get("using"):
+            return exp.Join(this=source, on=self._using(join, name), **kept)
+        on = join.args.get("on")
         if on is None and str(join.args.get("kind") or "").upper() != "CROSS":
             kept["kind"] = "CROSS"
-        return exp.Join(this=source, on=None if on is None else self.above(on, Clause.ON), **kept)
+        condition = None if on is None else self.above(on, Clause.ON)
+        return exp.Join(this=source, on=condition, **kept)
+
+    def _using(self, join: exp.Expr, name: str) -> exp.Expr:
+        """Return the equalities that USING means."""
+        parts: list[exp.Expr] = []
+        before = [item for item in self.scope.items if item.name != name]
+        for column in join.args["using"]:
+            key = identifier(column.this if isinstance(column, exp.Column) else column)
+            left = next((item for item in before if key in item.columns), None)
+            right = next(item for item in self.scope.items if item.name == name)
+            if left is None or key not in right.columns:
+                raise QueryError("Q020", rule="R0", name=key)
+            self.scope.merged.add(key)
+            sides = [
+                exp.column(
+                    exp.to_identifier(key, quoted=True), exp.to_identifier(each.name, quoted=True)
+                )
+                for each in (left, right)
+            ]
+            parts.append(exp.EQ(this=sides[0], expression=sides[1]))
+        return exp.and_(*parts)
 
     def order_key(self, key: exp.Expr, names: set[str]) -> exp.Expr:
         """Return an ORDER BY key: an output by name or position, or an expression."""
@@ -419,6 +455,8 @@ class _Post:
             child.replace(self.above(child, clause))
         if isinstance(copy, exp.Ordered):
             copy.set("nulls_first", False)
+        if isinstance(copy, exp.Window):
+            check_frame(copy)
         return scalar(copy)
 
     def _column(self, node: exp.Column) -> exp.Expr:

@@ -5,12 +5,12 @@ the cells' columns; HAVING becomes a filter on released values.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 
 from sqlglot import exp
 
 from middleplatform.errors import QueryError
+from middleplatform.model.catalog import TypeKind
 from middleplatform.model.query import (
     Affine,
     Aggregate,
@@ -22,32 +22,32 @@ from middleplatform.model.query import (
     ColumnUse,
     Context,
     Dimension,
-    Field,
     Literal,
     Opaque,
     Piece,
-    Predicate,
     RowExpression,
     Rows,
-    UnitBlock,
-    UnitColumn,
 )
-from middleplatform.model.catalog import TypeKind
 from middleplatform.sql.affine import affine
 from middleplatform.sql.aggregates import aggregate
-from middleplatform.sql.convert import Converter
+from middleplatform.sql.convert import Converter, outside
 from middleplatform.sql.extract import fields, opaques
-from middleplatform.sql.post import check_node, finish, output_name, scalar, scalar_subquery
-from middleplatform.sql.scope import Released, RowSource, identifier, span_of
+from middleplatform.sql.post import (
+    check_frame,
+    check_node,
+    finish,
+    output_name,
+    scalar,
+    scalar_subquery,
+)
+from middleplatform.sql.scope import Released, identifier, span_of
 from middleplatform.sql.state import State
-from middleplatform.sql.subset import WINDOW_FUNCTIONS, is_aggregate
+from middleplatform.sql.subset import POST_AGGREGATES, WINDOW_FUNCTIONS, is_aggregate
 
 _COEFFICIENT_MAX = 8
 _CONSTANT_MAX = 10**12
-_UNIT_MAX = 10**9
-_UNIT_PLACES = 10**6
 
-__all__ = ["bind_release", "bind_units", "groups", "is_aggregated"]
+__all__ = ["bind_release", "groups", "is_aggregated"]
 
 
 def is_aggregated(node: exp.Select) -> bool:
@@ -189,130 +189,6 @@ def _group(node: exp.Select, item: exp.Expr, convert: Converter) -> RowExpressio
 # --- units --------------------------------------------------------------------------------------------------------
 
 
-def bind_units(
-    state: State, node: exp.Select, rows: Rows, grouping: list[RowExpression], convert: Converter
-) -> RowSource:
-    """Bind a SELECT that groups by a key: rows pre-aggregated by unit, to be aggregated again (rule R2)."""
-    alias = state.alias()
-    for group in grouping:
-        if isinstance(group, Field) and state.is_key(group):
-            state.use(state.extract.field(group, Context.UNIT_GROUP, Clause.GROUP_BY))
-        else:
-            state.use(state.extract.group(group))
-    columns: list[UnitColumn] = []
-    shown: dict[str, RowExpression] = {}
-    state.relations[alias] = UnitBlock(alias, rows, tuple(grouping), ())
-    for item in node.expressions:
-        # The analyst's own names stay above: engines fold letters in ways of their own.
-        column = UnitColumn(
-            f"c{len(columns)}", _unit_content(state, item.unalias(), grouping, convert)
-        )
-        columns.append(column)
-        name = output_name(item)
-        if name in shown:
-            raise QueryError("Q022", rule="R0", name=name)
-        shown[name] = Field(alias, column.name)
-    having = _unit_having(state, node, alias, columns, grouping, convert)
-    for group in grouping:
-        if not any(column.content == group for column in columns):
-            columns.append(UnitColumn(f"c{len(columns)}", group))
-    block = UnitBlock(alias, rows, tuple(grouping), tuple(columns), having)
-    state.relations[alias] = block
-    if having is not None:
-        state.use(state.extract.predicate(having, Clause.HAVING))
-    for part, rule in (("limit", "R9"), ("offset", "R9"), ("order", "R8")):
-        if node.args.get(part) is not None:
-            state.violate(rule, f"{part.upper()} over units", f"对逐单位结果使用 {part.upper()}")
-    return RowSource(Rows(block), shown)
-
-
-def _unit_content(
-    state: State, node: exp.Expr, grouping: list[RowExpression], convert: Converter
-) -> RowExpression | Aggregate:
-    if is_aggregate(node):
-        found = aggregate(node, convert)
-        if isinstance(found, Aggregate):
-            state.use(state.extract.aggregate(found, Clause.SELECT))
-            _bounded(state, found, node)
-            return found
-        state.use(state.extract.opaque(found, Clause.SELECT))
-        return Literal(None)
-    if _has_aggregate(node):
-        raise QueryError(
-            "Q031", rule="R2", what=("arithmetic of aggregates per unit", "逐单位聚合值的算术")
-        )
-    if node.find(exp.Window) is not None:
-        state.violate("R7", "a window over rows", "对数据行使用窗口函数", node)
-        return Literal(None)
-    content = convert.row(node)
-    if content in grouping or isinstance(content, Literal):
-        return content
-    state.use(state.extract.all(content, Context.OUTPUT, Clause.SELECT))
-    return Literal(None)
-
-
-def _bounded(state: State, found: Aggregate, node: exp.Expr) -> None:
-    """Report coefficients per unit that could overflow the engine, or that it could not hold exactly."""
-    for piece in found.pieces:
-        numbers = [term.coefficient for term in piece.value.terms] + [piece.value.constant]
-        if any(abs(number) > _UNIT_MAX or _UNIT_PLACES % number.denominator for number in numbers):
-            state.violate(
-                "R13", "coefficients of this size per unit", "逐单位聚合中过大或无限的系数", node
-            )
-
-
-def _unit_having(
-    state: State,
-    node: exp.Select,
-    alias: str,
-    columns: list[UnitColumn],
-    grouping: list[RowExpression],
-    convert: Converter,
-) -> Predicate | None:
-    """Bind HAVING of a unit block as a predicate over its own columns, adding hidden ones as needed."""
-    having = node.args.get("having")
-    if having is None:
-        return None
-    names: dict[str, exp.Column] = {}
-
-    def replace_aggregate(inner: exp.Expr) -> exp.Expr:
-        if not is_aggregate(inner) or isinstance(inner.parent, exp.Filter):
-            return inner
-        content = _unit_content(state, inner, grouping, convert)
-        known = next((column.name for column in columns if column.content == content), None)
-        name = known or f"c{len(columns)}"
-        if known is None:
-            columns.append(UnitColumn(name, content))
-        names[name] = exp.column(exp.to_identifier(name, quoted=True), "__unit")
-        return names[name]
-
-    condition = having.this.copy().transform(replace_aggregate)
-    state.relations[alias] = replace(_under_construction(state, alias), columns=tuple(columns))
-
-    def resolve(column: exp.Column) -> RowExpression:
-        if column.table == "__unit":
-            return Field(alias, str(column.this.this), span_of(having))
-        found = convert.row(column)
-        if found in grouping:
-            position = next((item.name for item in columns if item.content == found), None)
-            if position is None:
-                position = f"c{len(columns)}"
-                columns.append(UnitColumn(position, found))
-                state.relations[alias] = replace(
-                    _under_construction(state, alias), columns=tuple(columns)
-                )
-            return Field(alias, position, span_of(column))
-        raise QueryError("Q023", rule="R2", what=column.sql("postgres")[:80])
-
-    return Converter(resolve, state.type_of, lambda _: None, lambda _: None).predicate(condition)
-
-
-def _under_construction(state: State, alias: str) -> UnitBlock:
-    block = state.relations[alias]
-    assert isinstance(block, UnitBlock)
-    return block
-
-
 # --- release ------------------------------------------------------------------------------------------------------
 
 
@@ -435,23 +311,25 @@ class _Block:
         return scalar(copy)
 
     def _window(self, node: exp.Window) -> exp.Expr:
-        function = node.this.this if isinstance(node.this, exp.Filter) else node.this
-        if not isinstance(function, (*WINDOW_FUNCTIONS, exp.AggFunc)):
-            check_node(self.state, node.this, Clause.WINDOW)
+        """Rewrite a window over groups: every part of it by the same rules as the rest."""
         copy = node.copy()
-        own = copy.this.this if isinstance(copy.this, exp.Filter) else copy.this
-        check_node(self.state, own, Clause.WINDOW)
+        if any(copy.args.get(part) for part in ("alias", "first")):
+            raise outside(node, "R7")
+        filtered = isinstance(copy.this, exp.Filter)
+        own: exp.Expr = copy.this.this if filtered else copy.this
+        if not isinstance(own, (*WINDOW_FUNCTIONS, *POST_AGGREGATES)):
+            raise outside(own, "R7")
         order = copy.args.get("order")
-        parts = [
-            *own.iter_expressions(),
-            *(copy.args.get("partition_by") or []),
-            *([] if order is None else [key.this for key in order.expressions]),
-        ]
+        keys = [] if order is None else order.expressions
+        parts = [*own.iter_expressions(), *(copy.args.get("partition_by") or [])]
+        parts += [key.this for key in keys]
+        parts += [copy.this.expression.this] if filtered else []
         for child in parts:
             if not isinstance(child, exp.Star):
                 child.replace(self.above(child, Clause.WINDOW))
-        for key in [] if order is None else order.expressions:
+        for key in keys:
             key.set("nulls_first", False)
+        check_frame(copy)
         return copy
 
     def _aggregate(self, node: exp.Expr, clause: Clause) -> exp.Expr:

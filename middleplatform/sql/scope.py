@@ -47,10 +47,11 @@ class Item:
 
 @dataclass
 class Scope:
-    """The items of one FROM, in order."""
+    """The items of one FROM, in order; ``merged`` are the columns that USING made one of."""
 
     items: list[Item] = field(default_factory=list)
     outer: "Scope | None" = None
+    merged: set[str] = field(default_factory=set)
 
     def add(self, item: Item) -> None:
         """Add an item; two of one name are refused as PostgreSQL does."""
@@ -72,6 +73,9 @@ class Scope:
         table = identifier(column.args["table"]) if column.args.get("table") else ""
         schema = identifier(column.args["db"]) if column.args.get("db") else ""
         found = [item for item in self.items if _answers(item, name, table, schema)]
+        if len(found) > 1 and not table and name in self.merged:
+            # JOIN ... USING makes one column of the two; a left join keeps the left one.
+            return found[0], name
         if len(found) > 1:
             raise QueryError("Q022", rule="R0", name=name)
         return (found[0], name) if found else None
