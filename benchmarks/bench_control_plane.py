@@ -1,7 +1,7 @@
 """Measure the control plane: a whole question minus the time inside the departments' engines.
 
-Both durable log entries are included. Run: ``python -m benchmarks.bench_control_plane [--queries N]``; prints one
-JSON object.
+Both durable log entries are included. Run: ``python -m benchmarks.bench_control_plane
+[--queries N]``; prints one JSON object.
 """
 
 import argparse

@@ -1,10 +1,12 @@
 """Measure a governed aggregate over ten million rows against the raw DuckDB query.
 
-The raw query computes the same words and COUNT(DISTINCT unit), on the same file with the same number of threads and
-the same memory limit. Each side is a process of its own, so that its peak memory is its own; the two are asked in
-turn. The governed time is the whole of ``gateway.submit``, durable log entries included.
+The raw query computes the same words and COUNT(DISTINCT unit), on the same file with the same
+number of threads and the same memory limit. Each side is a process of its own, so that its peak
+memory is its own; the two are asked in turn. The governed time is the whole of ``gateway.submit``,
+durable log entries included.
 
-Run: ``python -m benchmarks.bench_governed_aggregate [--rows N] [--runs N] [--folder DIR]``; prints one JSON object.
+Run: ``python -m benchmarks.bench_governed_aggregate [--rows N] [--runs N] [--folder DIR]``; prints
+one JSON object.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 import duckdb
 
@@ -82,7 +85,7 @@ def _governed(folder: Path, bundle: str) -> Iterator[Ask]:
 
 
 def _serve(side: str, folder: Path) -> None:
-    """Answer questions from standard input, one JSON object a line: seconds, or the code of a refusal."""
+    """Answer questions from standard input, one JSON object a line: seconds and any refusal."""
     with _raw(folder) if side == "raw" else _governed(folder, side) as ask:
         print(json.dumps({"ready": True}), flush=True)
         for line in sys.stdin:
@@ -108,7 +111,7 @@ class _Side:
         )
         self._read()
 
-    def __enter__(self) -> "_Side":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -162,10 +165,15 @@ def _history(folder: Path) -> Mapping[str, object]:
     asked = [
         *QUERIES.items(),
         *((f"{name}, again", sql) for name, sql in QUERIES.items()),
-        ("by region, another year", f"SELECT region_code, {_WORDS} FROM health.visit WHERE visit_year >= 2019 GROUP BY region_code"),
+        ("by region, another year", (
+            f"SELECT region_code, {_WORDS} FROM health.visit WHERE visit_year >= 2019 "
+            "GROUP BY region_code")),
         ("ungrouped", f"SELECT {_WORDS} FROM health.visit"),
         ("ungrouped, filtered", f"SELECT {_WORDS} FROM health.visit WHERE visit_year >= 2020"),
-        ("conditional", "SELECT region_code, COUNT(*) AS n, SUM(CASE WHEN visit_year >= 2021 THEN cost END) AS late FROM health.visit GROUP BY region_code"),
+        ("conditional", (
+            "SELECT region_code, COUNT(*) AS n, "
+            "SUM(CASE WHEN visit_year >= 2021 THEN cost END) AS late "
+            "FROM health.visit GROUP BY region_code")),
     ]  # fmt: skip
     found = []
     with _Side("history", folder) as governed:

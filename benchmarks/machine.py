@@ -16,7 +16,7 @@ _LIBRARIES = ("cryptography", "duckdb", "numpy", "pyarrow", "sqlglot")
 
 
 def machine(folder: Path | None = None) -> Mapping[str, object]:
-    """Describe this machine; ``folder`` lies on the disk whose fsync is measured (a temporary one by default)."""
+    """Describe this machine; ``folder`` (a temporary one by default) names the disk measured."""
     return {
         "cpu": _processor(),
         "cores": os.cpu_count(),
@@ -38,7 +38,7 @@ def _processor() -> str:
 
 
 def fsync_p50_ms(folder: Path | None = None, rounds: int = 200) -> float:
-    """Return what the disk alone takes for a durable 4 kB, in milliseconds: the floor under a log entry."""
+    """Return milliseconds for a durable 4 kB: the floor under a log entry."""
     times = []
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         for _ in range(rounds):
@@ -50,7 +50,7 @@ def fsync_p50_ms(folder: Path | None = None, rounds: int = 200) -> float:
 
 
 def wait_until_quiet(seconds: float) -> float:
-    """Wait until the load of the last minute is below ``QUIET_LOAD``, at most ``seconds``; return the load."""
+    """Wait for a load below ``QUIET_LOAD``, at most ``seconds``; return the load of the minute."""
     until = time.monotonic() + seconds
     while (load := os.getloadavg()[0]) >= QUIET_LOAD and time.monotonic() < until:
         time.sleep(2)

@@ -3,6 +3,8 @@
 Run: ``python -m benchmarks.run [--quick] [--folder DIR]``.
 """
 
+# ruff: noqa: E501 - sentences and table rows of the report
+
 import argparse
 import json
 import subprocess
