@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, settings
 
 from middleplatform.demo.build import build
 
-sys.path.insert(0, str(Path(__file__).parent / "fakes"))
+for _folder in ("fakes", "property"):
+    sys.path.insert(0, str(Path(__file__).parent / _folder))
 
-from asking import opened
+from asking import opened  # noqa: E402 - it lies in the folder of fakes
 
 # In CI every run draws the same examples, so that a failure is the change's; nightly draws new ones.
 settings.register_profile(
