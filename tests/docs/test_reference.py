@@ -32,10 +32,10 @@ def test_every_setting_is_documented_and_the_page_is_fresh():
 
 def declared():
     """Return the names of the declared dependencies, lower case."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = project["dependencies"] + [
-        line for group in project["optional-dependencies"].values() for line in group
-    ]
+    text = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = text["project"]["optional-dependencies"].values()
+    lines = text["project"]["dependencies"] + text["build-system"]["requires"]
+    lines += [line for group in groups for line in group]
     return {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
 
 
