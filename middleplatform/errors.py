@@ -117,6 +117,8 @@ CODES: dict[str, Code] = _table(
     Code("L002", "CELLS_MAX", "The answer would have more than {limit} cells.", "答案的单元格超过 {limit} 个。",
          "Group more coarsely.", "请使用更粗的分组。"),
     Code("L003", "CANCELLED", "The question was cancelled.", "查询已取消。"),
+    Code("L004", "TOO_MUCH_WORK", "The part over released cells took more than {limit} seconds.",
+         "已发布单元格上的计算超过 {limit} 秒。", "Join and order fewer cells.", "请减少连接和排序的单元格。"),
     Code("A001", "APPEND_FAILED", "The audit log cannot take an entry, so no answer is given.",
          "审计日志无法写入，因此不予应答。", "The operator must free the disk or repair the log.",
          "请运维人员清理磁盘或修复日志。"),

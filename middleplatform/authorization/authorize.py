@@ -60,6 +60,7 @@ class Asking:
         now: When, UTC.
         recipient: Department that receives the answer; the subject's own when empty.
         strict: Refuse instead of rewriting.
+        inside: Asked inside the owning department, past no gateway: its stewards may see their own small cells.
         project: What history is kept for; empty or the department's own, or one that policy lists.
     """
 
@@ -69,6 +70,7 @@ class Asking:
     recipient: str = ""
     strict: bool = False
     project: str = ""
+    inside: bool = False
 
 
 def authorize(facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalog) -> Decision:
@@ -79,15 +81,19 @@ def authorize(facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalo
         one that is told first.
     """
     grants = evaluate.active_grants(bundle, asking.subject, asking.purpose, asking.now)
-    own = evaluate.own_data(bundle, asking.subject, grants, facts.datasets)
+    # Through the gateway nobody sees small cells, not even of his own data: the gateway would see them too.
+    own = (
+        evaluate.own_data(bundle, asking.subject, grants, facts.datasets) if asking.inside else None
+    )
     parameters, owner = _disclosure(facts, bundle, own)
     reasons = [*_forms(facts, bundle), *_columns(facts, bundle), *_shape(facts, bundle, parameters)]
     reasons += _purposes(facts, asking, bundle)
-    used, refused = _grants(facts, grants, bundle)
+    used, refused = _grants(facts, grants, bundle, catalog)
     reasons += [
         *refused,
         *_regions(facts, asking, used, catalog, bundle),
         *_recipient(asking, bundle),
+        *_project(asking, bundle),
     ]
     duties, told = obligations(facts, asking.subject, used, bundle, catalog)
     if asking.strict:
@@ -214,11 +220,11 @@ def _purposes(facts: QueryFacts, asking: Asking, bundle: Bundle) -> Iterator[Rea
 
 
 def _grants(
-    facts: QueryFacts, active: Sequence[Grant], bundle: Bundle
+    facts: QueryFacts, active: Sequence[Grant], bundle: Bundle, catalog: Catalog
 ) -> tuple[list[Grant], list[Reason]]:
     used: list[Grant] = []
     refused: list[Reason] = []
-    for use in dict.fromkeys(facts.uses):
+    for use in dict.fromkeys((*facts.uses, *_counted(facts, catalog))):
         operation = _OPERATIONS.get(use.context)
         rule = evaluate.column_rule(bundle, use.dataset, use.column)
         if (
@@ -245,6 +251,13 @@ def _grants(
             )
         )
     return list(dict.fromkeys(used)), refused
+
+
+def _counted(facts: QueryFacts, catalog: Catalog) -> Iterator[ColumnUse]:
+    """A dataset that is read at all has its units counted, though no column may be named."""
+    for name in facts.datasets:
+        unit = catalog.datasets[name].unit_column
+        yield ColumnUse(name, unit, Context.COUNT_DISTINCT, Clause.SELECT)
 
 
 def _regions(

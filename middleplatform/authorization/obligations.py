@@ -36,8 +36,8 @@ def obligations(
                     use.span,
                 )
             )
-        if rule.withheld and (hidden := _withheld(use, rule)) is not None:
-            found["withhold", use.dataset, use.column] = hidden
+    for duty in _withheld(facts, bundle, catalog):
+        found[duty.kind, duty.dataset, duty.column] = duty
     for duty in _region_filters(facts, subject, used, catalog):
         found[duty.kind, duty.dataset, duty.column] = duty
     return tuple(found.values()), reasons
@@ -75,21 +75,31 @@ def _grouped(use: ColumnUse, rule: ColumnRule) -> Obligation | None:
 _CHINESE = {"month": "月", "quarter": "季度", "year": "年"}
 
 
-def _withheld(use: ColumnUse, rule: ColumnRule) -> Obligation | None:
-    if not use.dataset:
-        return None
-    ranges = tuple(f"{each.first}-{each.last}" for each in rule.withheld)
-    told = ", ".join(ranges)
-    return Obligation(
-        "withhold",
-        use.dataset,
-        use.column,
-        ranges,
-        (
-            f"rows with {use.column} {told} were left out: not shared by law",
-            f"已排除 {use.column} 为 {told} 的行：依法不予共享",
-        ),
-    )
+def _withheld(facts: QueryFacts, bundle: Bundle, catalog: Catalog) -> list[Obligation]:
+    """Leave withheld codes out of every question to the dataset: else a total would tell them by subtraction."""
+    named = {(use.dataset, use.column) for use in facts.uses}
+    found: list[Obligation] = []
+    for name in facts.datasets:
+        dataset = evaluate.dataset_rule(bundle, name)
+        for column, rule in () if dataset is None else dataset.columns.items():
+            held = catalog.datasets[name].columns[column].held
+            if not rule.withheld or not (held or (name, column) in named):
+                continue
+            ranges = tuple(f"{each.first}-{each.last}" for each in rule.withheld)
+            told = ", ".join(ranges)
+            found.append(
+                Obligation(
+                    "withhold",
+                    name,
+                    column,
+                    ranges,
+                    (
+                        f"rows with {column} {told} were left out: not shared by law",
+                        f"已排除 {column} 为 {told} 的行：依法不予共享",
+                    ),
+                )
+            )
+    return found
 
 
 def _region_filters(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
-from middleplatform.errors import QueryError
+from middleplatform.errors import LimitError, QueryError
 from middleplatform.model.plan import Layout
 from middleplatform.model.query import AggregateKind
 from middleplatform.model.result import Release, Withholding
@@ -48,7 +48,7 @@ def run_post(
     sql: str,
     cells: Mapping[str, tuple[pa.Table, Layout]],
     outputs: Sequence[str],
-    mark_prefix: str,
+    deadline_s: float,
 ) -> tuple[pa.Table, pa.Table]:
     """Run the statement above the boundary.
 
@@ -57,18 +57,21 @@ def run_post(
         sql: DuckDB dialect, written by the planner.
         cells: By name: cells and their layout.
         outputs: Output names, in order.
-        mark_prefix: Of mark columns.
+        deadline_s: Seconds after which it is stopped.
 
     Returns:
         Values and marks, both with one column an output.
 
     Raises:
+        LimitError: L004 it took too long.
         QueryError: Q031 when DuckDB refuses the statement (a type that does not fit); its words are kept from the analyst.
 
     Reveals:
         Nothing beyond ``cells``.
     """
     cursor = database.cursor()
+    watch = threading.Timer(deadline_s, cursor.interrupt)
+    watch.start()
     try:
         for name, (table, layout) in cells.items():
             whole = _whole_numbers(table, layout)
@@ -77,6 +80,8 @@ def run_post(
                 view = f'CREATE TEMP VIEW "{name}" AS SELECT {whole} FROM "raw_{name}"'  # noqa: S608 - our own names
                 cursor.execute(view)
         found: pa.Table = cursor.sql(sql).to_arrow_table()
+    except duckdb.InterruptException:
+        raise LimitError("L004", limit=deadline_s) from None
     except duckdb.Error as error:
         raise QueryError(
             "Q031",
@@ -87,6 +92,7 @@ def run_post(
             ),
         ) from None
     finally:
+        watch.cancel()
         cursor.close()
     names = found.column_names
     values = pa.table([found[index] for index in range(0, len(names), 2)], names=list(outputs))

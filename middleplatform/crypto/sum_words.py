@@ -42,7 +42,9 @@ def ladder_layout(layout: Layout) -> WordLayout:
         Nothing: it follows from the fragment.
     """
     return WordLayout(
-        tuple(Measure(f"over_{s}_{percent}", 1) for s in range(len(layout.sums)) for percent in LADDER)
+        tuple(
+            Measure(f"over_{s}_{percent}", 1) for s in range(len(layout.sums)) for percent in LADDER
+        )
     )
 
 

@@ -19,13 +19,16 @@ from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.demo import build
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.dispatch.link import InProcessLink
-from middleplatform.errors import ConfigError
+from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.gateway import Gateway
+from middleplatform.gateway.entries import ended, received, released
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
-from middleplatform.model.request import Subject
+from middleplatform.model.request import QueryRequest, Subject
+from middleplatform.model.result import Answer
 from middleplatform.node.open import OpenNode, check_packages, open_connector, open_node
+from middleplatform.node.own import own_answer
 from middleplatform.node.service import GATEWAY
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
@@ -70,6 +73,35 @@ class Platform:
     gateway: Gateway
     settings: Settings
     nodes: Mapping[str, OpenNode]
+
+    def own(self, request: QueryRequest) -> Answer:
+        """Have a steward's question answered inside the own department; the log is told that it was asked.
+
+        Raises:
+            MiddleplatformError: Refused or failed; logged as well.
+        """
+        gateway = self.gateway
+        gateway.audit.append(received(request))
+        try:
+            node = self.nodes[request.subject.department].node
+            found = own_answer(node, request, gateway.database)
+        except MiddleplatformError as error:
+            at = gateway.clock.now().isoformat()
+            entry = ended(request, error, at, gateway.bundle.digest)
+            error.audit_index = gateway.audit.append(entry).index
+            raise
+        entry = released(
+            request,
+            found.decision,
+            found.plan,
+            found.query.facts,
+            found.release,
+            found.receipts,
+            gateway.clock.now().isoformat(),
+            gateway.catalog.digest,
+        )
+        receipt = gateway.audit.append(entry)
+        return Answer(request.query_id, found.release, "own", found.decision, receipt, 1.0)
 
     def close(self) -> None:
         """Close everything, log last."""

@@ -47,6 +47,7 @@ _RELEASED_ONLY = (
     "aggregates and windows over groups were computed over released cells only",
     "对分组的聚合与窗口只基于已发布的单元格计算",
 )
+_POST_SECONDS = 20.0
 _LOG = logging.getLogger("middleplatform.gateway")
 
 
@@ -63,6 +64,7 @@ class Gateway:
         clock: Time.
         rng: For query ids.
         queries_max: Questions under way at once; more are refused with L001.
+        database: Runs what stands above the release boundary.
     """
 
     catalog: Catalog
@@ -73,7 +75,7 @@ class Gateway:
     clock: Clock
     rng: Rng
     queries_max: int = 8
-    _database: Released = field(default_factory=Released)
+    database: Released = field(default_factory=Released)
     _running: int = 0
 
     def request(
@@ -132,7 +134,7 @@ class Gateway:
         watch.lap("plan")
         answers = await self._dispatch(request, plan, decision, progress)
         watch.lap("dispatch")
-        outcome = self._combine(query, plan, answers)
+        outcome = await asyncio.to_thread(self._combine, query, plan, answers)
         watch.lap("combine")
         receipts = [each.receipts for each in answers]
         entry = released(
@@ -216,7 +218,7 @@ class Gateway:
         for block, found in zip(plan.blocks, answers, strict=True):
             shown = found.labelled if block.name in query.label_only else found.cells
             cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
-        values, marks = run_post(self._database, plan.post_sql, cells, plan.outputs, MARK)
+        values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs, _POST_SECONDS)
         withheld = withheld_summary(answers)
         notes = (*plan.notes, _RELEASED_ONLY) if plan.folds and withheld else plan.notes
         return release(values, marks, withheld, notes)
@@ -248,7 +250,7 @@ class Gateway:
 
     def close(self) -> None:
         """Close what the gateway itself opened."""
-        self._database.close()
+        self.database.close()
 
 
 def _silent(stage: str, done: int, total: int) -> None:

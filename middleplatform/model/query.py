@@ -44,10 +44,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant of the statement."""
+    """A constant of the statement; ``kind`` keeps TRUE and 1 apart, which Python holds for equal."""
 
     value: Value
     span: Span | None = field(default=None, compare=False)
+    kind: str = field(init=False, repr=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self.value).__name__)
 
 
 @dataclass(frozen=True, slots=True)

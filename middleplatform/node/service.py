@@ -121,13 +121,19 @@ class Node:
                 raise ProtocolError("X002", detail="a fragment came twice")
             self._served.add(key)
 
-    def _authorized(self, fragment: Fragment) -> tuple[CellQuery, Decision]:
+    def _authorized(
+        self, fragment: Fragment, *, inside: bool = False
+    ) -> tuple[CellQuery, Decision]:
         try:
             cell, facts = read_fragment(fragment.sql, self.catalog, _LIMITS)
         except MiddleplatformError as error:
             raise self._refusal(error.rule or "R0", error.public_message) from None
         asking = Asking(
-            fragment.subject, fragment.purpose, self.clock.now(), project=fragment.project
+            fragment.subject,
+            fragment.purpose,
+            self.clock.now(),
+            project=fragment.project,
+            inside=inside,
         )
         decision = authorize(facts, asking, self.bundle, self.catalog)
         if not decision.permit:
@@ -170,7 +176,21 @@ class Node:
         Reveals:
             To the gateway: released cells, and for the others the rule that withholds them.
         """
-        task = self.accept(raw, signature, "local")
+        return self._local(self.accept(raw, signature, "local"))
+
+    def own(self, fragment: Fragment) -> PartialResult:
+        """Answer a fragment of the department's own steward, who asks inside the department (see ``own``).
+
+        Raises:
+            ProtocolError: X003 refused by the node's own bundle.
+
+        Reveals:
+            To the steward: cells of any size of the own data, where a grant says so.
+        """
+        cell, decision = self._authorized(fragment, inside=True)
+        return self._local(Task(fragment, cell, layout_of(cell, self.catalog), decision))
+
+    def _local(self, task: Task) -> PartialResult:
         measured = self.source.measure(task.cell, task.layout)
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
         telling = self._mark_groups(task, measured, marks)

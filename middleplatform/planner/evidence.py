@@ -244,7 +244,7 @@ def _plain(value: object) -> object:
         body = {
             item.name: _plain(getattr(value, item.name))
             for item in fields(value)
-            if item.name != "span"
+            if item.init and item.name != "span"
         }
         return {"node": type(value).__name__, **body}
     if isinstance(value, tuple | list):

@@ -28,7 +28,7 @@ from middleplatform.model.query import (
 from middleplatform.sql.convert import Converter, outside
 from middleplatform.sql.extract import fields
 from middleplatform.sql.joins import join_condition
-from middleplatform.sql.post import bind_post, output_name, union_all
+from middleplatform.sql.post import bind_post, output_name, tailed, union_all
 from middleplatform.sql.release import bind_release, groups, is_aggregated
 from middleplatform.sql.rename import relations, with_aliases
 from middleplatform.sql.scope import Item, Released, RowSource, Scope, identifier, span_of
@@ -84,13 +84,27 @@ class Binder:
             case exp.Subquery():
                 if node.args.get("sample") is not None or node.args.get("pivots"):
                     raise outside(node, "R9")
-                return self.query(node.this, self._with(node, tables, outer), outer)
+                return self._parenthesized(node, self._with(node, tables, outer), outer)
             case exp.Select():
                 return self._select(node, self._with(node, tables, outer), outer)
             case exp.SetOperation():
                 return self._set_operation(node, self._with(node, tables, outer), outer)
             case _:
                 raise outside(node)
+
+    def _parenthesized(
+        self,
+        node: exp.Subquery,
+        tables: Mapping[str, "RowSource | Released"],
+        outer: Scope | None,
+    ) -> RowSource | Released:
+        """Bind ``(SELECT ...) ORDER BY ... LIMIT ...``."""
+        relation = self.query(node.this, tables, outer)
+        if not any(node.args.get(part) for part in ("order", "limit", "offset")):
+            return relation
+        if isinstance(relation, RowSource):
+            raise outside(node, "R9")
+        return tailed(node, relation)
 
     def _with(
         self, node: exp.Expr, tables: Mapping[str, "RowSource | Released"], outer: Scope | None

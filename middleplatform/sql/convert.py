@@ -230,7 +230,7 @@ class Converter:
                 rule="R7" if isinstance(node, exp.Window) else "R3",
                 what=("an aggregate or window here", "此处的聚合或窗口函数"),
             )
-        if isinstance(node, exp.Columns) or not isinstance(
+        if isinstance(node, exp.Columns | exp.Placeholder | exp.Parameter) or not isinstance(
             node, exp.Func | exp.Binary | exp.Unary | exp.Condition
         ):
             raise outside(node)

@@ -279,9 +279,10 @@ class Extractor:
                 yield from self.opaque(value, clause)
             case Case():
                 yield from self._case(value, context, clause, op)
+            case _ if context is Context.GROUP:
+                yield from self.group(value, clause)
             case _:
-                wanted = context if context is Context.GROUP else Context.COLUMN_COMPARE
-                yield from self.all(value, wanted, clause, op)
+                yield from self.all(value, Context.COLUMN_COMPARE, clause, op)
 
     def opaque(self, opaque: Opaque, clause: Clause) -> Iterator[ColumnUse]:
         """Yield the uses inside a form that has no governed meaning."""

@@ -24,6 +24,7 @@ __all__ = [
     "output_name",
     "scalar",
     "scalar_subquery",
+    "tailed",
     "union_all",
 ]
 
@@ -279,6 +280,15 @@ def _unique(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     return found
+
+
+def tailed(node: exp.Expr, inner: Released) -> Released:
+    """Build a parenthesized statement with its own ORDER BY, LIMIT and OFFSET."""
+    source = exp.Subquery(this=inner.tree, alias=exp.TableAlias(this=exp.to_identifier("__inner")))
+    tree = exp.select("*").from_(source)
+    order = node.args.get("order")
+    _tail(tree, node, [] if order is None else order.expressions, inner.columns)
+    return Released(tree, inner.columns)
 
 
 def union_all(node: exp.SetOperation, left: Released, right: Released) -> Released:

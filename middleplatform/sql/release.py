@@ -204,9 +204,10 @@ def bind_release(
     block = _Block(state, rows, grouping, convert, subquery)
     for group in grouping:
         state.use(state.extract.group(group))
-    state.group_columns_max = max(
-        state.group_columns_max, sum(not isinstance(group, Literal) for group in grouping)
-    )
+    # One CASE over four columns is four grouping columns.
+    columns = {field for group in grouping for field in fields(group)}
+    grouped = sum(not isinstance(group, Literal) for group in grouping)
+    state.group_columns_max = max(state.group_columns_max, grouped, len(columns))
     outputs: list[tuple[str, exp.Expr]] = []
     for item in node.expressions:
         outputs.append((output_name(item), block.above(item.unalias(), Clause.SELECT)))

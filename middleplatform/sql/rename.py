@@ -31,7 +31,9 @@ def mapped(value: T, change: Callable[[Any], Any | None]) -> T:
     return replace(
         value,
         **{
-            item.name: mapped(getattr(value, item.name), change) for item in dataclass_fields(value)
+            item.name: mapped(getattr(value, item.name), change)
+            for item in dataclass_fields(value)
+            if item.init
         },
     )
 

@@ -98,6 +98,8 @@ def identifier(node: exp.Expr | str | None) -> str:
     if not isinstance(node, exp.Identifier):
         raise QueryError("Q010", rule="R0", what=("a name of this form", "这种形式的名称"))
     text = str(node.this)
+    if text.startswith("__"):
+        raise QueryError("Q010", rule="R0", what=("a name that begins with __", "以 __ 开头的名称"))
     return text if node.args.get("quoted") else text.lower()
 
 
