@@ -120,11 +120,11 @@ class Sample:
         return self.total - self.engine
 
 
-async def _ask(platform: Platform, shape: str, sql: str, project: str) -> Sample:
+async def _ask(platform: Platform, shape: str, sql: str) -> Sample:
     clock = _Clock()
     _CLOCK.set(clock)
     gateway = platform.gateway
-    request = gateway.request(sql, PERSONAS["analyst_drc"], "statistics", project=project)
+    request = gateway.request(sql, PERSONAS["analyst_drc"], "statistics")
     begin = time.perf_counter()
     answer = await gateway.submit(request)
     total = time.perf_counter() - begin
@@ -145,11 +145,8 @@ def _mixed(each: int) -> list[tuple[str, str]]:
 
 
 async def _single(platform: Platform, asked: Sequence[tuple[str, str]]) -> list[Sample]:
-    """Ask one after the other; every twenty questions are a project of their own."""
-    return [
-        await asyncio.create_task(_ask(platform, shape, sql, f"project-{number // 20}"))
-        for number, (shape, sql) in enumerate(asked)
-    ]
+    """Ask one after the other, all in one project: each is held against the history of all."""
+    return [await asyncio.create_task(_ask(platform, shape, sql)) for shape, sql in asked]
 
 
 async def _concurrent(
@@ -159,10 +156,7 @@ async def _concurrent(
 
     async def client(number: int) -> list[Sample]:
         mine = asked[number::CLIENTS]
-        return [
-            await asyncio.create_task(_ask(platform, shape, sql, f"client-{number}-{at // 20}"))
-            for at, (shape, sql) in enumerate(mine)
-        ]
+        return [await asyncio.create_task(_ask(platform, shape, sql)) for shape, sql in mine]
 
     begin = time.perf_counter()
     found = await asyncio.gather(*(client(number) for number in range(CLIENTS)))

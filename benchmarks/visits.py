@@ -87,7 +87,7 @@ extends: baseline
 purposes:
   statistics: {{name_zh: 统计分析, name_en: statistics, roles: [analyst]}}
 disclosure: {{min_units: 10, dominance: [[1, 50], [2, 67]], p_percent: 10, homogeneity: true, history: {history}}}
-limits: {{near_duplicates_per_day: 1000}}
+limits: {{near_duplicates_per_day: 1000, projects: ["*"]}}
 datasets:
   health.visit:
     purposes: [statistics]
