@@ -129,7 +129,13 @@ def _breakpoint(
         _is_number(value) and Decimal(str(value)) in allowed for value in use.literals
     ):
         return None
-    points = ", ".join(str(point.normalize() if point else 0) for point in sorted(allowed)) or "-"
+    points = (
+        ", ".join(
+            format(point, "f").rstrip("0").rstrip(".") if "." in str(point) else format(point, "f")
+            for point in sorted(allowed)
+        )
+        or "-"
+    )
     return (
         "R3",
         (

@@ -9,7 +9,12 @@ from middleplatform.model.query import QualifiedQuery
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Explanation, Step
 
-__all__ = ["explanation"]
+__all__ = ["RELEASED_ONLY", "explanation"]
+
+RELEASED_ONLY = (
+    "aggregates and windows over groups were computed over released cells only",
+    "对分组的聚合与窗口只基于已发布的单元格计算",
+)
 
 Judged = tuple[QualifiedQuery, Decision, Plan]
 

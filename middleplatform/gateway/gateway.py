@@ -5,8 +5,6 @@ received -> parse -> qualify -> authorize -> plan -> dispatch -> combine and dis
 
 import asyncio
 import logging
-import time
-import traceback
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -24,8 +22,9 @@ from middleplatform.errors import (
 )
 from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
-from middleplatform.gateway.explain import explanation
+from middleplatform.gateway.explain import RELEASED_ONLY, explanation
 from middleplatform.gateway.refusals import refusal
+from middleplatform.gateway.watch import Watch, frames, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
@@ -43,10 +42,6 @@ from middleplatform.sql.qualify import fingerprint, qualify
 
 __all__ = ["Gateway"]
 
-_RELEASED_ONLY = (
-    "aggregates and windows over groups were computed over released cells only",
-    "对分组的聚合与窗口只基于已发布的单元格计算",
-)
 _POST_SECONDS = 20.0
 _LOG = logging.getLogger("middleplatform.gateway")
 
@@ -111,7 +106,7 @@ class Gateway:
         self._running += 1
         try:
             await self._append(received(request))
-            return await self._answer(request, progress or _silent)
+            return await self._answer(request, progress or silent)
         except MiddleplatformError as error:
             await self._record(request, error)
             raise
@@ -119,7 +114,7 @@ class Gateway:
             self.audit.submit(ended(request, LimitError("L003"), self._now(), self.bundle.digest))
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may reach the analyst
-            _LOG.error("query %s: %s", request.query_id, "".join(traceback.format_exception(error)))  # noqa: TRY400
+            _LOG.error("query %s: %s", request.query_id, frames(error))  # noqa: TRY400 - without its message
             failure = ConfigError("C099", record=request.query_id)
             await self._record(request, failure)
             raise failure from None
@@ -127,7 +122,7 @@ class Gateway:
             self._running -= 1
 
     async def _answer(self, request: QueryRequest, progress: Progress) -> Answer:
-        watch = _Watch()
+        watch = Watch()
         query, decision = self._judge(request)
         watch.lap("authorize")
         plan = self._plan(request, query, decision)
@@ -220,7 +215,7 @@ class Gateway:
             cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
         values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs, _POST_SECONDS)
         withheld = withheld_summary(answers)
-        notes = (*plan.notes, _RELEASED_ONLY) if plan.folds and withheld else plan.notes
+        notes = (*plan.notes, RELEASED_ONLY) if plan.folds and withheld else plan.notes
         return release(values, marks, withheld, notes)
 
     # --- the log --------------------------------------------------------------------------------------------------
@@ -251,20 +246,3 @@ class Gateway:
     def close(self) -> None:
         """Close what the gateway itself opened."""
         self.database.close()
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    del stage, done, total
-
-
-class _Watch:
-    """Milliseconds by stage."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = (now - self._last) * 1000
-        self._last = now

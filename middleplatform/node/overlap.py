@@ -8,7 +8,9 @@ Spec: docs/spec/disclosure.md, "History".
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,7 @@ class Memory:
 
     numbers: UnitNumbers = field(default_factory=UnitNumbers)
     cells: OrderedDict[str, Cells] = field(default_factory=OrderedDict)
+    lock: AbstractContextManager[bool] = field(default_factory=RLock)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,13 @@ class Overlap:
         Reveals:
             That a population differs from some earlier one by fewer than k units, not from which or by how many.
         """
+        # One question at a time from the look to the note: two asked together would each miss the other.
+        with self._memory.lock:
+            self._check(cell, layout, measured, marks, moment)
+
+    def _check(
+        self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
+    ) -> None:
         dataset = _key_of(layout.unit, cell)
         seen = self._history.any(self._project, dataset)
         labels = label_texts(measured.table)

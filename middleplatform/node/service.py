@@ -112,6 +112,8 @@ class Node:
             raise ProtocolError("X001", detail="a local fragment with a cohort")
         self._claim(fragment)
         cell, decision = self._authorized(fragment)
+        if protocol == "secure_sum" and fragment.policy_digest != self.bundle.digest:
+            raise self._refusal("R0", "a secure sum under another policy than this node's")
         return Task(fragment, cell, layout_of(cell, self.catalog), decision)
 
     def _claim(self, fragment: Fragment) -> None:

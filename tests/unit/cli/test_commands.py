@@ -228,7 +228,7 @@ def test_platform_that_does_not_open_is_one_clear_message_with_its_exit_code(she
 
 def test_unexpected_exception_shows_a_record_number_and_no_traceback(shell):
     def failing(_):
-        raise RuntimeError("value 110101199001011234")
+        raise RuntimeError("value 990101199001011234")
 
     shell.prepare = failing
     ran = shell("audit")

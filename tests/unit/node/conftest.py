@@ -12,3 +12,11 @@ import made_world as made  # noqa: E402 - found by the line above
 def world(tmp_path_factory):
     with made.World(tmp_path_factory.mktemp("world")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    import made_platform  # noqa: PLC0415 - found by the line at the top
+
+    with made_platform.Platform(tmp_path_factory.mktemp("platform"), rows=made_platform.complete_rows()) as opened:
+        yield opened

@@ -1,6 +1,7 @@
 """A made catalogue, a bundle, rows and a pipeline without disclosure control: what the unit and golden tests share."""
 
 import asyncio
+import math
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -356,17 +357,32 @@ def rows_of(table: pa.Table):
 
 
 def alike(one, other, *, ordered=False):
-    """Say whether two lists of rows hold the same values: numbers by value, floats to nine digits."""
+    """Say whether two lists of rows hold the same values: numbers by value, a float within its rounding."""
     left, right = ([tuple(map(_comparable, row)) for row in rows] for rows in (one, other))
-    return left == right if ordered else sorted(left, key=repr) == sorted(right, key=repr)
+    if not ordered:
+        left, right = (sorted(rows, key=_coarse) for rows in (left, right))
+    return len(left) == len(right) and all(
+        len(first) == len(second) and all(map(_same, first, second))
+        for first, second in zip(left, right, strict=True)
+    )
 
 
 def _comparable(value):
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return float(f"{value:.9g}")
+        return float(value)
     return value
+
+
+def _coarse(row):
+    return repr([f"{value:.4g}" if isinstance(value, float) else value for value in row])
+
+
+def _same(first, second):
+    if isinstance(first, float) and isinstance(second, float):
+        return math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-9)
+    return first == second
 
 
 def wait(coroutine):

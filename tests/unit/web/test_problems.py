@@ -89,7 +89,7 @@ def test_body_without_a_length_is_bounded_too(service):
 
 
 def test_unexpected_exception_in_a_handler_tells_nothing(service, tmp_path):
-    service.gateway.outcome = RuntimeError("value 110101199001011234")
+    service.gateway.outcome = RuntimeError("value 990101199001011234")
     answer = service.ask("POST", "/v1/explain", json=GOOD)
     value = is_problem(answer, 500, "C099")
     line = json.loads((tmp_path / "operator.log").read_text())

@@ -141,7 +141,7 @@ def test_failure_is_told_with_its_status(service, error, status, retry):
 
 
 def test_unexpected_exception_ends_the_question_and_tells_nothing(service, tmp_path):
-    service.gateway.outcome = RuntimeError("row 110101199001011234")
+    service.gateway.outcome = RuntimeError("row 990101199001011234")
     answer = service.ask("POST", "/v1/queries?wait=5", json=BODY)
     assert (answer.status_code, answer.json()["code"]) == (500, "C099")
     assert "1101" not in answer.text
