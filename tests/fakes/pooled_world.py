@@ -56,7 +56,11 @@ COLUMNS = {
         "cost": _col(_decimal(14, 2), "measure", breakpoints=[-100, 0, 100, 1000]),
         "days": _col(_INTEGER, "measure", breakpoints=[0, 3, 10]),
         "note": _col(_TEXT, "denied"),
+    },
+    "hb.coded": {
+        "id": _col(_TEXT, "key", False, unit="person"),
         "code": _col(_TEXT, "dimension", False, withheld=WITHHELD),
+        "cost": _col(_decimal(14, 2), "measure", breakpoints=[100]),
     },
     "hb.card": {
         "id": _col(_TEXT, "key", False, unit="person"),
@@ -75,6 +79,7 @@ COLUMNS = {
 HELD = {
     "ga.people": ("ga",),
     "hb.visits": ("hb",),
+    "hb.coded": ("hb",),
     "hb.card": ("hb",),
     "county.firm": COUNTIES,
 }
@@ -141,7 +146,7 @@ def rows():
             )
     return {
         "ga": {"people": people},
-        "hb": {"visits": visits, "card": card},
+        "hb": {"visits": visits, "card": card, "coded": _coded(visits)},
         **{county: {"firm": found} for county, found in firms.items()},
     }
 
@@ -154,8 +159,12 @@ def _visit(chance, identity, number):
         _maybe(chance, 0.05, _money(chance, -300, 3000)),
         _maybe(chance, 0.4, chance.randint(0, 20)),
         f"注{number}",
-        chance.choice(CODES),
     )
+
+
+def _coded(visits):
+    """Give every visit a diagnosis code, some of which law keeps from sharing."""
+    return [(row[0], CODES[place % len(CODES)], row[3]) for place, row in enumerate(visits)]
 
 
 def _dataset(department, table):
@@ -274,7 +283,7 @@ def write_rules(folder: Path, disclosure):
         {
             "name": "pooled", "version": "1", "effective": date(2026, 1, 1), "extends": "baseline",
             "purposes": {"statistics": {"name_zh": "统计", "name_en": "statistics", "roles": ["analyst"]}},
-            "disclosure": disclosure, "datasets": rules,
+            "disclosure": disclosure, "datasets": rules, "limits": {"projects": ["*"]},
         },
     )  # fmt: skip
     return catalog, bundle

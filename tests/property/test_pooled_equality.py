@@ -1,5 +1,6 @@
 """Released cells equal the plain answer over pooled rows; nothing is withheld or shown without reason."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
@@ -7,9 +8,9 @@ import pooled_world as world
 import pytest
 from asking import ask, opened
 from disclosure_oracle import judge
-from hypothesis import given, settings
+from hypothesis import given
 from pooled_answers import agree, plain, released, rows_agree, unmatched
-from strategies import FIRMS, SOURCES, blocks, statements
+from strategies import FIRMS, SOURCES, blocks, examples, statements
 
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
@@ -33,7 +34,7 @@ def governed(folder, rows, disclosure):
     world.write_data(folder / "data", rows)
     catalog, bundle = world.write_rules(folder, disclosure)
     with opened(folder / "state", folder / "data", catalog, bundle) as platform:
-        yield lambda sql: ask(platform, sql, project=sql[:200])
+        yield lambda sql: ask(platform, sql, project=sha256(sql.encode()).hexdigest())
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def strict(rows, tmp_path_factory):
 # --- an exact bundle withholds nothing ----------------------------------------------------------------------------
 
 
-@settings(max_examples=550)
+@examples(550)
 @given(sql=statements())
 def test_an_exact_answer_is_the_plain_answer(exact, pool, sql):
     outcome = exact(sql)
@@ -61,7 +62,7 @@ def test_an_exact_answer_is_the_plain_answer(exact, pool, sql):
     assert (left, right) == ([], []), sql
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(sql=statements())
 def test_the_order_of_an_exact_answer_is_the_plain_order(exact, pool, sql):
     if " ORDER BY d0" not in sql or " LIMIT " not in sql:
@@ -79,7 +80,7 @@ def by_label(rows, width):
     return {row[:width]: row[width:] for row in rows}
 
 
-@settings(max_examples=350)
+@examples(350)
 @given(block=blocks(LOCAL))
 def test_a_department_withholds_exactly_what_the_rules_name(strict, pool, block):
     outcome = strict(block.sql)
@@ -103,7 +104,7 @@ def test_a_department_withholds_exactly_what_the_rules_name(strict, pool, block)
             assert told is not None or agree(value, truth), (block.sql, row, truth)
 
 
-@settings(max_examples=200)
+@examples(120)
 @given(block=blocks(LOCAL))
 def test_the_label_of_a_small_cell_is_withheld_where_it_is_a_band_of_a_measure(strict, pool, block):
     if not block.sensitive:
@@ -116,7 +117,7 @@ def test_the_label_of_a_small_cell_is_withheld_where_it_is_a_band_of_a_measure(s
     assert sum(set(mark[:width]) != {None} for mark in marks) >= small
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(block=blocks((FIRMS,)))
 def test_a_secure_sum_withholds_what_the_rules_name_and_little_more(strict, pool, block):
     outcome = strict(block.sql)
