@@ -1,0 +1,1 @@
+"""Stage 3: what may be done with a statement, decided from facts and policy alone."""

@@ -122,8 +122,8 @@ def _measure(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
 
 
 def _breakpoint(
-    use: ColumnUse, allowed: tuple[Decimal, ...], equality: bool = False
-) -> Refusal | None:  # noqa: FBT001, FBT002 - counts only
+    use: ColumnUse, allowed: tuple[Decimal, ...], *, equality: bool = False
+) -> Refusal | None:
     operators = ("<", "<=", ">", ">=", *(("=", "<>") if equality else ()))
     if use.op in operators and all(
         _is_number(value) and Decimal(str(value)) in allowed for value in use.literals
@@ -209,12 +209,13 @@ def _date(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
     if use.context in (Context.GROUP_BUCKET, Context.COMPARE_BUCKET):
         if _ORDER.get(use.op, 0) >= _ORDER.get(finest, 9):
             return None
-    elif use.context in (Context.NULL_TEST, Context.COUNT) or (
-        use.context is Context.GROUP and rule.bucket
-    ):
-        return None
-    elif use.context is Context.COMPARE and all(
-        _on_bucket(use.op, value, finest) for value in use.literals
+    elif (
+        use.context in (Context.NULL_TEST, Context.COUNT)
+        or (use.context is Context.GROUP and rule.bucket)
+        or (
+            use.context is Context.COMPARE
+            and all(_on_bucket(use.op, value, finest) for value in use.literals)
+        )
     ):
         return None
     elif use.context is Context.AGGREGATE_OTHER:

@@ -64,7 +64,7 @@ def run_post(
 
     Raises:
         LimitError: L004 it took too long.
-        QueryError: Q031 when DuckDB refuses the statement (a type that does not fit); its words are kept from the analyst.
+        QueryError: Q031 a type does not fit; DuckDB's words are kept from the analyst.
 
     Reveals:
         Nothing beyond ``cells``.

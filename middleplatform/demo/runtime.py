@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
@@ -111,7 +112,7 @@ class Platform:
         self.gateway.close()
         self.gateway.audit.close()
 
-    def __enter__(self) -> "Platform":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

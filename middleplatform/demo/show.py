@@ -30,7 +30,10 @@ __all__ = ["run"]
 
 _NEEDS_JOIN = "Q030"
 _TEXTS = {
-    "title": ("Usable but invisible: five departments, six counties, one question at a time", "数据可用不可见：五个部门、六个区县，逐题作答"),
+    "title": (
+        "Usable but invisible: five departments, six counties, one question at a time",
+        "数据可用不可见：五个部门、六个区县，逐题作答",
+    ),
     "question": ("question", "问题"),
     "refused": ("refused", "拒绝"),
     "rule": ("rule", "规则"),
@@ -38,7 +41,10 @@ _TEXTS = {
     "withheld": ("withheld", "已抑制"),
     "entry": ("log entry", "日志序号"),
     "wrong": ("did not end as it must", "结果与预期不符"),
-    "done": ("{right} of {all} ended as they must; the log has {entries} entries and verifies.", "{all} 项中 {right} 项符合预期；日志共 {entries} 条，校验通过。"),
+    "done": (
+        "{right} of {all} ended as they must; the log has {entries} entries and verifies.",
+        "{all} 项中 {right} 项符合预期；日志共 {entries} 条，校验通过。",
+    ),
 }  # fmt: skip
 
 
@@ -157,7 +163,7 @@ async def _ask(platform: Platform, number: str, case: Case) -> Outcome:
             await gateway.submit(
                 gateway.request(prior, case.subject, case.purpose, project=case.project)
             )
-        except MiddleplatformError:  # noqa: PERF203 - what came before may itself be refused
+        except MiddleplatformError:
             continue
     request = gateway.request(
         case.sql,

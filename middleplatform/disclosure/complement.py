@@ -51,6 +51,7 @@ def homogeneity(
     Reveals:
         Only that the cell is homogeneous in one of these ways, not in which.
     """
+    del layout
     flags = np.zeros(evidence.cells, dtype=np.bool_)
     if not parameters.homogeneity or parameters.min_units <= 1:
         return flags

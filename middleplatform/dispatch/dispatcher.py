@@ -196,7 +196,7 @@ class Dispatcher:
         for name in current.fragments:
             try:
                 await self.link(name).drop(current.key)
-            except MiddleplatformError:  # noqa: PERF203 - each node by itself
+            except MiddleplatformError:
                 continue
 
     async def _all(self, current: Round, call: Callable[[str], Awaitable[T]]) -> dict[str, T]:

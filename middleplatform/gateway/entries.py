@@ -55,7 +55,7 @@ def ended(
     )
 
 
-def released(
+def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     request: QueryRequest,
     decision: Decision,
     plan: Plan,

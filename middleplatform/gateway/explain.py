@@ -119,11 +119,15 @@ def _block_steps(block: Block, decision: Decision, catalog: Catalog) -> list[Ste
         ]
     names = ", ".join(block.departments)
     return [
-        Step("dispatch", names, ("each runs this, adds pairwise masks and sends masked words", "各部门分别执行，加上成对掩码后发出"), block.sql, ("how many groups exist in all", "全部分组的数量")),
+        Step("dispatch", names, (
+            "each runs this, adds pairwise masks and sends masked words", "各部门分别执行，加上成对掩码后发出"),
+            block.sql, ("how many groups exist in all", "全部分组的数量")),
         Step("dispatch", "gateway", ("adds the masked words; only totals show", "将掩码值相加，只有合计可见"), "", (
-            "totals of nameless groups, and labels of those that survive; no department's own numbers (unless it colludes with all others)",
+            ("totals of nameless groups, and labels of those that survive; no department's own numbers"
+            " (unless it colludes with all others)"),
             "无名分组的合计，以及保留分组的标签；不知道任何一个部门自己的数字（除非与其余全部部门合谋）")),
-        Step("disclose", "gateway", (f"withholds totals over fewer than {least} units", f"抑制不足 {least} 个单元的合计")),
+        Step("disclose", "gateway", (
+            f"withholds totals over fewer than {least} units", f"抑制不足 {least} 个单元的合计")),
     ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ class Gateway:
         """Answer one query.
 
         Raises:
-            MiddleplatformError: Refused or failed; ``audit_index`` names the entry that records it, ``reasons`` say why.
+            MiddleplatformError: Refused or failed: ``audit_index`` names its entry, ``reasons`` say why.
         """
         if self._running >= self.queries_max:
             raise LimitError("L001")
@@ -114,7 +114,7 @@ class Gateway:
             self.audit.submit(ended(request, LimitError("L003"), self._now(), self.bundle.digest))
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may reach the analyst
-            _LOG.error("query %s: %s", request.query_id, frames(error))  # noqa: TRY400 - without its message
+            _LOG.error("query %s: %s", request.query_id, frames(error))
             failure = ConfigError("C099", record=request.query_id)
             await self._record(request, failure)
             raise failure from None

@@ -1,6 +1,6 @@
 """What authorization decides, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from middleplatform.model.policy import DisclosureParameters
 
@@ -78,5 +78,5 @@ class Decision:
     obligations: tuple[Obligation, ...]
     bundle_digest: str
     grants: tuple[str, ...] = ()
-    disclosure: DisclosureParameters = DisclosureParameters()
+    disclosure: DisclosureParameters = field(default_factory=DisclosureParameters)
     threshold_owner: str = ""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Affine", "Aggregate", "AggregateKind", "Arithmetic", "Band", "Between", "Boolean", "Case", "CellQuery",
     "Clause", "Coalesce", "ColumnUse", "Compare", "Context", "DateBucket", "DatePart", "Dimension", "Field", "InList",
-    "IsNull", "IsTrue", "Join", "JoinKind", "Literal", "Not", "Opaque", "ParsedQuery", "Piece", "Predicate", "QualifiedQuery",
+    "IsNull", "IsTrue", "Join", "JoinKind", "Literal", "Not", "Opaque", "ParsedQuery", "Piece", "Predicate",
+    "QualifiedQuery",
     "QueryFacts", "Relation", "RowExpression", "Rows", "Table", "Term", "UnitBlock", "UnitColumn", "Value", "Violation",
 ]  # fmt: skip
 
@@ -375,7 +376,7 @@ class Context(StrEnum):
     ORDER = "order"
     DISTINCT = "distinct"
     CORRELATED = "correlated"
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a context, no secret
     SMALL_CELLS = "small_cells"
     UNIT_FORM = "unit_form"
 
@@ -403,7 +404,7 @@ class ColumnUse:
         context: How it is used.
         clause: Where.
         op: Comparison operator, function name or bucket, by context.
-        literals: What it is compared with, moved to the column's own side (``2024 - year >= 60`` is ``year <= 1964``).
+        literals: What it is compared with, moved to the column's own side.
         per_unit: The use is of an aggregate per unit, not of the column's own values.
         span: Where in the text.
     """

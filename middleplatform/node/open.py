@@ -65,7 +65,7 @@ def open_connector(department: str, path: Path, settings: Settings) -> Connector
         raise mapped(error, department, department) from None
 
 
-def open_node(
+def open_node(  # noqa: PLR0913, PLR0917 - everything that a node owns
     department: str,
     connector: Connector,
     catalog: Catalog,
@@ -76,7 +76,7 @@ def open_node(
     clock: Clock,
     rng: Rng,
     settings: Settings,
-) -> OpenNode:  # noqa: PLR0913 - everything a node owns
+) -> OpenNode:
     """Open a node over a connector, with its own history and record of rounds under ``state``."""
     limits = ExecutionLimits(
         timeout_s=settings.deadline_s, rows_max=_ROWS_MAX, memory_mb=settings.memory_mb

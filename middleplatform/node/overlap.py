@@ -251,7 +251,8 @@ class Overlap:
 
     def _universe(self, dataset: str) -> Members:
         name, column = dataset.split("|")
-        return self._cells(f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u').members()
+        text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
+        return self._cells(text).members()
 
     def _members(self, population: Population) -> Members:
         cells = self._cells(population.shape)

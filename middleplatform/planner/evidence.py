@@ -24,8 +24,8 @@ from middleplatform.model.query import Boolean, CellQuery, Coalesce, Field, IsNu
 from middleplatform.sql.render import predicate, row, rows_from
 
 __all__ = [
-    "condition_of",
     "Statement",
+    "condition_of",
     "distinct_statement",
     "evidence_statement",
     "totals_statement",

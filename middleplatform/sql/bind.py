@@ -186,7 +186,7 @@ class Binder:
             self.state.use(self.state.extract.predicate(where, Clause.WHERE))
             rows = _anti_join(rows)
         if not is_aggregated(node):
-            return self._rows(node, rows, scope, convert)
+            return self._rows(node, rows, convert)
         grouping = groups(self.state, node, convert)
         if any(isinstance(group, Field) and self.state.is_key(group) for group in grouping):
             return bind_units(self.state, node, rows, grouping, convert)
@@ -209,7 +209,7 @@ class Binder:
                 what=(f"the clause {part.upper().strip('_')}", f"{part.upper().strip('_')} 子句"),
             )
 
-    def _rows(self, node: exp.Select, rows: Rows, scope: Scope, convert: Converter) -> RowSource:
+    def _rows(self, node: exp.Select, rows: Rows, convert: Converter) -> RowSource:
         """Bind a SELECT that only passes rows on: no order, no limit, no window (R7, R8, R9)."""
         state = self.state
         columns: dict[str, RowExpression] = {}

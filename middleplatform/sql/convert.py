@@ -44,6 +44,7 @@ _COMPARISON: dict[type[exp.Expr], str] = {
     exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=",
 }  # fmt: skip
 _MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_DIGITS_MAX = 36
 _NUMBER_TYPES = {"DECIMAL", "DOUBLE", "FLOAT", "BIGINT", "INT", "SMALLINT"}
 _WIDER_TYPES = {
     TypeKind.INTEGER: {"INT", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT"},
@@ -84,7 +85,7 @@ class Converter:
 
     # --- expressions ---
 
-    def row(self, node: exp.Expr) -> RowExpression:
+    def row(self, node: exp.Expr) -> RowExpression:  # noqa: PLR0911 - one a node type
         """Return the governed row expression that ``node`` is."""
         match node:
             case exp.Column():
@@ -247,15 +248,13 @@ class Converter:
 
     def _inside(self, node: exp.Expr) -> RowExpression | Predicate:
         """Convert what stands inside an unknown form, so that its columns are reported."""
-        if isinstance(
-            node, tuple(_COMPARISON) + (exp.And, exp.Or, exp.Not, exp.In, exp.Is, exp.Between)
-        ):
+        if isinstance(node, (*_COMPARISON, exp.And, exp.Or, exp.Not, exp.In, exp.Is, exp.Between)):
             return self.predicate(node)
         return self.row(node)
 
     # --- predicates ---
 
-    def predicate(self, node: exp.Expr) -> Predicate:
+    def predicate(self, node: exp.Expr) -> Predicate:  # noqa: PLR0911 - one a node type
         """Return the governed predicate that ``node`` is."""
         match node:
             case exp.Paren():
@@ -441,7 +440,11 @@ def _number(text: str) -> int | Decimal:
         value = Decimal(text)
     except InvalidOperation:
         raise QueryError("Q010", rule="R0", what=("this number", "该数字")) from None
-    if not value.is_finite() or len(value.as_tuple().digits) > 36 or abs(value.adjusted()) > 36:
+    if (
+        not value.is_finite()
+        or len(value.as_tuple().digits) > _DIGITS_MAX
+        or abs(value.adjusted()) > _DIGITS_MAX
+    ):
         raise QueryError("Q010", rule="R0", what=("a number of this size", "该数量级的数字"))
     return (
         int(value)

@@ -177,7 +177,9 @@ class Extractor:
 
     # --- predicates ---
 
-    def predicate(self, predicate: Predicate, clause: Clause) -> Iterator[ColumnUse]:
+    def predicate(  # noqa: C901, PLR0912 - one branch a node type
+        self, predicate: Predicate, clause: Clause
+    ) -> Iterator[ColumnUse]:
         """Yield the uses in ``predicate``."""
         match predicate:
             case Boolean(operands=operands):

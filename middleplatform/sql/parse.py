@@ -90,15 +90,13 @@ def _nesting(text: str) -> int:
 
 
 def _check_depth(tree: exp.Expr, limits: Limits) -> None:
-    joins = 0
-    level = [tree]
-    for depth in range(limits.depth_max * 4 + 1):
-        if not level:
-            break
+    joins, level, left = 0, [tree], limits.depth_max * 4
+    while level:
+        if not left:
+            raise QueryError("Q003", rule="R0", limit=limits.depth_max)
+        left -= 1
         joins += sum(isinstance(node, exp.Join) for node in level)
         level = [child for node in level for child in node.iter_expressions()]
-    else:
-        raise QueryError("Q003", rule="R0", limit=depth)
     if joins > limits.joins_max:
         raise QueryError("Q004", rule="R0", limit=limits.joins_max)
 

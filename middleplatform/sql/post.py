@@ -128,7 +128,7 @@ def finish(
     order: Sequence[exp.Expr],
 ) -> Released:
     """Build the statement over one block's cells."""
-    tree = exp.Select(**{"from_": exp.From(this=exp.to_table(source))})
+    tree = exp.Select(from_=exp.From(this=exp.to_table(source)))
     return _finished(tree, node, outputs, where, order)
 
 
@@ -464,7 +464,7 @@ class _Post:
         for child in list(copy.iter_expressions()):
             child.replace(self.above(child, clause))
         if isinstance(copy, exp.Ordered):
-            copy.set("nulls_first", False)
+            copy.args["nulls_first"] = False
         if isinstance(copy, exp.Window):
             check_frame(copy)
         return scalar(copy)

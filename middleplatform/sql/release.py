@@ -208,9 +208,9 @@ def bind_release(
     columns = {field for group in grouping for field in fields(group)}
     grouped = sum(not isinstance(group, Literal) for group in grouping)
     state.group_columns_max = max(state.group_columns_max, grouped, len(columns))
-    outputs: list[tuple[str, exp.Expr]] = []
-    for item in node.expressions:
-        outputs.append((output_name(item), block.above(item.unalias(), Clause.SELECT)))
+    outputs = [
+        (output_name(item), block.above(item.unalias(), Clause.SELECT)) for item in node.expressions
+    ]
     having, order = node.args.get("having"), node.args.get("order")
     where = None if having is None else block.above(having.this, Clause.HAVING)
     if having is not None:
@@ -329,7 +329,7 @@ class _Block:
             if not isinstance(child, exp.Star):
                 child.replace(self.above(child, Clause.WINDOW))
         for key in keys:
-            key.set("nulls_first", False)
+            key.args["nulls_first"] = False
         check_frame(copy)
         return copy
 

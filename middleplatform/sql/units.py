@@ -154,6 +154,7 @@ class _Builder:
 
 
 def _no_subquery(node: exp.Expr) -> None:
+    del node
     raise QueryError("Q010", rule="R12", what=("a subquery here", "此处的子查询"))
 
 
