@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "sql"))
 
-import made_world as made  # noqa: E402 - found by the line above
+import made_world as made
 
 
 @pytest.fixture(scope="session")

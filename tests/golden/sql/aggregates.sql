@@ -104,9 +104,9 @@ SELECT cells_0.d0 AS "year", cells_0."__mark_d0" AS "__mark_year", cells_0.a0 AS
 
 -- title: missing measures by a default
 -- subject: analyst
-SELECT year, SUM(COALESCE(amount, 0)) AS s, AVG(COALESCE(steps, -1)) AS m FROM ga.income GROUP BY year;
+SELECT year, SUM(COALESCE(amount, 0)) AS s, AVG(COALESCE(steps, 0)) AS m FROM ga.income GROUP BY year;
 -- fragment cells_0 local ga
-SELECT "t0"."year" AS "d0", SUM(COALESCE("t0"."amount", 0)) AS "a0", AVG(COALESCE("t0"."steps", -1)) AS "a1" FROM "ga"."income" AS "t0" GROUP BY 1;
+SELECT "t0"."year" AS "d0", SUM(COALESCE("t0"."amount", 0)) AS "a0", AVG(COALESCE("t0"."steps", 0)) AS "a1" FROM "ga"."income" AS "t0" GROUP BY 1;
 -- post
 SELECT cells_0.d0 AS "year", cells_0."__mark_d0" AS "__mark_year", cells_0.a0 AS "s", cells_0."__mark_a0" AS "__mark_s", cells_0.a1 AS "m", cells_0."__mark_a1" AS "__mark_m" FROM cells_0;
 

@@ -90,7 +90,7 @@ SELECT AVG("t1"."c1") AS "a0" FROM (SELECT "t0"."household" AS "c0", COUNT(*) AS
 SELECT cells_0.a0 AS "avg", cells_0."__mark_a0" AS "__mark_avg" FROM cells_0;
 
 -- title: codes that law withholds are left out
--- subject: analyst
+-- subject: analyst under withholding
 -- plain: SELECT diagnosis, COUNT(*) FROM ga.person WHERE diagnosis IS NULL OR NOT diagnosis BETWEEN 'F10' AND 'F69.9' GROUP BY diagnosis
 SELECT diagnosis, COUNT(*) FROM ga.person GROUP BY diagnosis;
 -- note rows with diagnosis F10-F69 were left out: not shared by law
@@ -100,7 +100,7 @@ SELECT "t0"."diagnosis" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" WHE
 SELECT cells_0.d0 AS "diagnosis", cells_0."__mark_d0" AS "__mark_diagnosis", cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count" FROM cells_0;
 
 -- title: an unequal filter leaves withheld codes out too
--- subject: analyst
+-- subject: analyst under withholding
 -- plain: SELECT sex, COUNT(*) FROM ga.person WHERE diagnosis = 'J45' GROUP BY sex
 SELECT sex, COUNT(*) FROM ga.person WHERE diagnosis <> 'A01' GROUP BY sex;
 -- note rows with diagnosis F10-F69 were left out: not shared by law

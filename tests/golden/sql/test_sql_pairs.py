@@ -11,8 +11,11 @@ import made_world as made
 import pytest
 
 HERE = Path(__file__).parent
-SUBJECTS = {"analyst": made.ANALYST, "county": made.COUNTY}
-
+SUBJECTS = {
+    "analyst": {"subject": made.ANALYST},
+    "county": {"subject": made.COUNTY},
+    "analyst under withholding": {"subject": made.ANALYST, "bundle": made.WITHHOLDING},
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ CASES = [case for path in FILES for case in read(path)]
 
 def written(case):
     """Return what the planner makes of a case, as text."""
-    plan = made.planned(case.sql, SUBJECTS[case.subject])
+    plan = made.planned(case.sql, **SUBJECTS[case.subject])
     lines = [f"-- note {english}" for english, _ in plan.notes]
     for block in plan.blocks:
         lines += [
@@ -62,7 +65,9 @@ def written(case):
 
 def _text(case):
     plain = f"-- plain: {case.plain}\n" if case.plain else ""
-    return f"-- title: {case.title}\n-- subject: {case.subject}\n{plain}{case.sql};\n{written(case)}\n"
+    return (
+        f"-- title: {case.title}\n-- subject: {case.subject}\n{plain}{case.sql};\n{written(case)}\n"
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.file}: {case.title}")
@@ -78,7 +83,7 @@ def test_statement_becomes_the_expected_fragments(case, update_golden):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.file}: {case.title}")
 def test_answer_is_the_pooled_plain_one(case, world):
     plain = world.plain(case.plain or case.sql)
-    governed = world.answer(case.sql, subject=SUBJECTS[case.subject])
+    governed = world.answer(case.sql, **SUBJECTS[case.subject])
     assert plain, "a case without rows shows nothing"
     assert made.alike(governed, plain, ordered="ORDER BY" in case.sql)
 

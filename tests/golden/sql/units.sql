@@ -63,22 +63,6 @@ SELECT SUM("t1"."c1") AS "a0" FROM (SELECT "t0"."id" AS "c0", AVG("t0"."amount")
 -- post
 SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
 
--- title: a filtered sum per unit
--- subject: analyst
-SELECT SUM(a), COUNT(a) FROM (SELECT id, SUM(amount) FILTER (WHERE year = 2024) AS a FROM ga.income GROUP BY id) u;
--- fragment cells_0 local ga
-SELECT SUM("t1"."c1") AS "a0", COUNT(CASE WHEN (NOT ("t1"."c1" IS NULL)) THEN 1 END) AS "a1" FROM (SELECT "t0"."id" AS "c0", SUM("t0"."amount") FILTER(WHERE ("t0"."year" = 2024)) AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
--- post
-SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum", cells_0.a1 AS "count", cells_0."__mark_a1" AS "__mark_count" FROM cells_0;
-
--- title: a sum of a CASE per unit
--- subject: analyst
-SELECT SUM(a) FROM (SELECT id, SUM(CASE WHEN year = 2024 THEN amount ELSE 2 * amount END) AS a FROM ga.income GROUP BY id) u;
--- fragment cells_0 local ga
-SELECT SUM("t1"."c1") AS "a0" FROM (SELECT "t0"."id" AS "c0", SUM(CASE WHEN ("t0"."year" = 2024) THEN "t0"."amount" WHEN (NOT (("t0"."year" = 2024) IS TRUE)) THEN ("t0"."amount" * 2) END) AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
--- post
-SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum" FROM cells_0;
-
 -- title: distinct firms per unit
 -- subject: analyst
 SELECT SUM(f) FROM (SELECT id, COUNT(DISTINCT firm) AS f FROM ga.income GROUP BY id) u;

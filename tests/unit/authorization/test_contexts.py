@@ -55,8 +55,8 @@ def test_the_whole_table_is_the_reviewed_one(request):
 PERMITTED = {
     Use.KEY: {Context.JOIN_KEY, Context.COUNT_DISTINCT, Context.UNIT_GROUP, Context.NULL_TEST, Context.PASS},
     Use.MEASURE: {Context.SUM, Context.COUNT, Context.NULL_TEST, Context.COMPARE, Context.PASS},
-    Use.DIMENSION: {Context.GROUP, Context.GROUP_BAND, Context.COMPARE, Context.COUNT, Context.NULL_TEST, Context.PASS},
-    Use.SENSITIVE_DIMENSION: {Context.GROUP, Context.GROUP_BAND, Context.COMPARE, Context.COUNT, Context.NULL_TEST, Context.PASS},
+    Use.DIMENSION: {Context.GROUP, Context.GROUP_BAND, Context.COMPARE, Context.COMPARE_BAND, Context.COUNT, Context.NULL_TEST, Context.PASS},
+    Use.SENSITIVE_DIMENSION: {Context.GROUP, Context.GROUP_BAND, Context.COMPARE, Context.COMPARE_BAND, Context.COUNT, Context.NULL_TEST, Context.PASS},
     Use.DATE: {Context.GROUP, Context.GROUP_BUCKET, Context.COMPARE_BUCKET, Context.COMPARE, Context.COUNT, Context.NULL_TEST, Context.PASS},
     Use.DENIED: set(),
 }  # fmt: skip
@@ -152,7 +152,7 @@ def test_bands_are_multiples_of_the_registered_width(width, permitted):
     [("F32", "=", False), ("F32.1", "=", False), ("F1", "=", False), ("F70", "=", True), ("A01", "=", True), ("F32", "<>", True), ("f32", "=", False), (5, "=", True)],
 )  # fmt: skip
 def test_withheld_codes_may_not_be_asked_for(code, op, permitted):
-    column = made.BUNDLE.datasets["ga.person"].columns["diagnosis"]
+    column = made.WITHHOLDING.datasets["ga.person"].columns["diagnosis"]
     refusal = judge_use(use(Context.COMPARE, op=op, literals=(code,)), column, DATASET)
     assert (refusal is None) is permitted
     assert refusal is None or refusal[0] == "R1"

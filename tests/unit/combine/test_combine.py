@@ -57,7 +57,11 @@ def test_a_count_of_no_rows_is_zero_and_a_variance_of_one_row_is_missing():
 
 def test_big_sums_do_not_drift():
     assert value("SUM(amount)", rows_1=2, sum_0=Decimal("12345678901234567890123.45")) == Decimal("12345678901234567890123.45")  # fmt: skip
-    near = {"rows_1": 2, "sum_0": Decimal("2000000000.01"), "sq_0": Decimal("2000000000020000000.0001")}
+    near = {
+        "rows_1": 2,
+        "sum_0": Decimal("2000000000.01"),
+        "sq_0": Decimal("2000000000020000000.0001"),
+    }
     assert value("VAR_POP(amount)", **near) >= 0
 
 
@@ -82,7 +86,7 @@ def database():
 
 def post(database, sql, mark=None):
     cells = pa.table({"a0": pa.array([5], pa.int64()), MARK + "a0": pa.array([mark], pa.string())})
-    return run_post(database, sql, {"cells_0": (cells, layout("COUNT(*)"))}, ("n",), MARK)
+    return run_post(database, sql, {"cells_0": (cells, layout("COUNT(*)"))}, ("n",), 10.0)
 
 
 def test_values_and_marks_come_apart(database):
@@ -106,7 +110,7 @@ def test_what_the_engine_refuses_is_refused_without_its_words(database):
 def test_cells_of_one_question_are_gone_for_the_next(database):
     post(database, f'SELECT a0, "{MARK}a0" FROM cells_0')
     with pytest.raises(QueryError):
-        run_post(database, "SELECT a0, NULL FROM cells_0", {}, ("n",), MARK)
+        run_post(database, "SELECT a0, NULL FROM cells_0", {}, ("n",), 10.0)
 
 
 @pytest.mark.parametrize("sql", ["SELECT * FROM read_csv('/etc/passwd'), cells_0", "SELECT 1, NULL FROM '/etc/passwd'", "INSTALL httpfs", "SET threads = 4", "ATTACH 'x.db'", "COPY cells_0 TO 'x'"])  # fmt: skip
@@ -117,7 +121,7 @@ def test_the_engine_reaches_nothing_outside(database, sql):
 
 def test_sums_of_whole_numbers_have_the_engines_own_type(database):
     cells = pa.table({"a0": pa.array([Decimal(7)], pa.decimal128(38, 0)), MARK + "a0": pa.nulls(1, pa.string())})  # fmt: skip
-    values, _ = run_post(database, "SELECT a0 // 2, NULL FROM cells_0", {"cells_0": (cells, layout("SUM(steps)"))}, ("n",), MARK)  # fmt: skip
+    values, _ = run_post(database, "SELECT a0 // 2, NULL FROM cells_0", {"cells_0": (cells, layout("SUM(steps)"))}, ("n",), 10.0)  # fmt: skip
     assert values["n"].to_pylist() == [3]
 
 

@@ -33,7 +33,7 @@ def layout(*formulas, populations=(WHOLE, STRICT), keys=(), others=()):
     return Layout(UNIT, populations, (SumWord(X, 0, 0),), (), keys, others, formulas)
 
 
-def evidence(units, rest=None, rows=None, tops=None, totals=None, squares=None, keys=None, others=None):  # fmt: skip
+def evidence(units, rest=None, *, rows=None, tops=None, totals=None, squares=None, keys=None, others=None):  # fmt: skip
     """Return evidence; units by cell and population."""
     counts = np.array(units, dtype=np.int64)
     cells = len(counts)

@@ -44,7 +44,9 @@ def receipt(platform, fragment, *, key="ga", **changes):
     return sign_receipt(platform.keys[key], ReceiptFields(**{**values, **changes}))
 
 
-@pytest.mark.parametrize("case", ["another query", "another fragment", "another key", "cut", "none"])
+@pytest.mark.parametrize(
+    "case", ["another query", "another fragment", "another key", "cut", "none"]
+)
 def test_a_receipt_that_does_not_fit_is_refused(platform, case):
     fragment = platform.fragment(SQL)
     forged = {

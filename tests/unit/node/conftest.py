@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sql"))
 
-import made_world as made  # noqa: E402 - found by the line above
+import made_world as made
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +18,7 @@ def world(tmp_path_factory):
 def platform(tmp_path_factory):
     import made_platform  # noqa: PLC0415 - found by the line at the top
 
-    with made_platform.Platform(tmp_path_factory.mktemp("platform"), rows=made_platform.complete_rows()) as opened:
+    with made_platform.Platform(
+        tmp_path_factory.mktemp("platform"), rows=made_platform.complete_rows()
+    ) as opened:
         yield opened

@@ -76,7 +76,7 @@ def test_a_missing_branch_takes_its_rows_away():
 
 
 def test_a_count_of_a_case_counts_the_branches_that_are_not_null():
-    found = aggregate("COUNT(CASE WHEN sex = '1' THEN NULL WHEN education >= 12 THEN 'x' ELSE 0 END)")  # fmt: skip
+    found = aggregate("COUNT(CASE WHEN sex = '1' THEN NULL WHEN education >= 12 THEN 1 ELSE 0 END)")  # fmt: skip
     assert found.pieces == (
         Piece(Boolean("and", (SCHOOL, Not(IsTrue(MALE)))), ONE),
         Piece(Boolean("and", (Not(IsTrue(MALE)), Not(IsTrue(SCHOOL)))), ONE),
@@ -106,8 +106,7 @@ def test_no_other_aggregate_is_permitted(call):
 
 @pytest.mark.parametrize("call", ["COUNT(* EXCLUDE (sex))", "SUM(*)", "SUM(COUNT(*))", "SUM(SUM(education) OVER ())", "COUNT()", "SUM()"])  # fmt: skip
 def test_forms_that_are_no_aggregate_of_rows_are_refused(call):
-    with pytest.raises(QueryError) as caught:
-        decision = made.decided(f"SELECT {call} FROM ga.person")
-        assert not decision.permit
-        raise QueryError("Q010", what=("a refusal by rule", "按规则拒绝"))
-    assert caught.value.code in ("Q010", "Q001")
+    try:
+        assert not made.decided(f"SELECT {call} FROM ga.person").permit
+    except QueryError as error:
+        assert error.code in ("Q001", "Q010")  # noqa: PT017 - refused at either stage

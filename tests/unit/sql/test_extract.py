@@ -41,7 +41,7 @@ WHERE = {
     "NOT local IS TRUE": [("local", Context.COMPARE, "=", (True,))],
     "DATE_TRUNC('month', born) = '2024-01-01'": [("born", Context.COMPARE_BUCKET, "month", (made.date(2024, 1, 1),))],
     "EXTRACT(day FROM born) = 3": [("born", Context.COMPARE_BUCKET, "day", (3,))],
-    "FLOOR(birth_year / 10) * 10 = 1980": [("birth_year", Context.COMPARE, "=", (1980,))],
+    "FLOOR(birth_year / 10) * 10 = 1980": [("birth_year", Context.COMPARE_BAND, "=", (1980,))],
     "sex LIKE '1%'": [("sex", Context.PATTERN, "LIKE", ())],
     "LENGTH(sex) > 1": [("sex", Context.FUNCTION, "LENGTH", ())],
     "education / birth_year > 1": [("education", Context.PARTIAL, "/", ()), ("birth_year", Context.PARTIAL, "/", ())],

@@ -64,6 +64,17 @@ def test_a_sum_over_cells_of_which_some_are_withheld_is_no_plain_total(sql):
     assert all(marks == ("threshold",) for _, marks in released(sql))
 
 
+def test_a_share_of_a_withheld_total_is_withheld():
+    query = made.bound("SELECT region, COUNT(*) * 1.0 / (SELECT COUNT(*) FROM ga.income) AS share FROM ga.person GROUP BY region")  # fmt: skip
+    block = {"d0": ["990101"], MARK + "d0": pa.nulls(1, pa.string()), "a0": [30], MARK + "a0": pa.nulls(1, pa.string())}  # fmt: skip
+    total = {"a0": pa.nulls(1, pa.int64()), MARK + "a0": ["threshold"]}
+    with duckdb.connect() as database:
+        database.register("cells_0", pa.table(block))
+        database.register("cells_1", pa.table(total))
+        (row,) = made.rows_of(database.sql(query.post.sql("duckdb")).to_arrow_table())
+    assert row[2:] == (None, "threshold")
+
+
 def test_a_mark_survives_being_passed_on():
     found = released("SELECT r, m FROM (SELECT region AS r, COUNT(*) AS m FROM ga.person GROUP BY region) c ORDER BY r")  # fmt: skip
     assert found[1] == (("990102", None), (None, "threshold"))

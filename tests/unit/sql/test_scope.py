@@ -96,7 +96,7 @@ def test_what_was_not_written_has_no_place():
         ("SELECT COUNT(*) FROM read_csv('x')", "Q021"),
         ("SELECT COUNT(id) FROM ga.person p JOIN ga.income i ON p.id = i.id", "Q022"),
         ("SELECT COUNT(*) FROM ga.person JOIN ga.person ON TRUE", "Q010"),
-        ("SELECT COUNT(*) FROM GA.\"Person\"", "Q021"),
+        ('SELECT COUNT(*) FROM GA."Person"', "Q021"),
         ("SELECT COUNT(*) FROM ga.person p WHERE p", "Q010"),
         ("SELECT n FROM (SELECT COUNT(*) AS n FROM ga.person) c WHERE c = 1", "Q010"),
         ("SELECT c.m FROM (SELECT COUNT(*) AS n FROM ga.person) c", "Q020"),
