@@ -12,7 +12,6 @@ one JSON object.
 import argparse
 import asyncio
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from typing import Self
 import duckdb
 
 from benchmarks import visits
-from benchmarks.machine import machine, wait_until_quiet
+from benchmarks.machine import machine, peak_mib, wait_until_quiet
 from middleplatform.demo.runtime import open_platform
 from middleplatform.errors import MiddleplatformError
 from middleplatform.model.request import Role, Subject
@@ -96,8 +95,8 @@ def _serve(side: str, folder: Path) -> None:
             except MiddleplatformError as error:
                 code = error.code
             seconds = time.perf_counter() - begin
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-            print(json.dumps({"seconds": seconds, "code": code, "peak_mib": peak}), flush=True)
+            told = {"seconds": seconds, "code": code, "peak_mib": peak_mib()}
+            print(json.dumps(told), flush=True)
 
 
 class _Side:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import statistics
 import tempfile
 import time
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["QUIET_LOAD", "fsync_p50_ms", "machine", "wait_until_quiet"]
+__all__ = ["QUIET_LOAD", "fsync_p50_ms", "machine", "peak_mib", "wait_until_quiet"]
 
 QUIET_LOAD = 0.7
 _LIBRARIES = ("cryptography", "duckdb", "numpy", "pyarrow", "sqlglot")
@@ -55,3 +56,15 @@ def wait_until_quiet(seconds: float) -> float:
     while (load := os.getloadavg()[0]) >= QUIET_LOAD and time.monotonic() < until:
         time.sleep(2)
     return round(load, 2)
+
+
+def peak_mib() -> int:
+    """Return the most memory that this process held, MiB.
+
+    Linux's ``ru_maxrss`` outlives exec and so may be the parent's; VmHWM is this program's own.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) >> 10

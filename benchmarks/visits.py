@@ -98,7 +98,7 @@ datasets:
 def build(folder: Path, rows: int = ROWS, units: int = UNITS) -> Path:
     """Write ``health.duckdb``, ``catalog/``, ``history.yaml`` and ``plain.yaml`` into ``folder``; return the database.
 
-    A database that is there already is kept.
+    A database of as many rows that is there already is kept.
     """
     catalog = folder / "catalog"
     catalog.mkdir(parents=True, exist_ok=True)
@@ -108,9 +108,14 @@ def build(folder: Path, rows: int = ROWS, units: int = UNITS) -> Path:
         text = _BUNDLE.format(history=history)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     path = folder / "health.duckdb"
-    if not path.exists():
+    if not path.exists() or _rows(path) != rows:
         _write(path, rows, units)
     return path
+
+
+def _rows(path: Path) -> int:
+    with duckdb.connect(str(path), read_only=True) as database:
+        return int(database.execute("SELECT count(*) FROM visit").fetchone()[0])
 
 
 def _write(path: Path, rows: int, units: int) -> None:
