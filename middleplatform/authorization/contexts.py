@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from middleplatform.model.catalog import Sharing, Use
+from middleplatform.model.policy import LAST_CODE as LAST
 from middleplatform.model.policy import ColumnRule, DatasetRule
 from middleplatform.model.query import Clause, ColumnUse, Context, Value
 from middleplatform.policy import evaluate
@@ -186,6 +187,8 @@ def _dimension(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
 
 
 def _codes(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
+    if _own_filter(use, rule):
+        return None
     for value in use.literals:
         found = evaluate.withheld(rule, value) if isinstance(value, str) else None
         if found is not None and use.op != "<>":
@@ -198,6 +201,16 @@ def _codes(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
                 _NO_HINT,
             )
     return None
+
+
+def _own_filter(use: ColumnUse, rule: ColumnRule) -> bool:
+    """Say whether a comparison is one end of the filter that leaves withheld codes out (planner.rewrite).
+
+    Nothing is told by letting it pass: that filter bears on every question to the dataset.
+    """
+    lower = use.op == ">=" and set(use.literals) <= {each.first for each in rule.withheld}
+    upper = use.op == "<=" and set(use.literals) <= {each.last + LAST for each in rule.withheld}
+    return lower or upper
 
 
 def _date(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
@@ -260,6 +273,8 @@ def _denied(use: ColumnUse, rule: ColumnRule) -> Refusal | None:
 def _per_unit(use: ColumnUse, rule: ColumnRule, dataset: DatasetRule) -> Refusal | None:
     """Judge a use of an aggregate per unit: summed, counted, or compared with its own breakpoints (R3)."""
     if use.context in (Context.SUM, Context.COUNT, Context.NULL_TEST):
+        return None
+    if use.context is Context.COMPARE and use.op in ("=", "<>") and use.literals == (0,):
         return None
     if use.context is Context.COMPARE:
         count = use.column == "*" or Use.MEASURE not in rule.uses

@@ -12,7 +12,11 @@ from decimal import Decimal
 from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.model.request import Role
 
+LAST_CODE = "\U0010ffff"
+"""Sorts after every character: a code with it appended is the end of the codes that begin with the code."""
+
 __all__ = [
+    "LAST_CODE",
     "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "Purpose", "Withheld",
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import DisclosureError
 from middleplatform.ledger.history import WHOLE, History, Population
 from middleplatform.model.catalog import Catalog
+from middleplatform.model.decision import Obligation
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters, Limits
 from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predicate, Table
@@ -28,6 +29,7 @@ from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.evidence import condition_of
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
+from middleplatform.planner.rewrite import apply_obligations
 from middleplatform.sql.rename import relations
 from middleplatform.sql.render import fragment
 
@@ -67,6 +69,7 @@ class Overlap:
         parameters: Of the statement.
         project: Whose history.
         memory: Of the node.
+        duties: Obligations of the statement; its row filters bound the universe too.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Overlap:
         parameters: DisclosureParameters,
         project: str,
         memory: Memory,
+        duties: Sequence[Obligation],
     ) -> None:
         self._history = history
         self._source = source
@@ -84,6 +88,7 @@ class Overlap:
         self._least = parameters.min_units
         self._project = project
         self._memory = memory
+        self._duties = [duty for duty in duties if duty.kind in ("region", "withhold")]
 
     def check(
         self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
@@ -252,7 +257,10 @@ class Overlap:
     def _universe(self, dataset: str) -> Members:
         name, column = dataset.split("|")
         text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
-        return self._cells(text).members()
+        cell, _ = read_fragment(text, self._catalog, _LIMITS)
+        # Of the rows that this subject may be told of: others must not bear on what is answered.
+        scoped = apply_obligations(replace(cell, aggregates=()), self._duties)
+        return self._cells(fragment(scoped)).members()
 
     def _members(self, population: Population) -> Members:
         cells = self._cells(population.shape)

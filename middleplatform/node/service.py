@@ -204,6 +204,7 @@ class Node:
                 task.decision.disclosure,
                 task.fragment.project,
                 self._memory,
+                task.decision.obligations,
             )
             overlap.check(task.cell, task.layout, measured, marks, self._moment())
         cells = released_cells(

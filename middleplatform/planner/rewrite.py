@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from middleplatform.model.decision import Obligation
+from middleplatform.model.policy import LAST_CODE
 from middleplatform.model.query import (
     Arithmetic,
     Band,
@@ -29,8 +30,6 @@ from middleplatform.model.query import (
 )
 
 __all__ = ["apply_obligations"]
-
-_LAST = "\U0010ffff"
 
 
 def apply_obligations(cell: CellQuery, duties: Sequence[Obligation]) -> CellQuery:
@@ -142,7 +141,7 @@ def _region(target: Field, code: str) -> Predicate:
 
 def _code_range(target: Field, codes: str) -> Predicate:
     first, last = codes.split("-")
-    return Between(target, Literal(first), Literal(last + _LAST))
+    return Between(target, Literal(first), Literal(last + LAST_CODE))
 
 
 def _restrict(rows: Rows, dataset: str, condition: Callable[[str], Predicate]) -> Rows:

@@ -29,6 +29,7 @@ from middleplatform.model.query import (
     Literal,
     Not,
     Opaque,
+    Piece,
     Predicate,
     RowExpression,
     Table,
@@ -37,7 +38,7 @@ from middleplatform.model.query import (
 )
 from middleplatform.sql.affine import constant, solve
 
-__all__ = ["Extractor", "children", "fields", "opaques"]
+__all__ = ["Extractor", "children", "conditional", "fields", "opaques"]
 
 
 def children(expression: RowExpression | Predicate) -> tuple[RowExpression | Predicate, ...]:
@@ -72,29 +73,40 @@ def opaques(expression: RowExpression | Predicate) -> Iterator[Opaque]:
         yield from opaques(child)
 
 
+def conditional(content: RowExpression | Aggregate) -> bool:
+    """Say whether a per-unit aggregate reads only some of a unit's rows."""
+    if not isinstance(content, Aggregate):
+        return False
+    pieces = content.pieces
+    return (
+        content.condition is not None or len(pieces) > 1 or any(_selects(piece) for piece in pieces)
+    )
+
+
+def _selects(piece: Piece) -> bool:
+    present = isinstance(piece.condition, Not) and isinstance(piece.condition.operand, IsNull)
+    return piece.condition is not None and not present
+
+
 def _plain(content: Aggregate, context: Context) -> bool:
     """Say whether a per-unit aggregate may be summed or compared again.
 
-    Conditions and constants would hide from the outer block's evidence how few units, or how dominant ones, a value
-    rests on; compared, any arithmetic would move the breakpoints.
+    One piece alone may be other than zero, and no constant may stand beside a measure: they would hide from the
+    outer block's evidence how few units, or how dominant ones, a value rests on. Compared, any arithmetic would
+    move the breakpoints.
     """
-    if content.condition is not None or len(content.pieces) > 1:
+    counted = [piece for piece in content.pieces if piece.value.terms or piece.value.constant]
+    if content.key is not None or content.kind is AggregateKind.COUNT:
+        return True
+    if len(counted) != 1:
         return False
-    for piece in content.pieces:
-        if piece.condition is not None and not isinstance(piece.condition, Not):
-            return False
-        if isinstance(piece.condition, Not) and not isinstance(piece.condition.operand, IsNull):
-            return False
-        if content.kind is not AggregateKind.COUNT and (
-            piece.value.constant or not piece.value.terms
-        ):
-            return False
-        moved = len(piece.value.terms) > 1 or any(
-            term.coefficient != 1 for term in piece.value.terms
-        )
-        if context is Context.COMPARE and moved:
-            return False
-    return True
+    (form,) = (piece.value for piece in counted)
+    if form.terms and form.constant:
+        return False
+    if context is Context.SUM:
+        return True
+    numbers = [term.coefficient for term in form.terms] or [form.constant]
+    return numbers == [1]
 
 
 @dataclass(frozen=True)

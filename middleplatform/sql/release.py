@@ -5,6 +5,7 @@ the cells' columns; HAVING becomes a filter on released values.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 from sqlglot import exp
@@ -16,22 +17,28 @@ from middleplatform.model.query import (
     Aggregate,
     AggregateKind,
     Arithmetic,
+    Boolean,
     Case,
     CellQuery,
     Clause,
+    Coalesce,
     ColumnUse,
+    Compare,
     Context,
     Dimension,
+    Field,
     Literal,
     Opaque,
     Piece,
+    Predicate,
     RowExpression,
     Rows,
+    UnitBlock,
 )
 from middleplatform.sql.affine import affine
 from middleplatform.sql.aggregates import aggregate
 from middleplatform.sql.convert import Converter, outside
-from middleplatform.sql.extract import fields, opaques
+from middleplatform.sql.extract import conditional, fields, opaques
 from middleplatform.sql.post import (
     check_frame,
     check_node,
@@ -255,6 +262,18 @@ def _small_cell_use(bound: int, node: exp.Expr) -> ColumnUse:
     )
 
 
+def _guarded(piece: Piece, operand: Field | Coalesce) -> bool:
+    """Say whether a piece takes only units for which ``operand`` is not zero."""
+    guard = Compare("<>", operand, Literal(0))
+    condition = piece.condition
+    parts = (
+        condition.operands
+        if isinstance(condition, Boolean) and condition.op == "and"
+        else (condition,)
+    )
+    return guard in parts
+
+
 class _Block:
     """One release block under construction."""
 
@@ -346,10 +365,52 @@ class _Block:
                     node,
                 )
             return exp.null()
+        found = self._per_unit(found, node)
         self.state.use(self.state.extract.aggregate(found, clause))
         if found not in self.aggregates:
             self.aggregates.append(found)
         return exp.column(f"a{self.aggregates.index(found)}", self.name)
+
+    def _per_unit(self, found: Aggregate, node: exp.Expr) -> Aggregate:
+        """Split a sum of conditional aggregates per unit into the units that have a value and those that have none.
+
+        So the condition inside the unit block has a threshold of its own, and a complement (R5).
+        """
+        open_ones = [
+            piece
+            for piece in found.pieces
+            for term in piece.value.terms
+            if self._conditional(term.operand) and not _guarded(piece, term.operand)
+        ]
+        if not open_ones:
+            return found
+        (piece, *more) = found.pieces
+        single = not more and len(piece.value.terms) == 1 and not piece.value.constant
+        if not single or found.kind not in (AggregateKind.SUM, AggregateKind.AVG):
+            self.state.violate(
+                "R5",
+                "this use of a conditional aggregate per unit",
+                "对逐单位条件聚合的这种用法",
+                node,
+            )
+            return found
+        operand, zero = piece.value.terms[0].operand, Literal(0)
+        some: Predicate = Compare("<>", operand, zero)
+        none: Predicate = Compare("=", operand, zero)
+        if piece.condition is not None:
+            some, none = (Boolean("and", (piece.condition, each)) for each in (some, none))
+        pieces = (Piece(some, piece.value), Piece(none, Affine((), Fraction(0))))
+        return replace(found, pieces=pieces)
+
+    def _conditional(self, operand: Field | Coalesce) -> bool:
+        target = operand.operand if isinstance(operand, Coalesce) else operand
+        assert isinstance(target, Field)
+        relation = self.state.relations[target.relation]
+        if not isinstance(relation, UnitBlock):
+            return False
+        return conditional(
+            next(each.content for each in relation.columns if each.name == target.name)
+        )
 
     def _dimension(self, node: exp.Expr) -> exp.Expr | None:
         """Return the cells' column that ``node`` is, when it is a grouping expression or a constant."""
