@@ -78,3 +78,11 @@ SELECT COUNT(*), SUM(n) FROM (SELECT id, SUM(t) AS n FROM (SELECT id, year, SUM(
 SELECT COUNT(*) AS "a0", SUM("t2"."c1") AS "a1" FROM (SELECT "t1"."c0" AS "c0", SUM("t1"."c2") AS "c1" FROM (SELECT "t0"."id" AS "c0", "t0"."year" AS "c1", SUM("t0"."steps") AS "c2" FROM "ga"."income" AS "t0" GROUP BY 1, 2) AS "t1" GROUP BY 1) AS "t2";
 -- post
 SELECT cells_0.a0 AS "count", cells_0."__mark_a0" AS "__mark_count", cells_0.a1 AS "sum", cells_0."__mark_a1" AS "__mark_sum" FROM cells_0;
+
+-- title: a filtered sum per unit
+-- subject: analyst
+SELECT SUM(a), COUNT(a) FROM (SELECT id, SUM(amount) FILTER (WHERE year = 2024) AS a FROM ga.income GROUP BY id) u;
+-- fragment cells_0 local ga
+SELECT SUM(CASE WHEN ("t1"."c1" <> 0) THEN "t1"."c1" WHEN ("t1"."c1" = 0) THEN 0 END) AS "a0", COUNT(CASE WHEN (NOT ("t1"."c1" IS NULL)) THEN 1 END) AS "a1" FROM (SELECT "t0"."id" AS "c0", SUM("t0"."amount") FILTER(WHERE ("t0"."year" = 2024)) AS "c1" FROM "ga"."income" AS "t0" GROUP BY 1) AS "t1";
+-- post
+SELECT cells_0.a0 AS "sum", cells_0."__mark_a0" AS "__mark_sum", cells_0.a1 AS "count", cells_0."__mark_a1" AS "__mark_count" FROM cells_0;

@@ -186,8 +186,7 @@ def test_a_key_that_is_not_shown_is_kept_for_counting():
 @pytest.mark.parametrize(
     "units",
     [
-        "SELECT id FROM ga.income GROUP BY id HAVING year > 2000", "SELECT id, SUM(amount) / COUNT(*) AS r FROM ga.income GROUP BY id", "SELECT id, SUM(amount) FILTER (WHERE year = 2024) AS a FROM ga.income GROUP BY id",
-        "SELECT id, SUM(CASE WHEN year = 2024 THEN amount END) AS a FROM ga.income GROUP BY id", "SELECT id, MAX(amount) AS a FROM ga.income GROUP BY id", "SELECT id, kind FROM ga.income GROUP BY id",
+        "SELECT id FROM ga.income GROUP BY id HAVING year > 2000", "SELECT id, SUM(amount) / COUNT(*) AS r FROM ga.income GROUP BY id", "SELECT id, MAX(amount) AS a FROM ga.income GROUP BY id", "SELECT id, kind FROM ga.income GROUP BY id",
     ],
 )  # fmt: skip
 def test_units_are_made_of_keys_groups_and_plain_aggregates(units):
