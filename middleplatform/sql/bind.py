@@ -173,6 +173,8 @@ class Binder:
         self, node: exp.Select, tables: Mapping[str, "RowSource | Released"], outer: Scope | None
     ) -> RowSource | Released:
         self._check_parts(node)
+        if not node.expressions:
+            raise QueryError("Q010", rule="R0", what=("a SELECT of nothing", "没有列的 SELECT"))
         scope = Scope(outer=outer)
         rows, released = self._from(node, tables, scope)
         if rows is None:

@@ -143,7 +143,7 @@ class Converter:
         return folded
 
     def _band(self, node: exp.Expr) -> Band | None:
-        """Recognize ``FLOOR(x / n) * n``, ``(x / n) * n`` of an integer, and ``x - x % n``."""
+        """Recognize ``FLOOR(x / n) * n`` and ``x - x % n`` of an integer (exact division: ``(x / n) * n`` is ``x``)."""
         inner: exp.Expr | None = None
         width: exp.Expr | None = None
         if isinstance(node, exp.Mul):
@@ -198,7 +198,11 @@ class Converter:
     def _coalesce(self, node: exp.Coalesce) -> RowExpression:
         operand = self.row(node.this)
         defaults = [self.row(item) for item in node.expressions]
-        if len(defaults) == 1 and isinstance(operand, Field) and isinstance(defaults[0], Literal):
+        if (
+            len(defaults) == 1
+            and isinstance(operand, Field | Band | DateBucket | DatePart)
+            and isinstance(defaults[0], Literal)
+        ):
             return Coalesce(operand, self._typed(defaults[0], operand))
         return Opaque(Context.FUNCTION, "COALESCE", (operand, *defaults), span_of(node))
 

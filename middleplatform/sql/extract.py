@@ -325,6 +325,8 @@ class Extractor:
                 yield from self.opaque(expression, clause)
             case Literal():
                 return
+            case Coalesce(operand=inner):
+                yield from self.group(inner, clause)
             case Arithmetic(left=left, right=right):
                 yield from self.group(left, clause)
                 yield from self.group(right, clause)

@@ -1,7 +1,8 @@
 """Above the release boundary: ordinary SQL over released cells, by allow-list and made total.
 
 Every output column travels with a mark column that says by which reason its value is withheld (null when it is not).
-A value that depends on a withheld one is withheld with the same reason; it never silently becomes something else.
+A value that depends on a withheld one of its own row is withheld with the same reason. Aggregates and windows over
+groups see released cells only, and the answer says so when any cell is withheld.
 """
 
 from collections.abc import Callable, Iterable, Sequence

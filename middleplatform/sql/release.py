@@ -4,7 +4,7 @@ Below: grouping expressions and aggregates, a ``CellQuery``. Above: everything e
 the cells' columns; HAVING becomes a filter on released values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -119,7 +119,10 @@ def _whole(state: State, expression: RowExpression) -> RowExpression:
             if form is None or any(isinstance(part, Opaque) for part in opaques(expression)):
                 return expression
             numbers = [term.coefficient for term in form.terms]
-            whole = all(number.denominator == 1 for number in (*numbers, form.constant))
+            divided = any(part.op == "/" for part in _arithmetic(expression))
+            whole = not divided and all(
+                number.denominator == 1 for number in (*numbers, form.constant)
+            )
             small = (
                 all(abs(number) <= _COEFFICIENT_MAX for number in numbers)
                 and abs(form.constant) <= _CONSTANT_MAX
@@ -136,6 +139,13 @@ def _whole(state: State, expression: RowExpression) -> RowExpression:
             return Case(kept, _whole(state, default))
         case _:
             return expression
+
+
+def _arithmetic(expression: RowExpression) -> Iterator[Arithmetic]:
+    if isinstance(expression, Arithmetic):
+        yield expression
+        yield from _arithmetic(expression.left)
+        yield from _arithmetic(expression.right)
 
 
 def _refuse_levels(state: State, group: exp.Expr) -> None:

@@ -43,8 +43,8 @@ DIFFERENCES = {
         [f"SELECT SUM(income) FILTER (WHERE district = 'A') AS a, SUM(income) FILTER (WHERE district = 'A' AND NOT {ISO}) AS b FROM tax.taxpayers"],
         lambda v: v[0] - v[1]),
     "two left joins of one block": (
-        ["SELECT SUM(b.income) AS x, SUM(c.income) AS y FROM tax.taxpayers a LEFT JOIN tax.taxpayers b ON a.id_number = b.id_number AND b.district = 'A'"
-         " LEFT JOIN tax.taxpayers c ON a.id_number = c.id_number AND c.district = 'A' AND c.industry <> 'W'"],
+        [("SELECT SUM(b.income) AS x, SUM(c.income) AS y FROM tax.taxpayers a LEFT JOIN tax.taxpayers b ON a.id_number = b.id_number AND b.district = 'A'"
+         " LEFT JOIN tax.taxpayers c ON a.id_number = c.id_number AND c.district = 'A' AND c.industry <> 'W'")],
         lambda v: v[0] - v[1]),
     "the condition of a left join": (
         ["SELECT SUM(b.income) AS s FROM tax.taxpayers a LEFT JOIN tax.taxpayers b ON a.id_number = b.id_number AND b.district = 'A'",
@@ -65,8 +65,8 @@ DIFFERENCES = {
         [ALL, f"SELECT SUM(c) AS s FROM (SELECT SUM(income) AS c, SUM(tax_paid) AS t, id_number FROM tax.taxpayers WHERE NOT {ISO} GROUP BY id_number) t"],
         lambda v: v[0] - v[1]),
     "totals and groups of one UNION ALL": (
-        ["SELECT SUM(income) AS s FROM tax.taxpayers WHERE district = 'A' UNION ALL SELECT SUM(income) AS s FROM tax.taxpayers WHERE district = 'A' AND industry IN ('X', 'Y')"
-         " UNION ALL SELECT SUM(income) AS s FROM tax.taxpayers WHERE district = 'A' AND industry = 'Z'"],
+        [("SELECT SUM(income) AS s FROM tax.taxpayers WHERE district = 'A' UNION ALL SELECT SUM(income) AS s FROM tax.taxpayers WHERE district = 'A' AND industry IN ('X', 'Y')"
+         " UNION ALL SELECT SUM(income) AS s FROM tax.taxpayers WHERE district = 'A' AND industry = 'Z'")],
         lambda v: v[0] - v[1] - v[2]),
 }  # fmt: skip
 
@@ -212,3 +212,14 @@ def test_lying_gateway_cannot_name_a_steward(tmp_path: Path) -> None:
         except MiddleplatformError:
             return
         assert min(int(value) for value in cells["rows_0"].to_pylist() if value is not None) >= 10
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT SUM(n) AS n FROM (SELECT district, industry, COUNT(*) AS n FROM tax.taxpayers GROUP BY district, industry) c",
+    "SELECT district, industry, SUM(COUNT(*)) OVER () AS n FROM tax.taxpayers GROUP BY district, industry",
+])  # fmt: skip
+def test_what_is_computed_over_released_cells_only_says_so(tmp_path: Path, sql: str) -> None:
+    with opened(tmp_path) as platform:
+        release = ask(platform, sql).release
+    assert release.withheld
+    assert any("released cells only" in english for english, _ in release.notes)

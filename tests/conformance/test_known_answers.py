@@ -115,7 +115,7 @@ def test_units_lists_each_once_and_totals_name_none():
     units = evidence("SELECT year, SUM(steps) FROM tax.income GROUP BY year", kind="units")
     totals = evidence("SELECT year, SUM(steps) FROM tax.income GROUP BY year", kind="totals")
     assert len(units) == len(totals) == 9
-    assert {"d0": 2024, "u": "P1"} in units
+    assert {"d0": 2024, "u": "P1", "n": 2} in units
     assert {"d0": 2024, "s0": Decimal(13)} in totals
 
 

@@ -1,6 +1,6 @@
 """The dispatcher relays and checks receipts; a link keeps its deadline."""
 
-import time
+import threading
 from dataclasses import replace
 
 import made_world as made
@@ -64,15 +64,26 @@ def test_a_department_without_a_link_is_unreachable(platform):
     assert caught.value.code == "S001"
 
 
-class Slow:
+class Stuck:
     department = "ga"
+
+    def __init__(self):
+        self.released = threading.Event()
 
     def answer(self, raw, signature):
         del raw, signature
-        time.sleep(0.3)
+        self.released.wait(30)
 
 
 def test_a_late_department_is_given_up():
+    node = Stuck()
+
+    async def ask():
+        try:
+            await InProcessLink(node, None, 0.05).answer(b"", b"")
+        finally:
+            node.released.set()
+
     with pytest.raises(SourceError) as caught:
-        made.wait(InProcessLink(Slow(), None, 0.05).answer(b"", b""))
+        made.wait(ask())
     assert (caught.value.code, caught.value.parts["department"]) == ("S002", "ga")

@@ -134,7 +134,7 @@ def test_what_a_department_raises_ends_the_query_with_one_entry(platform, error,
     assert events(platform) == ["received", event]
 
 
-@pytest.mark.parametrize("error", [ValueError("id 110101199001011234"), KeyError("110101"), AssertionError("110101"), ZeroDivisionError()])  # fmt: skip
+@pytest.mark.parametrize("error", [ValueError("id 990101199001011234"), KeyError("110101"), AssertionError("110101"), ZeroDivisionError()])  # fmt: skip
 def test_an_unexpected_exception_tells_nothing_but_its_record(platform, error):
     platform.use_link(failing(error))
     found = failure(platform)
