@@ -88,6 +88,7 @@ class Overlap:
         self._least = parameters.min_units
         self._project = project
         self._memory = memory
+        self._universes: dict[str, Members] = {}
         self._duties = [duty for duty in duties if duty.kind in ("region", "withhold")]
 
     def check(
@@ -255,12 +256,15 @@ class Overlap:
         return 0 < universe.without(other).distance(one) < self._least
 
     def _universe(self, dataset: str) -> Members:
-        name, column = dataset.split("|")
-        text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
-        cell, _ = read_fragment(text, self._catalog, _LIMITS)
-        # Of the rows that this subject may be told of: others must not bear on what is answered.
-        scoped = apply_obligations(replace(cell, aggregates=()), self._duties)
-        return self._cells(fragment(scoped)).members()
+        found = self._universes.get(dataset)
+        if found is None:
+            name, column = dataset.split("|")
+            text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
+            cell, _ = read_fragment(text, self._catalog, _LIMITS)
+            # Of the rows that this subject may be told of: others must not bear on what is answered.
+            scoped = apply_obligations(replace(cell, aggregates=()), self._duties)
+            found = self._universes[dataset] = self._cells(fragment(scoped)).members()
+        return found
 
     def _members(self, population: Population) -> Members:
         cells = self._cells(population.shape)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -361,6 +362,7 @@ def _fraction(number: Fraction) -> exp.Expr:
 # --- fragments ----------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def fragment(cell: CellQuery) -> str:
     """Return the text that asks a department for one release block.
 
