@@ -25,14 +25,13 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "A Python of at least 3.11 is needed; name it with PYTHON=..." >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
-# hatchling, because the end-to-end tests build the wheel with what is installed.
 # The stamps are older than these files exactly when an installation is due.
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable . --constraint constraints.txt
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]' 'hatchling>=1.27,<2' --constraint constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]' --constraint constraints.txt
 	@touch $(VENV)/.runtime $@
 
 setup: $(VENV)/.dev  ## Make .venv with everything that work on the platform needs
@@ -54,7 +53,7 @@ check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
 	$(BIN)/codespell
 
 bench: $(VENV)/.dev  ## Run every benchmark, one after the other
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	$(BIN)/python -m benchmarks.run
 
 nightly: check  ## Checks, then the tests with many new random examples and every benchmark
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as Bar
 from rich.table import Table
 
@@ -208,10 +209,10 @@ def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
         if each.error is not None:
             refused.add_row(
                 each.id,
-                each.case.note or _one_line(each.case.sql),
+                escape(each.case.note or _one_line(each.case.sql)),
                 each.error.rule,
                 each.error.code,
-                _why(each.error, locale),
+                escape(_why(each.error, locale)),
                 str(each.error.audit_index),
             )
     console.print(refused)
@@ -227,13 +228,13 @@ def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
 
 def _print_answer(outcome: Outcome, answer: Answer, console: Console, locale: str) -> None:
     console.print(
-        f"\n[bold]{outcome.id}. {outcome.case.note}[/]  ({outcome.case.subject.id}, {answer.protocol})"
+        f"\n[bold]{outcome.id}. {escape(outcome.case.note)}[/]  ({outcome.case.subject.id}, {answer.protocol})"
     )
     shown = Table()
     values, marks = answer.release.table, answer.release.marks
     for name in values.column_names:
         shown.add_column(
-            name,
+            escape(name),
             justify="right"
             if pa.types.is_floating(values[name].type) or pa.types.is_integer(values[name].type)
             else "left",
@@ -245,7 +246,7 @@ def _print_answer(outcome: Outcome, answer: Answer, console: Console, locale: st
     ):
         shown.add_row(
             *(
-                f"■ {mark}" if mark else _cell(value)
+                f"■ {mark}" if mark else escape(_cell(value))
                 for value, mark in zip(row, marked, strict=True)
             )
         )
@@ -256,7 +257,7 @@ def _print_answer(outcome: Outcome, answer: Answer, console: Console, locale: st
     ]
     told += [note[1 if locale == "zh" else 0] for note in answer.release.notes]
     console.print(
-        "; ".join([*told, f"{_text('entry', locale)} {answer.receipt.index}"]), style="dim"
+        escape("; ".join([*told, f"{_text('entry', locale)} {answer.receipt.index}"])), style="dim"
     )
 
 

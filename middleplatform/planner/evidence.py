@@ -208,9 +208,7 @@ def _evidence(layout: Layout) -> list[exp.Expr]:
     for s, word in enumerate(layout.sums):
         total = exp.column(f"s{s}")
         found.append(exp.alias_(_exact(exp.Sum(this=total), word.scale), f"sum_{s}"))
-        found.append(
-            exp.alias_(_exact(exp.Sum(this=exp.Abs(this=total.copy())), word.scale), f"abs_{s}")
-        )
+        found.append(exp.alias_(_exact(_absolute(total), word.scale), f"abs_{s}"))
         negative = exp.LT(this=total.copy(), expression=exp.Literal.number(0))
         found.append(exp.alias_(_where(exp.Count(this=exp.column("u")), negative), f"neg_{s}"))
         largest = exp.func(
@@ -226,6 +224,16 @@ def _evidence(layout: Layout) -> list[exp.Expr]:
                 exp.alias_(_exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale), f"sq_{s}")
             )
     return found
+
+
+def _absolute(total: exp.Column) -> exp.Expr:
+    """Sum absolute unit totals as the sum less twice the negative ones: the engine adds, and compares nothing twice."""
+    negative = _where(
+        exp.Sum(this=total.copy()), exp.LT(this=total.copy(), expression=exp.Literal.number(0))
+    )
+    once = exp.Coalesce(this=negative, expressions=[exp.Literal.number(0)])
+    less = exp.Sub(this=exp.Sum(this=total.copy()), expression=once)
+    return exp.paren(exp.Sub(this=less, expression=once.copy()))
 
 
 def _where(call: exp.Expr, condition: exp.Expr) -> exp.Expr:
