@@ -159,7 +159,7 @@ def main() -> int:
     _RESULTS.mkdir(exist_ok=True)
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     (_RESULTS / "latest.json").write_text(text, encoding="utf-8")
-    (_RESULTS / "latest.md").write_text(markdown(found), encoding="utf-8")
+    (_RESULTS / "latest.md").write_text("# Latest results\n\n" + markdown(found), encoding="utf-8")
     print(markdown(found))
     return 0
 
