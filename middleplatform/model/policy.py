@@ -165,7 +165,7 @@ class Limits:
     group_columns_max_level_4: int = 2
     cells_max: int = 100_000
     near_duplicates_per_day: int = 50
-    projects: tuple[str, ...] = ("*",)
+    projects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

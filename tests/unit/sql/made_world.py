@@ -84,7 +84,7 @@ HOLDERS = {"city.firm": ("c1", "c2", "c3"), "city.visit": ("c1", "c2", "c3"), "g
 UNIT_COLUMNS = {"ga.参保": "身份证号", "city.firm": "code", "city.visit": "code", "pub.place": "code"}  # fmt: skip
 DEPARTMENTS = ("ga", "tax", "pub", "city", "c1", "c2", "c3", "drc")
 
-LIMITS = Limits()
+LIMITS = Limits(projects=("other",))
 OPEN = DisclosureParameters(1, (), 0, homogeneity=False, history=False)
 STRICT = DisclosureParameters(min_units=10)
 
