@@ -3,10 +3,8 @@
 Every part talks to the others through the interfaces that remote nodes will use.
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +12,14 @@ from typing import Self
 
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
+from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.log import AuditLog
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.demo import build
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.dispatch.link import InProcessLink
-from middleplatform.errors import ConfigError, MiddleplatformError
+from middleplatform.errors import ConfigError, MiddleplatformError, PolicyError
 from middleplatform.gateway import Gateway
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.ledger.history import History
@@ -30,29 +29,13 @@ from middleplatform.model.request import QueryRequest, Subject
 from middleplatform.model.result import Answer
 from middleplatform.node.open import OpenNode, check_packages, open_connector, open_node
 from middleplatform.node.own import own_answer
-from middleplatform.node.service import GATEWAY
+from middleplatform.node.service import GATEWAY, Node
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
 from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.settings import Settings
 
 __all__ = ["PERSONAS", "Platform", "SystemClock", "SystemRng", "open_platform"]
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return the present moment, UTC."""
-        return datetime.now(UTC)
-
-
-class SystemRng:
-    """The operating system's generator."""
-
-    def token_bytes(self, count: int) -> bytes:
-        """Return ``count`` unpredictable bytes."""
-        return secrets.token_bytes(count)
 
 
 def _folder() -> Traversable:
@@ -84,8 +67,7 @@ class Platform:
         gateway = self.gateway
         gateway.audit.append(received(request))
         try:
-            node = self.nodes[request.subject.department].node
-            found = own_answer(node, request, gateway.database)
+            found = own_answer(self._own_node(request), request, gateway.database)
         except MiddleplatformError as error:
             at = gateway.clock.now().isoformat()
             entry = ended(request, error, at, gateway.bundle.digest)
@@ -103,6 +85,14 @@ class Platform:
         )
         receipt = gateway.audit.append(entry)
         return Answer(request.query_id, found.release, "own", found.decision, receipt, 1.0)
+
+    def _own_node(self, request: QueryRequest) -> Node:
+        found = self.nodes.get(request.subject.department)
+        if found is None:
+            raise PolicyError(
+                "P004", what=("ask own data without a node", "没有节点却查询自有数据")
+            )
+        return found.node
 
     def close(self) -> None:
         """Close everything, log last."""

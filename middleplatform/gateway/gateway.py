@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released, release, run_post
 from middleplatform.combine.values import cells_table
 from middleplatform.dispatch.dispatcher import Dispatcher
@@ -23,7 +24,6 @@ from middleplatform.errors import (
 from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import RELEASED_ONLY, explanation
-from middleplatform.gateway.refusals import refusal
 from middleplatform.gateway.watch import Watch, frames, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
@@ -42,7 +42,6 @@ from middleplatform.sql.qualify import fingerprint, qualify
 
 __all__ = ["Gateway"]
 
-_POST_SECONDS = 20.0
 _LOG = logging.getLogger("middleplatform.gateway")
 
 
@@ -213,7 +212,7 @@ class Gateway:
         for block, found in zip(plan.blocks, answers, strict=True):
             shown = found.labelled if block.name in query.label_only else found.cells
             cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
-        values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs, _POST_SECONDS)
+        values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs)
         withheld = withheld_summary(answers)
         notes = (*plan.notes, RELEASED_ONLY) if plan.folds and withheld else plan.notes
         return release(values, marks, withheld, notes)

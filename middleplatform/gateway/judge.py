@@ -4,8 +4,8 @@ Serves policy test suites, and whoever asks what a draft bundle would say.
 """
 
 from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.refusals import CODES
 from middleplatform.errors import MiddleplatformError
-from middleplatform.gateway.refusals import CODES
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.planner.plan import make_plan

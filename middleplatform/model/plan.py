@@ -139,10 +139,6 @@ class Layout:
                 names += [f"sq_{number}" for _, number in part.terms]
         return tuple(dict.fromkeys(names))
 
-    def digest(self) -> str:
-        """Return SHA-256 of the layout, hexadecimal."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Fragment:

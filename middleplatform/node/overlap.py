@@ -21,7 +21,7 @@ from middleplatform.ledger.history import WHOLE, History, Population
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Obligation
 from middleplatform.model.plan import Layout
-from middleplatform.model.policy import DisclosureParameters, Limits
+from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predicate, Table
 from middleplatform.node.measure import Measured, Source
 from middleplatform.node.populations import Cells, Members, label_texts
@@ -35,7 +35,6 @@ from middleplatform.sql.render import fragment
 
 __all__ = ["Memory", "Overlap"]
 
-_LIMITS = Limits(sql_characters_max=1_000_000, depth_max=2_000, joins_max=64)
 _CELLS_KEPT = 64
 _PAIRS_MAX = 256
 
@@ -260,7 +259,7 @@ class Overlap:
         if found is None:
             name, column = dataset.split("|")
             text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
-            cell, _ = read_fragment(text, self._catalog, _LIMITS)
+            cell, _ = read_fragment(text, self._catalog)
             # Of the rows that this subject may be told of: others must not bear on what is answered.
             scoped = apply_obligations(replace(cell, aggregates=()), self._duties)
             found = self._universes[dataset] = self._cells(fragment(scoped)).members()
@@ -278,7 +277,7 @@ class Overlap:
         kept = self._memory.cells
         found = kept.get(text)
         if found is None:
-            cell, _ = read_fragment(text, self._catalog, _LIMITS)
+            cell, _ = read_fragment(text, self._catalog)
             layout = layout_of(cell, self._catalog)
             table = self._source.units(cell, layout)
             found = Cells.read(table, _key_of(layout.unit, cell), self._memory.numbers)

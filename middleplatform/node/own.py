@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released, release, run_post
 from middleplatform.combine.values import cells_table
 from middleplatform.errors import PolicyError
@@ -24,8 +25,6 @@ from middleplatform.sql.post import MARK
 from middleplatform.sql.qualify import qualify
 
 __all__ = ["OwnAnswer", "own_answer"]
-
-_POST_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,7 @@ def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnsw
     )
     decision = authorize(query.facts, asking, node.bundle, node.catalog)
     if not decision.permit:
-        first = decision.reasons[0]
-        error = PolicyError("P001", rule=first.rule, what=first.what)
-        error.reasons = decision.reasons
-        raise error
+        raise refusal(decision.reasons)
     plan = make_plan(query, decision, node.catalog, node.bundle.limits)
     if any(block.departments != (node.department,) for block in plan.blocks):
         raise PolicyError(
@@ -112,5 +108,5 @@ def _release(
     cells: dict[str, tuple[pa.Table, Layout]] = {}
     for block, result in zip(plan.blocks, results, strict=True):
         cells[block.name] = (cells_table(result.cells, block.layout, MARK), block.layout)
-    values, marks = run_post(database, plan.post_sql, cells, query.outputs, _POST_SECONDS)
+    values, marks = run_post(database, plan.post_sql, cells, query.outputs)
     return replace(release(values, marks, (), plan.notes), digest="")

@@ -22,7 +22,7 @@ from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog, Use
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Fragment, Layout
-from middleplatform.model.policy import Bundle, Limits
+from middleplatform.model.policy import Bundle
 from middleplatform.model.query import CellQuery
 from middleplatform.model.result import PartialResult
 from middleplatform.node.measure import Measured, Source
@@ -38,7 +38,6 @@ __all__ = ["GATEWAY", "Node", "Task"]
 
 GATEWAY = "gateway"
 _SIGNED_AS = "fragment"
-_LIMITS = Limits(sql_characters_max=1_000_000, depth_max=2_000, joins_max=64)
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ class Node:
         self, fragment: Fragment, *, inside: bool = False
     ) -> tuple[CellQuery, Decision]:
         try:
-            cell, facts = read_fragment(fragment.sql, self.catalog, _LIMITS)
+            cell, facts = read_fragment(fragment.sql, self.catalog)
         except MiddleplatformError as error:
             raise self._refusal(error.rule or "R0", error.public_message) from None
         asking = Asking(

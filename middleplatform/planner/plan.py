@@ -21,14 +21,18 @@ from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 from middleplatform.sql.render import fragment
 
-__all__ = ["make_plan", "read_fragment"]
+__all__ = ["FRAGMENT_LIMITS", "make_plan", "read_fragment"]
+
+FRAGMENT_LIMITS = Limits(sql_characters_max=400_000, depth_max=1_200, joins_max=64)
+"""Bounds on a fragment's text: wider than an analyst's, since rewriting makes it longer; one set for every reader."""
 
 
 def make_plan(query: QualifiedQuery, decision: Decision, catalog: Catalog, limits: Limits) -> Plan:
     """Plan a permitted statement.
 
     Raises:
-        QueryError: Q030 rows of several departments would have to be joined, Q031 no protocol answers the form.
+        QueryError: Q004 too many joins once written out, Q030 rows of several departments would have to be
+            joined, Q031 no protocol answers the form.
         SourceError: S011 a column is registered but not connected.
     """
     assert decision.permit, "only a permitted statement is planned"
@@ -44,7 +48,9 @@ def make_plan(query: QualifiedQuery, decision: Decision, catalog: Catalog, limit
     )
 
 
-def read_fragment(sql: str, catalog: Catalog, limits: Limits) -> tuple[CellQuery, QueryFacts]:
+def read_fragment(
+    sql: str, catalog: Catalog, limits: Limits = FRAGMENT_LIMITS
+) -> tuple[CellQuery, QueryFacts]:
     """Read a fragment's text back as one release block with its facts.
 
     Raises:
@@ -83,12 +89,10 @@ def _read(sql: str, known: _Known, limits: Limits) -> tuple[CellQuery, QueryFact
 def _block(cell: CellQuery, decision: Decision, catalog: Catalog, limits: Limits) -> Block:
     governed = apply_obligations(cell, decision.obligations)
     text = fragment(governed)
-    fragment_limits = Limits(
-        sql_characters_max=limits.sql_characters_max * 20,
-        depth_max=limits.depth_max * 20,
-        joins_max=limits.joins_max,
-    )
-    read, facts = read_fragment(text, catalog, fragment_limits)
+    read, facts = read_fragment(text, catalog)
+    if facts.joins > limits.joins_max:
+        # A subquery that is named several times joins as often.
+        raise QueryError("Q004", rule="R0", limit=limits.joins_max)
     departments = _departments(facts.datasets, catalog)
     _check_connected(facts, catalog)
     layout = layout_of(read, catalog)

@@ -1,12 +1,13 @@
 """Attacks that the platform withstands."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from middleplatform.demo.runtime import PERSONAS, Platform, open_platform
-from middleplatform.errors import ProtocolError
+from middleplatform.errors import MiddleplatformError, ProtocolError
 from middleplatform.settings import Settings
 from tests.attack.worlds import ask, fragment, opened
 
@@ -111,3 +112,34 @@ def test_names_that_differ_in_case_alone_never_make_units(tmp_path: Path) -> Non
         release = ask(platform, sql).release
     assert release.table.to_pylist() == [{"s": None}]
     assert release.marks.to_pylist() == [{"s": "threshold"}]
+
+
+def test_steward_is_refused_inside_as_outside(tmp_path):
+    """Own data is a matter of small cells only: keys, denied columns and other departments stay shut."""
+    steward = PERSONAS["steward_ga"]
+    shut = {
+        "SELECT id_number FROM ga.population": "P001",
+        "SELECT COUNT(*) FROM ga.population WHERE key_person_flag": "P001",
+        "SELECT AVG(income_total) FROM tax.individual_income": "P00",
+    }
+    with open_platform(Settings(state=tmp_path / "state", data=tmp_path / "data")) as platform:
+        for sql, code in shut.items():
+            request = platform.gateway.request(sql, steward, "data_quality")
+            with pytest.raises(MiddleplatformError) as refused:
+                platform.own(request)
+            assert refused.value.code.startswith(code)
+            assert refused.value.audit_index is not None
+        log = platform.gateway.audit
+        assert log.verify() == 2 * len(shut)
+
+
+def test_analyst_has_no_way_to_own_data(tmp_path):
+    with open_platform(Settings(state=tmp_path / "state", data=tmp_path / "data")) as platform:
+        sql = "SELECT COUNT(*) AS n FROM (SELECT id_number FROM ga.population GROUP BY id_number HAVING COUNT(*) > 1) d"
+        outside = platform.gateway.request(sql, PERSONAS["steward_ga"], "data_quality")
+        release = asyncio.run(platform.gateway.submit(outside)).release
+        assert release.table.to_pylist() == [{"n": None}], (
+            "the gateway sees no small cell, not even a steward's"
+        )
+        with pytest.raises(MiddleplatformError):
+            platform.own(platform.gateway.request(sql, PERSONAS["analyst_drc"], "data_quality"))
