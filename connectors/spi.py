@@ -1,4 +1,4 @@
-"""What a source of rows must offer: four methods, plain values in, one Arrow table out.
+"""What a source of rows must offer: five methods, plain values in, one Arrow table out.
 
 A connector runs inside a department, beside its data. It decides nothing: what may be asked was
 decided before, and what leaves the department is decided after. It imports this module only, and
@@ -7,10 +7,11 @@ never the platform.
 Spec: docs/spec/connector-spi.md
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
@@ -21,6 +22,7 @@ __all__ = [
     "ConnectorError",
     "ErrorKind",
     "ExecutionLimits",
+    "Kernel",
     "Statement",
     "TableDescription",
     "TypeKind",
@@ -84,16 +86,19 @@ class Statement:
     """One statement, twice: as SQL and as data; both mean the same.
 
     Attributes:
-        kind: ``"evidence"``, ``"distinct"``, ``"units"`` or ``"totals"``; it fixes the result's
-            columns.
+        kind: ``"evidence"``, ``"distinct"``, ``"units"``, ``"totals"`` or ``"rows"``; it fixes the
+            result's columns.
         sql: One SELECT in the connector's dialect.
         tree: Mappings with a ``node`` name, lists and scalars (int, Decimal, str, bool, date,
             None), for a source without SQL.
+        result: Columns of the result, in order, with the SPI's types: what a connector casts to. A
+            label or a count that does not fit is FAILED, never rounded.
     """
 
     kind: str
     sql: str
     tree: Mapping[str, object]
+    result: pa.Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,19 @@ class ExecutionLimits:
         rows_max: Rows of the result.
         memory_mb: Mebibytes of the result. The engine's working memory is bounded when the
             connector is made.
+        stop: Set by another thread when nobody waits for the result any more: the execution ends
+            soon and raises CANCELLED.
     """
 
     timeout_s: float
     rows_max: int
     memory_mb: int
+    stop: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
+
+
+Kernel: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""A pure function over a stream of record batches: a source may run several of it, each over a part
+of the rows, in other processes. So it is picklable, and its results are partial ones."""
 
 
 class ErrorKind(StrEnum):
@@ -119,6 +132,7 @@ class ErrorKind(StrEnum):
     LOCKED = "locked"
     MISSING = "missing"
     TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
     SCHEMA = "schema"
     LIMIT = "limit"
     REFUSED = "refused"
@@ -147,8 +161,11 @@ class ConnectorError(Exception):
 class Connector(Protocol):
     """A source of rows. Methods may be called from several threads at once."""
 
-    def describe(self) -> Mapping[str, TableDescription]:
+    def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the tables and views that a statement may name.
+
+        Args:
+            names: Only these, as far as they exist; all when empty.
 
         Raises:
             ConnectorError: The source cannot be read.
@@ -168,6 +185,25 @@ class Connector(Protocol):
         Raises:
             ConnectorError: TIMEOUT and LIMIT for the limits; SCHEMA when the source no longer has
                 what the statement names; else as the kind says.
+        """
+        ...
+
+    def scan(
+        self, statement: Statement, kernel: Kernel, result: pa.Schema, limits: ExecutionLimits
+    ) -> pa.Table:
+        """Stream the rows of a ``rows`` statement through ``kernel``, beside the data.
+
+        Args:
+            statement: Its rows reach the kernel as batches of ``statement.result``.
+            kernel: Runs where the rows are, on parts of them.
+            result: Columns of what the kernel yields.
+            limits: Rows and memory bound what the kernel yields, not what it reads.
+
+        Returns:
+            What all kernels yielded, in any order.
+
+        Raises:
+            ConnectorError: As ``execute``.
         """
         ...
 
