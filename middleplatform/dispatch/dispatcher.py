@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.messages import CodeList, LabelList, MaskedVector
-from middleplatform.crypto.receipts import verify_receipt
+from middleplatform.crypto.receipts import ReceiptFields, verify_receipt
 from middleplatform.crypto.round_context import RoundContext
 from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.secure_total import merge_codes, merge_labels, unmask
@@ -88,7 +88,10 @@ class Dispatcher:
         result = await self.link(fragment.department).answer(
             raw, self._identity.sign(_SIGNED_AS, raw)
         )
-        self._check_receipt(result.receipt, fragment)
+        fields = self._check_receipt(result.receipt, fragment)
+        said = (fields.protocol, fields.cells, fields.result_digest)
+        if said != (fragment.protocol, result.cells.num_rows, result.result_digest):
+            raise ProtocolError("X001", detail="a receipt for another result")
         return result
 
     # --- secure sum -----------------------------------------------------------------------------------------------
@@ -211,10 +214,11 @@ class Dispatcher:
             if not isinstance(answer, BaseException)
         }
 
-    def _check_receipt(self, receipt: str, fragment: Fragment) -> None:
+    def _check_receipt(self, receipt: str, fragment: Fragment) -> ReceiptFields:
         fields = verify_receipt(receipt, fragment.department, self._pins)
         if (fields.query_id, fields.fragment_digest) != (fragment.query_id, fragment.digest()):
             raise ProtocolError("X001", detail="a receipt for another fragment")
+        return fields
 
 
 def layout_of_nothing(layout: WordLayout) -> Totals:

@@ -36,7 +36,9 @@ class PartialResult:
         cells: Table of dimension columns ``d0..``, value columns ``a0..`` and mark columns ``m0..``.
         fragment_digest: SHA-256 of the fragment that was run, hexadecimal.
         policy_digest: Of the node's own bundle.
-        receipt: Node's signature over what it released, hexadecimal; may be verified with its identity key.
+        receipt: Node's signature over what it released; may be verified with its identity key.
+        result_digest: SHA-256 of the cells' encoded bytes as they came, hexadecimal: the receipt must say the same.
+        payload: These bytes, for who sends them on; empty where they were received.
     """
 
     department: str
@@ -44,6 +46,8 @@ class PartialResult:
     fragment_digest: str
     policy_digest: str
     receipt: str
+    result_digest: str = ""
+    payload: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

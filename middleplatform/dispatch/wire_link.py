@@ -1,0 +1,148 @@
+"""A node on another machine: calls as signed messages over a transport.
+
+Spec: docs/spec/node.md, "Messages".
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from middleplatform.crypto.encoding import bad_message
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.dispatch.transport import Transport
+from middleplatform.model.result import PartialResult
+from middleplatform.ports import Clock, Rng
+from middleplatform.wire.faults import from_fields
+from middleplatform.wire.frame import CALL, REPLY, Message, decode, encode, pack, unpack
+from middleplatform.wire.tables import decode_table, digest_of
+
+__all__ = ["Caller", "WireLink"]
+
+_GATEWAY = "gateway"
+_PARTIES_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What every link of one gateway shares.
+
+    Attributes:
+        transport: Carries bytes.
+        identity: The gateway's key.
+        pins: Of the departments.
+        clock: For the moment of each call.
+        rng: For nonces.
+        deadline_s: Seconds for one call.
+    """
+
+    transport: Transport
+    identity: IdentityKey
+    pins: PinnedKeys
+    clock: Clock
+    rng: Rng
+    deadline_s: float
+
+
+class WireLink:
+    """One department's node, reached by messages.
+
+    Args:
+        department: Its code.
+        caller: Shared by all links.
+    """
+
+    def __init__(self, department: str, caller: Caller) -> None:
+        self.department = department
+        self._caller = caller
+
+    async def call(
+        self, name: str, parts: Sequence[bytes] = (), timeout_s: float = 0, **fields: object
+    ) -> Message:
+        """Send one call and return the reply.
+
+        Args:
+            name: Of the call.
+            parts: Byte strings.
+            timeout_s: Seconds; the caller's deadline when 0.
+            **fields: Small values.
+
+        Raises:
+            MiddleplatformError: What the node's reply tells, or what the transport raises; X001 for a reply that is
+                not this node's to this call.
+
+        Reveals:
+            To the node: the call. To the gateway: the reply.
+        """
+        caller = self._caller
+        nonce = caller.rng.token_bytes(16).hex()
+        at = caller.clock.now().isoformat()
+        asked = Message(CALL, name, _GATEWAY, self.department, nonce, at, fields, tuple(parts))
+        raw = await caller.transport.call(
+            self.department, name, encode(asked, caller.identity), timeout_s or caller.deadline_s
+        )
+        reply = decode(raw, caller.pins, kind=REPLY, sender=self.department, receiver=_GATEWAY)
+        if (reply.nonce, reply.name) != (nonce, name):
+            raise bad_message("a reply to another call")
+        if "error" in reply.fields:
+            raise from_fields(reply.fields["error"], self.department)
+        return reply
+
+    async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
+        """Answer a fragment all of whose rows lie there; the digest is of the bytes that came."""
+        reply = await self.call("answer", [fragment, signature])
+        payload = reply.part(0)
+        return PartialResult(
+            self.department,
+            decode_table(payload),
+            reply.text("fragment_digest"),
+            reply.text("policy_digest"),
+            reply.text("receipt"),
+            digest_of(payload),
+        )
+
+    async def hello(self, fragment: bytes, signature: bytes) -> bytes:
+        """Open a round of secure sum."""
+        return (await self.call("hello", [fragment, signature])).part(0)
+
+    async def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
+        """Take all hellos; the leader answers with sealed label keys."""
+        reply = await self.call("agree", [pack(hellos)], key=key)
+        names = reply.fields.get("names")
+        sealed = unpack(reply.part(0), _PARTIES_MAX)
+        if not isinstance(names, list) or len(names) != len(sealed):
+            raise bad_message("sealed keys without names")
+        return {str(name): raw for name, raw in zip(names, sealed, strict=True)}
+
+    async def codes(self, key: str, sealed: bytes | None) -> bytes:
+        """Run the fragment and return the keyed codes of its groups."""
+        return (await self.call("codes", [] if sealed is None else [sealed], key=key)).part(0)
+
+    async def cells(self, key: str, codes: Sequence[bytes]) -> bytes:
+        """Return the masked words of all cells."""
+        return (await self.call("cells", [pack(codes)], key=key)).part(0)
+
+    async def ladder(self, key: str, totals: Sequence[Sequence[int]]) -> bytes:
+        """Return the masked share ladder."""
+        told = json.dumps([[int(value) for value in each] for each in totals]).encode()
+        return (await self.call("ladder", [told], key=key)).part(0)
+
+    async def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
+        """Return the labels of surviving codes and a receipt."""
+        reply = await self.call("reveal", [pack(codes)], key=key)
+        return reply.part(0), reply.text("receipt")
+
+    async def drop(self, key: str) -> None:
+        """Forget a round."""
+        await self.call("drop", key=key)
+
+    async def status(self) -> Mapping[str, object]:
+        """Ask how the node is: its policy and catalogue digests, its version, the roster that it knows.
+
+        Reveals:
+            To the gateway: these.
+        """
+        return (await self.call("status")).fields
+
+    async def roster(self, raw: bytes) -> None:
+        """Hand the registrar's newest roster over."""
+        await self.call("roster", [raw])
