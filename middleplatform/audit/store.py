@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from middleplatform.audit.faults import invalid, unwritable
 from middleplatform.audit.merkle import node_position
@@ -102,14 +102,17 @@ class Store:
     Args:
         path: The database file.
         writable: Whether this is the writer's connection.
+        mode: ``rw``, or ``ro`` for a reader in another process, which never touches the file.
     """
 
-    def __init__(self, path: Path, *, writable: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, writable: bool = False, mode: Literal["rw", "ro"] = "rw"
+    ) -> None:
         # One thread uses a connection at a time (writer thread, or under log.py's lock), not always
-        # the same one. mode=rw: a file that has gone is an error, not a reason to begin an empty
-        # one.
+        # the same one. In both modes a file that has gone is an error, not a reason to begin an
+        # empty one.
         self._connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True,
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True,
             timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False,
         )  # fmt: skip
         self._path, self._file = path, _identity(path)
@@ -154,9 +157,7 @@ class Store:
         if mode != "wal":
             raise unwritable("the file system does not carry a write-ahead log")
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
-        (application,) = run("PRAGMA application_id").fetchone()
-        (version,) = run("PRAGMA user_version").fetchone()
-        if tables == application == version == 0:
+        if (tables, *self._kind()) == (0, 0, 0):
             script = (
                 "BEGIN IMMEDIATE;\n" + _SCHEMA
             )  # executescript runs it as it is, in our transaction
@@ -168,7 +169,22 @@ class Store:
             except sqlite3.Error:
                 self.rollback()
                 raise
-        elif (application, version) != (_APPLICATION_ID, _VERSION):
+        else:
+            self.recognize()
+
+    def _kind(self) -> tuple[int, int]:
+        """Return what the file says it is: application id and version of its schema."""
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return application, version
+
+    def recognize(self) -> None:
+        """Refuse a file of another kind or version.
+
+        Raises:
+            AuditError: A002.
+        """
+        if self._kind() != (_APPLICATION_ID, _VERSION):
             raise invalid(
                 "the file is not an audit log of this version", "文件不是本版本的审计日志"
             )
