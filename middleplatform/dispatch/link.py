@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event
 from typing import ParamSpec, Protocol, TypeVar
 
 from middleplatform.errors import SourceError
@@ -56,8 +57,8 @@ class LocalNode(Protocol):
 
     department: str
 
-    def answer(self, raw: bytes, signature: bytes) -> PartialResult:
-        """Answer a fragment."""
+    def answer(self, raw: bytes, signature: bytes, stop: Event | None = None) -> PartialResult:
+        """Answer a fragment; ``stop`` is set when nobody waits any more."""
         ...
 
 
@@ -98,7 +99,11 @@ class InProcessLink:
 
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
         """Answer a fragment all of whose rows lie there."""
-        return await self._call(self._node.answer, fragment, signature)
+        stop = Event()
+        try:
+            return await self._call(self._node.answer, fragment, signature, stop)
+        finally:
+            stop.set()  # whoever gives up ends the work too
 
     async def hello(self, fragment: bytes, signature: bytes) -> bytes:
         """Open a round of secure sum."""

@@ -56,8 +56,18 @@ async def answer(
     number: int,
     decision: Decision,
     bundle: Bundle,
+    at: str,
 ) -> BlockAnswer:
     """Have a block answered by its departments.
+
+    Args:
+        dispatcher: Reaches them.
+        request: Whose block it is.
+        block: What is asked.
+        number: Of the block.
+        decision: For the disclosure parameters of a secure sum.
+        bundle: For its digest and limits.
+        at: The present moment, ISO 8601, UTC: a node takes fragments of now only.
 
     Raises:
         MiddleplatformError: What a department raises.
@@ -75,7 +85,7 @@ async def answer(
         purpose=request.purpose,
         project=request.project,
         policy_digest=bundle.digest,
-        issued_at=request.received_at.isoformat(),
+        issued_at=at,
     )
     if block.protocol == "secure_sum":
         found = await answer_block(

@@ -201,7 +201,9 @@ class Gateway:
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
             answers.append(
-                await answer(self.dispatcher, request, block, number, decision, self.bundle)
+                await answer(
+                    self.dispatcher, request, block, number, decision, self.bundle, self._now()
+                )
             )
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers

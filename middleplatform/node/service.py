@@ -5,10 +5,8 @@ Spec: docs/spec/node.md.
 
 import json
 from dataclasses import dataclass, field
-from hashlib import sha256
-from threading import Lock
-
-import pyarrow as pa
+from datetime import datetime, timedelta
+from threading import Event, Lock
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
@@ -33,10 +31,13 @@ from middleplatform.planner.plan import read_fragment
 from middleplatform.planner.rewrite import apply_obligations
 from middleplatform.policy import evaluate
 from middleplatform.ports import Clock, Rng
+from middleplatform.wire.tables import digest_of, encode_table
 
-__all__ = ["GATEWAY", "Node", "Task"]
+__all__ = ["CLOCK_TOLERANCE_S", "GATEWAY", "Node", "Task"]
 
 GATEWAY = "gateway"
+CLOCK_TOLERANCE_S = 300
+"""Seconds by which the gateway's clock may differ, unless the node's settings say otherwise."""
 _SIGNED_AS = "fragment"
 
 
@@ -72,6 +73,7 @@ class Node:
         used: Fragments and rounds that it has served.
         clock: For grants.
         rng: For exchange keys.
+        tolerance_s: Seconds by which the gateway's clock may differ.
     """
 
     department: str
@@ -84,6 +86,7 @@ class Node:
     used: UsedRounds
     clock: Clock
     rng: Rng
+    tolerance_s: int = CLOCK_TOLERANCE_S
     _served: set[tuple[str, int, int]] = field(default_factory=set)
     _memory: Memory = field(default_factory=Memory)
     _lock: Lock = field(default_factory=Lock)
@@ -101,6 +104,7 @@ class Node:
         """
         self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
         fragment = _decode(raw)
+        self._timely(fragment)
         if (
             fragment.department != self.department
             or fragment.protocol != protocol
@@ -114,6 +118,16 @@ class Node:
         if protocol == "secure_sum" and fragment.policy_digest != self.bundle.digest:
             raise self._refusal("R0", "a secure sum under another policy than this node's")
         return Task(fragment, cell, layout_of(cell, self.catalog), decision)
+
+    def _timely(self, fragment: Fragment) -> None:
+        """Refuse a fragment of another time: grants are judged by this node's clock."""
+        try:
+            issued = datetime.fromisoformat(fragment.issued_at)
+            far = abs(self.clock.now() - issued) > timedelta(seconds=self.tolerance_s)
+        except (ValueError, TypeError):
+            raise ProtocolError("X001", detail="a fragment without a moment") from None
+        if far:
+            raise ProtocolError("X005", department=self.department, limit=self.tolerance_s)
 
     def _claim(self, fragment: Fragment) -> None:
         key = (fragment.query_id, fragment.number, fragment.attempt)
@@ -159,12 +173,13 @@ class Node:
 
     # --- local ----------------------------------------------------------------------------------------------------
 
-    def answer(self, raw: bytes, signature: bytes) -> PartialResult:
+    def answer(self, raw: bytes, signature: bytes, stop: Event | None = None) -> PartialResult:
         """Answer a fragment all of whose rows lie here: cells that may leave, and marks for the rest.
 
         Args:
             raw: Canonical bytes of the fragment.
             signature: The gateway's.
+            stop: Set when nobody waits for the answer any more.
 
         Returns:
             Labels, words and marks: see ``release.released_cells``.
@@ -177,7 +192,7 @@ class Node:
         Reveals:
             To the gateway: released cells, and for the others the rule that withholds them.
         """
-        return self._local(self.accept(raw, signature, "local"))
+        return self._local(self.accept(raw, signature, "local"), stop or Event())
 
     def own(self, fragment: Fragment) -> PartialResult:
         """Answer a fragment of the department's own steward, who asks inside the department (see ``own``).
@@ -189,16 +204,17 @@ class Node:
             To the steward: cells of any size of the own data, where a grant says so.
         """
         cell, decision = self._authorized(fragment, inside=True)
-        return self._local(Task(fragment, cell, layout_of(cell, self.catalog), decision))
+        return self._local(Task(fragment, cell, layout_of(cell, self.catalog), decision), Event())
 
-    def _local(self, task: Task) -> PartialResult:
-        measured = self.source.measure(task.cell, task.layout)
+    def _local(self, task: Task, stop: Event) -> PartialResult:
+        source = self.source.until(stop)
+        measured = source.measure(task.cell, task.layout)
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
         telling = self._mark_groups(task, measured, marks)
         if task.decision.disclosure.history:
             overlap = Overlap(
                 self.history,
-                self.source,
+                source,
                 self.catalog,
                 task.decision.disclosure,
                 task.fragment.project,
@@ -209,12 +225,16 @@ class Node:
         cells = released_cells(
             task.cell, task.layout, measured, marks, self.sensitive(task), telling
         )
+        payload = encode_table(cells)
+        digest = digest_of(payload)
         return PartialResult(
             self.department,
             cells,
             task.fragment.digest(),
             self.bundle.digest,
-            self.receipt(task, cells.num_rows, table_digest(cells)),
+            self.receipt(task, cells.num_rows, digest),
+            digest,
+            payload,
         )
 
     def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> Flags:
@@ -265,19 +285,6 @@ class Node:
 
     def _moment(self) -> str:
         return self.clock.now().astimezone().isoformat()
-
-
-def table_digest(table: pa.Table) -> str:
-    """Return SHA-256 over a table's values in canonical JSON, hexadecimal.
-
-    Reveals:
-        Nothing to who has not got the table, but a guess at a small one can be checked.
-    """
-    rows = {
-        name: [None if value is None else str(value) for value in table[name].to_pylist()]
-        for name in table.column_names
-    }
-    return sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def _decode(raw: bytes) -> Fragment:
