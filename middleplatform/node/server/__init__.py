@@ -1,0 +1,1 @@
+"""A node as a process of its own: signed messages over mutual TLS, limits, health and metrics."""

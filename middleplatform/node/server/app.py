@@ -1,0 +1,237 @@
+"""The encrypted interface of a node: who may call, what a call is, and what comes back.
+
+A plain ASGI application: one address a call, one signed message in, one signed message out. Before a message is
+read, the certificate of the connection must be the gateway's *now*: so a revocation ends open connections too.
+Spec: docs/spec/node.md, "Messages".
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any, Protocol
+
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.errors import ConfigError, LimitError, MiddleplatformError, ProtocolError
+from middleplatform.node.server.calls import CALLS, Reply, Served
+from middleplatform.node.server.gate import Gate
+from middleplatform.node.server.metrics import Metrics
+from middleplatform.node.server.protocol import PEER
+from middleplatform.node.service import GATEWAY
+from middleplatform.ports import Clock
+from middleplatform.wire.faults import to_fields
+from middleplatform.wire.frame import CALL, REPLY, Message, decode, encode
+
+__all__ = ["Door", "NodeApp"]
+
+_LOG = logging.getLogger("middleplatform.node.server")
+_PREFIX = "/v1/"
+_BODY_S = 30.0
+_CHUNK = 1 << 20
+_MIB = 1 << 20
+
+Scope = dict[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[dict[str, Any]], Any]
+
+
+class Door(Protocol):
+    """Who may come in; ``enrolment.Trust`` is one."""
+
+    @property
+    def identity(self) -> IdentityKey:
+        """Return the node's key."""
+        ...
+
+    @property
+    def pins(self) -> PinnedKeys:
+        """Return the keys of the others."""
+        ...
+
+    def refresh(self) -> None:
+        """Take note of changed files."""
+        ...
+
+    def check_peer(self, certificate_der: bytes | None, party: str) -> None:
+        """Return only if the certificate is that party's and good now."""
+        ...
+
+
+class NodeApp:
+    """The application.
+
+    Args:
+        served: What the calls are served by.
+        door: Who may come in.
+        gate: How many at once.
+        clock: Of this machine.
+        tolerance_s: Seconds by which the gateway's clock may differ.
+        body_mb: Mebibytes of one message.
+        metrics: Counts.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        door: Door,
+        gate: Gate,
+        clock: Clock,
+        tolerance_s: int,
+        body_mb: int,
+        metrics: Metrics,
+    ) -> None:
+        self._served, self._door, self._gate, self._clock = served, door, gate, clock
+        self._tolerance = timedelta(seconds=tolerance_s)
+        self._body_max = body_mb * _MIB
+        self._metrics = metrics
+        self._nonces = _Nonces(self._tolerance * 2)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        try:
+            self._door.refresh()
+            self._door.check_peer(scope["state"].get(PEER), GATEWAY)
+        except MiddleplatformError as error:
+            self._metrics.refused("identity")
+            _LOG.warning("a caller was refused: %s", error.public_message)
+            await _plain(send, 403)
+            return
+        name = str(scope["path"]).removeprefix(_PREFIX)
+        if scope["method"] != "POST" or name not in CALLS:
+            await _plain(send, 404)
+            return
+        try:
+            body = await self._body(scope, receive)
+            asked = self._message(body, name)
+        except MiddleplatformError as error:
+            self._metrics.refused("message")
+            _LOG.warning("a message was refused: %s", error.detail or error.code)
+            await _plain(send, 400)
+            return
+        with self._metrics.call(name) as outcome:
+            reply = await self._reply(asked, receive)
+            outcome.code = _code(reply)
+        raw = encode(
+            Message(
+                REPLY, name, asked.receiver, GATEWAY, asked.nonce, self._now(), reply.fields, reply.parts,
+            ),
+            self._door.identity,
+        )  # fmt: skip
+        await _whole(send, raw)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        if not said.isdigit() or int(said[:20]) > self._body_max:
+            raise LimitError("L002", limit=self._body_max, detail="a message too large")
+        found = bytearray()
+        try:
+            async with asyncio.timeout(_BODY_S):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ProtocolError("X001", detail="the caller went away")
+                    found += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(found) > self._body_max:
+                        raise LimitError("L002", limit=self._body_max, detail="a message too large")
+        except TimeoutError:
+            raise ProtocolError("X001", detail="a message came too slowly") from None
+        return bytes(found)
+
+    def _message(self, body: bytes, name: str) -> Message:
+        department = self._served.node.department
+        asked = decode(body, self._door.pins, kind=CALL, sender=GATEWAY, receiver=department)
+        if asked.name != name:
+            raise ProtocolError("X001", detail="a message for another call")
+        return asked
+
+    async def _reply(self, asked: Message, receive: Receive) -> Reply:
+        """Return what the call answers; every error as a reply too, and nothing of an unexpected one."""
+        try:
+            self._fresh(asked)
+
+            def work(stop: Event) -> Reply:
+                return CALLS[asked.name](self._served, asked, stop)
+
+            return await self._gate.run(work, lambda: asyncio.ensure_future(_gone(receive)))
+        except MiddleplatformError as error:
+            if error.detail:
+                _LOG.warning("%s %s: %s", asked.name, error.code, error.detail)
+            return Reply({"error": to_fields(error)})
+        except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may leave
+            record = asked.nonce[:16]
+            _LOG.error("%s failed, record %s: %s", asked.name, record, type(error).__name__)
+            return Reply({"error": to_fields(ConfigError("C099", record=record))})
+
+    def _fresh(self, asked: Message) -> None:
+        """Refuse a message of another time, or one that came before."""
+        now = self._clock.now()
+        try:
+            at = datetime.fromisoformat(asked.at)
+            far = abs(now - at) > self._tolerance
+        except (ValueError, TypeError):
+            raise ProtocolError("X001", detail="a message without a moment") from None
+        if far:
+            raise ProtocolError(
+                "X005",
+                department=self._served.node.department,
+                limit=int(self._tolerance.total_seconds()),
+            )
+        if not self._nonces.take(asked.nonce, now):
+            raise ProtocolError("X002", detail="a message came twice")
+
+    def _now(self) -> str:
+        return self._clock.now().isoformat()
+
+
+class _Nonces:
+    """The nonces of late; older ones are refused by their moment."""
+
+    def __init__(self, kept: timedelta) -> None:
+        self._kept = kept
+        self._seen: OrderedDict[str, datetime] = OrderedDict()
+
+    def take(self, nonce: str, now: datetime) -> bool:
+        """Take note of a nonce; return False when it was taken before."""
+        while self._seen and next(iter(self._seen.values())) < now - self._kept:
+            self._seen.popitem(last=False)
+        if nonce in self._seen:
+            return False
+        self._seen[nonce] = now
+        return True
+
+
+def _code(reply: Reply) -> str:
+    error = reply.fields.get("error")
+    return str(error["code"]) if isinstance(error, dict) else "ok"
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the caller has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _plain(send: Send, status: int) -> None:
+    """End a request without a word: who is not known is told nothing."""
+    headers = [(b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _whole(send: Send, raw: bytes) -> None:
+    headers = [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", str(len(raw)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    view = memoryview(raw)
+    for start in range(0, len(raw), _CHUNK):
+        more = start + _CHUNK < len(raw)
+        body = bytes(view[start : start + _CHUNK])
+        await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,131 @@
+"""What a gateway may call, and how each call's message becomes a method's arguments and its result a reply."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Event
+
+from middleplatform.crypto.encoding import bad_message
+from middleplatform.node.secure_round import SecureRounds
+from middleplatform.node.service import Node
+from middleplatform.wire.frame import Message, pack, unpack
+
+__all__ = ["CALLS", "Reply", "Served"]
+
+_HELLOS_MAX = 10_000
+_CODES_MAX = 1_000_000
+_TOTALS_BYTES_MAX = 1 << 26
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the calls are served by.
+
+    Attributes:
+        node: For local answers.
+        rounds: For secure sums.
+        status: Tells how the node is.
+        accept_roster: Takes a new roster.
+    """
+
+    node: Node
+    rounds: SecureRounds
+    status: Callable[[], Mapping[str, object]]
+    accept_roster: Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a call answers."""
+
+    fields: Mapping[str, object]
+    parts: tuple[bytes, ...] = ()
+
+
+def _answer(served: Served, asked: Message, stop: Event) -> Reply:
+    found = served.node.answer(asked.part(0), asked.part(1), stop)
+    fields = {
+        "fragment_digest": found.fragment_digest,
+        "policy_digest": found.policy_digest,
+        "receipt": found.receipt,
+    }
+    return Reply(fields, (found.payload,))
+
+
+def _hello(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    return Reply({}, (served.rounds.hello(asked.part(0), asked.part(1)),))
+
+
+def _agree(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    sealed = served.rounds.agree(asked.text("key"), unpack(asked.part(0), _HELLOS_MAX))
+    return Reply({"names": list(sealed)}, (pack(list(sealed.values())),))
+
+
+def _codes(served: Served, asked: Message, stop: Event) -> Reply:
+    sealed = asked.part(0) if asked.parts else None
+    return Reply({}, (served.rounds.codes(asked.text("key"), sealed, stop),))
+
+
+def _cells(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    return Reply({}, (served.rounds.cells(asked.text("key"), unpack(asked.part(0), _CODES_MAX)),))
+
+
+def _ladder(served: Served, asked: Message, stop: Event) -> Reply:
+    return Reply({}, (served.rounds.ladder(asked.text("key"), _totals(asked.part(0)), stop),))
+
+
+def _reveal(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    labels, receipt = served.rounds.reveal(asked.text("key"), unpack(asked.part(0), _CODES_MAX))
+    return Reply({"receipt": receipt}, (labels,))
+
+
+def _drop(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    served.rounds.drop(asked.text("key"))
+    return Reply({})
+
+
+def _status(served: Served, asked: Message, stop: Event) -> Reply:
+    del asked, stop
+    return Reply(served.status())
+
+
+def _roster(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    served.accept_roster(asked.part(0))
+    return Reply({})
+
+
+CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
+    "answer": _answer,
+    "hello": _hello,
+    "agree": _agree,
+    "codes": _codes,
+    "cells": _cells,
+    "ladder": _ladder,
+    "reveal": _reveal,
+    "drop": _drop,
+    "status": _status,
+    "roster": _roster,
+}
+"""By name, as in the address of a call."""
+
+
+def _totals(raw: bytes) -> list[list[int]]:
+    """Read what the rungs of a share ladder are percents of: lists of whole numbers, nothing else."""
+    if len(raw) > _TOTALS_BYTES_MAX:
+        raise bad_message("totals are too long")
+    try:
+        told = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise bad_message("totals are not valid") from None
+    good = isinstance(told, list) and all(
+        isinstance(each, list) and all(type(value) is int for value in each) for each in told
+    )
+    if not good:
+        raise bad_message("totals are not valid")
+    return told  # type: ignore[no-any-return]  # JSON, checked above
