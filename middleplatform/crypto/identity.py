@@ -6,22 +6,22 @@ Imported by node, gateway, audit and the recipes of this package.
 Spec: docs/spec/secure-sum.md, "Identities".
 """
 
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from middleplatform.crypto.encoding import bad_message, join_parts, tagged_digest
+from middleplatform.crypto.key_files import (
+    Passphrase,
+    decode_key,
+    encode_key,
+    key_invalid,
+    read_private,
+    write_new,
+)
 from middleplatform.errors import ConfigError
 from middleplatform.ports import Rng
 
@@ -29,9 +29,6 @@ __all__ = ["KEY_BYTES", "SIGNATURE_BYTES", "IdentityKey", "PinnedKeys", "fingerp
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
-KEY_FILE_BYTES_MAX = 4096
-FORBIDDEN_MODE = 0o177
-"""No bit but the owner's read and write may be set on a key file."""
 
 
 def _signed_bytes(context: str, message: bytes) -> bytes:
@@ -72,17 +69,30 @@ class IdentityKey:
         private_key: The key; use ``generate``, ``load`` or ``load_or_create``.
     """
 
-    __slots__ = ("_private_key", "public_key")
+    __slots__ = ("_pair",)
 
     def __init__(self, private_key: Ed25519PrivateKey) -> None:
-        self._private_key = private_key
-        self.public_key = private_key.public_key().public_bytes_raw()
+        # One attribute, so that a thread sees the old key or the new one, never a mixture.
+        self._pair = (private_key, private_key.public_key().public_bytes_raw())
 
     def __repr__(self) -> str:
         return f"IdentityKey(fingerprint={self.fingerprint!r})"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("an identity key is neither copied nor pickled")
+
+    @property
+    def public_key(self) -> bytes:
+        """The public half, 32 bytes."""
+        return self._pair[1]
+
+    def replace(self, other: "IdentityKey") -> None:
+        """Become ``other``, for whoever holds this object: rotation without a restart.
+
+        Reveals:
+            Nothing.
+        """
+        self._pair = other._pair
 
     @property
     def fingerprint(self) -> str:
@@ -99,32 +109,40 @@ class IdentityKey:
         return cls(Ed25519PrivateKey.from_private_bytes(rng.token_bytes(KEY_BYTES)))
 
     @classmethod
-    def load(cls, path: Path) -> "IdentityKey":
-        """Read a key file (PKCS #8 PEM, unencrypted, mode 0600 or 0400, owned by this user).
+    def load(cls, path: Path, passphrase: Passphrase | None = None) -> "IdentityKey":
+        """Read a key file (PKCS #8 PEM, mode 0600 or 0400, owned by this user).
+
+        Args:
+            path: The file.
+            passphrase: Called when the file is encrypted.
 
         Raises:
-            ConfigError: C006 when the file is missing, a link, open to others or no Ed25519 key.
+            ConfigError: C006 when the file is missing, a link, open to others or no Ed25519 key,
+                or the passphrase is missing or wrong.
         """
-        try:
-            private_key = load_pem_private_key(_read_private(path), password=None)
-        except (ValueError, TypeError):
-            raise ConfigError("C006", what="it holds no readable private key") from None
+        private_key = decode_key(read_private(path), passphrase)
         if not isinstance(private_key, Ed25519PrivateKey):
-            raise ConfigError("C006", what="it holds no Ed25519 key")
+            raise key_invalid("it holds no Ed25519 key", "其中没有 Ed25519 密钥")
         return cls(private_key)
 
     @classmethod
-    def load_or_create(cls, path: Path, rng: Rng) -> "IdentityKey":
+    def load_or_create(
+        cls, path: Path, rng: Rng, passphrase: Passphrase | None = None
+    ) -> "IdentityKey":
         """Read the key file, or make it with mode 0600; of two at once, one wins and both use it.
+
+        Args:
+            path: The file.
+            rng: As for ``generate``.
+            passphrase: Encrypts a new file and opens an encrypted one; None writes in the clear.
 
         Raises:
             ConfigError: C006 as ``load``; C011 when the file cannot be written.
         """
         if not path.is_symlink() and not path.exists():
             private_key = Ed25519PrivateKey.from_private_bytes(rng.token_bytes(KEY_BYTES))
-            pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            _write_new(path, pem, rng)
-        return cls.load(path)
+            write_new(path, encode_key(private_key, passphrase, rng), rng)
+        return cls.load(path, passphrase)
 
     def sign(self, context: str, message: bytes) -> bytes:
         """Return the 64-byte signature over ``message``, valid in ``context`` only.
@@ -136,7 +154,7 @@ class IdentityKey:
         Reveals:
             The message's author, to whoever sees message and signature.
         """
-        return self._private_key.sign(_signed_bytes(context, message))
+        return self._pair[0].sign(_signed_bytes(context, message))
 
 
 class PinnedKeys:
@@ -153,14 +171,26 @@ class PinnedKeys:
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
-        if any(len(key) != KEY_BYTES for key in keys.values()):
-            raise ConfigError("C006", what="a pinned public key does not have 32 bytes")
-        if len(set(keys.values())) != len(keys):
-            raise ConfigError("C006", what="one public key is pinned under two names")
-        self._keys = {name: bytes(key) for name, key in keys.items()}
+        self._keys = _checked(keys)
 
     def __repr__(self) -> str:
         return f"PinnedKeys({', '.join(sorted(self._keys))})"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The parties that are pinned now."""
+        return frozenset(self._keys)
+
+    def replace(self, keys: Mapping[str, bytes]) -> None:
+        """Hold ``keys`` from now on, all at once for every thread; others are forgotten.
+
+        Raises:
+            ConfigError: C006 as at construction; then nothing changes.
+
+        Reveals:
+            Nothing.
+        """
+        self._keys = _checked(keys)
 
     def verify(self, name: str, context: str, message: bytes, signature: bytes) -> None:
         """Return only if the pinned key of ``name`` signed ``message`` in ``context``.
@@ -177,48 +207,9 @@ class PinnedKeys:
         verify(key, context, message, signature)
 
 
-def _read_private(path: Path) -> bytes:
-    """Read a file that nobody but its owner may read; the open file is judged, not its name."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        raise ConfigError("C006", what="it cannot be opened") from None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError("C006", what="it is no regular file")
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & FORBIDDEN_MODE:
-            raise ConfigError("C006", what="its owner alone may read it: set mode 0600")
-        return os.read(handle, KEY_FILE_BYTES_MAX)
-    finally:
-        os.close(handle)
-
-
-def _write_new(path: Path, content: bytes, rng: Rng) -> None:
-    """Write a file that did not exist, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{rng.token_bytes(8).hex()}")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(handle)
-            _publish(draft, path)
-        finally:
-            draft.unlink()
-    except OSError as error:
-        raise ConfigError("C011", what="a key file cannot be written", detail=str(error)) from None
-
-
-def _publish(draft: Path, path: Path) -> None:
-    """Give the finished draft its name, unless somebody was faster, and make that durable."""
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _checked(keys: Mapping[str, bytes]) -> dict[str, bytes]:
+    if any(len(key) != KEY_BYTES for key in keys.values()):
+        raise ConfigError("C006", what="a pinned public key does not have 32 bytes")
+    if len(set(keys.values())) != len(keys):
+        raise ConfigError("C006", what="one public key is pinned under two names")
+    return {name: bytes(key) for name, key in keys.items()}

@@ -40,7 +40,7 @@ def test_a_malformed_public_key_verifies_nothing(identity, public_key):
 
 
 def test_representations_show_no_private_part(identity):
-    private = identity._private_key.private_bytes_raw().hex()
+    private = identity._pair[0].private_bytes_raw().hex()
     shown = repr(identity) + str(identity) + repr(PinnedKeys({"a": identity.public_key}))
     assert private not in shown
     assert identity.fingerprint in shown
