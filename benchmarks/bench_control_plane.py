@@ -82,8 +82,8 @@ class TimedConnector:
 
     inner: Connector
 
-    def describe(self) -> Mapping[str, TableDescription]:
-        return self.inner.describe()
+    def describe(self, names=()) -> Mapping[str, TableDescription]:
+        return self.inner.describe(names)
 
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities()
@@ -92,6 +92,13 @@ class TimedConnector:
         begin = time.perf_counter()
         try:
             return self.inner.execute(statement, limits)
+        finally:
+            _CLOCK.get().add(begin, time.perf_counter())
+
+    def scan(self, statement, kernel, result, limits: ExecutionLimits):
+        begin = time.perf_counter()
+        try:
+            return self.inner.scan(statement, kernel, result, limits)
         finally:
             _CLOCK.get().add(begin, time.perf_counter())
 

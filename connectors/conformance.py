@@ -53,12 +53,14 @@ class Case:
         kind: Of the statement.
         sql: By dialect.
         tree: The same as data.
+        result: Columns of the result.
     """
 
     name: str
     kind: str
     sql: Mapping[str, str]
     tree: Mapping[str, object]
+    result: pa.Schema
 
     def statement(self, dialect: str) -> Statement:
         """Return the statement for ``dialect``.
@@ -66,7 +68,8 @@ class Case:
         Raises:
             KeyError: No planner writes this dialect yet.
         """
-        return Statement(self.kind, self.sql[dialect] if dialect else "", self.tree)
+        sql = self.sql[dialect] if dialect else ""
+        return Statement(self.kind, sql, self.tree, self.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,9 @@ def check(factory: Factory) -> tuple[Outcome, ...]:
 def cases() -> tuple[Case, ...]:
     """Return the shipped cases."""
     return tuple(
-        Case(item["name"], item["kind"], item["sql"], _decoded(item["tree"]))
+        Case(
+            item["name"], item["kind"], item["sql"], _decoded(item["tree"]), _schema(item["result"])
+        )
         for item in _shipped()["cases"]
     )
 
@@ -101,23 +106,14 @@ def data_sets() -> Mapping[str, Tables]:
 def compare(found: pa.Table, expected: pa.Table) -> str:
     """Return how ``found`` differs from ``expected``, or an empty string.
 
-    Columns, types and rows must agree; the order of rows, and the decimal places of a label ``d*``,
-    need not.
+    Columns, types and rows must agree; the order of rows need not.
     """
-    if not _comparable(found.schema).equals(_comparable(expected.schema)):
+    if not found.schema.equals(expected.schema):
         return f"columns {_columns(found)}, expected {_columns(expected)}"
     rows, wanted = _sorted(found), _sorted(expected)
     if len(rows) != len(wanted):
         return f"{len(rows)} rows, expected {len(wanted)}"
     return next((f"row {a}, expected {b}" for a, b in zip(rows, wanted, strict=True) if a != b), "")
-
-
-def _comparable(schema: pa.Schema) -> pa.Schema:
-    label = pa.decimal128(38, 0)
-    free = [field.name.startswith("d") and pa.types.is_decimal128(field.type) for field in schema]
-    return pa.schema(
-        [(item.name, label if own else item.type) for item, own in zip(schema, free, strict=True)]
-    )
 
 
 def _columns(table: pa.Table) -> str:
@@ -236,7 +232,7 @@ def _renamed(old: str, new: str) -> Case:
         json.dumps(case.tree).replace(f'"{old}"', f'"{new}"').replace(f".{old}", f".{new}")
     )
     sql = {dialect: text.replace(f'"{old}"', f'"{new}"') for dialect, text in case.sql.items()}
-    return Case(case.name, case.kind, sql, tree)
+    return Case(case.name, case.kind, sql, tree, case.result)
 
 
 # --- the shipped data ---------------------------------------------------------------------------
@@ -264,6 +260,16 @@ def _decoded(plain: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 _ARROW = {"integer": pa.int64(), "text": pa.string(), "date": pa.date32(), "boolean": pa.bool_()}
+
+
+def _schema(plain: Any) -> pa.Schema:  # noqa: ANN401 - JSON
+    """Return columns from their names and types: a number is a decimal of 38 digits, its scale."""
+    return pa.schema(
+        [
+            (name, pa.decimal128(38, kind) if isinstance(kind, int) else _ARROW[kind])
+            for name, kind in plain.items()
+        ]
+    )
 
 
 def _arrow(content: Any) -> pa.Table:  # noqa: ANN401 - JSON

@@ -7,7 +7,8 @@ discards the first result.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +16,14 @@ from types import MappingProxyType
 import duckdb
 import pyarrow as pa
 
+from connectors.results import bounded, check_columns, fitted, scanned
 from connectors.spi import (
     Capabilities,
     ColumnDescription,
     ConnectorError,
     ErrorKind,
     ExecutionLimits,
+    Kernel,
     Statement,
     TableDescription,
     TypeKind,
@@ -29,8 +32,8 @@ from connectors.spi import (
 __all__ = ["DuckDBConnector"]
 
 _BATCH_ROWS = 2048
+_SCAN_ROWS = 65_536  # a kernel works on whole columns: fewer and longer ones
 _INTERRUPT_EVERY_S = 0.05
-_MIB = 1 << 20
 
 _CLOSED_DOORS: Mapping[str, str | bool] = {
     "enable_external_access": False,
@@ -55,6 +58,7 @@ _DESCRIBE = """
 SELECT table_name, column_name, data_type, numeric_precision, numeric_scale, is_nullable
 FROM duckdb_columns()
 WHERE NOT internal AND database_name = current_database() AND schema_name = current_schema()
+AND (? OR list_contains(?, table_name))
 ORDER BY table_name, column_index
 """
 
@@ -94,7 +98,7 @@ class DuckDBConnector:
         self._running: set[duckdb.DuckDBPyConnection] = set()
         self._closed = False
 
-    def describe(self) -> Mapping[str, TableDescription]:
+    def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the tables and views of the file's main schema.
 
         Raises:
@@ -102,7 +106,7 @@ class DuckDBConnector:
         """
         found: dict[str, list[ColumnDescription]] = {}
         with self._cursor() as cursor:
-            for table, *column in cursor.execute(_DESCRIBE).fetchall():
+            for table, *column in cursor.execute(_DESCRIBE, [not names, list(names)]).fetchall():
                 found.setdefault(table, []).append(_column(*column))
         tables = {name: TableDescription(tuple(columns)) for name, columns in found.items()}
         return MappingProxyType(tables)
@@ -117,11 +121,25 @@ class DuckDBConnector:
         Raises:
             ConnectorError: REFUSED for anything but one SELECT; see the SPI for the other kinds.
         """
-        with self._cursor() as cursor, _deadline(cursor, limits.timeout_s):
+        with self._cursor() as cursor, _deadline(cursor, limits):
             _only_select(cursor, statement.sql)
             reader = cursor.sql(statement.sql).to_arrow_reader(_BATCH_ROWS)
-            exact = pa.schema([pa.field(item.name, _exact_type(item)) for item in reader.schema])
-            return pa.Table.from_batches(_bounded(reader, limits), reader.schema).cast(exact)
+            check_columns(reader.schema, statement.result)
+            table = pa.Table.from_batches(bounded(reader, limits), reader.schema)
+            return fitted(table, statement.result)
+
+    def scan(
+        self, statement: Statement, kernel: Kernel, result: pa.Schema, limits: ExecutionLimits
+    ) -> pa.Table:
+        """Run one SELECT on a cursor of its own and stream its rows through ``kernel``, here.
+
+        Raises:
+            ConnectorError: As ``execute``; FAILED also for what the kernel raises.
+        """
+        with self._cursor() as cursor, _deadline(cursor, limits) as check:
+            _only_select(cursor, statement.sql)
+            reader = cursor.sql(statement.sql).to_arrow_reader(_SCAN_ROWS)
+            return scanned(self._read(reader, check), statement, kernel, result, limits)
 
     def close(self) -> None:
         """Close the file; what runs in other threads is interrupted, and fails as UNREACHABLE."""
@@ -150,11 +168,22 @@ class DuckDBConnector:
                     self._running.discard(cursor)
                     self._idle.notify_all()
                 cursor.close()
-        except duckdb.Error as error:
-            kind = ErrorKind.UNREACHABLE if self._closed else _running_kind(error)
-            raise ConnectorError(kind, str(error)) from None
-        except pa.ArrowException as error:
-            raise ConnectorError(ErrorKind.FAILED, str(error)) from None
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise ConnectorError(self._kind(error), str(error)) from None
+
+    def _read(
+        self, reader: pa.RecordBatchReader, check: Callable[[], None]
+    ) -> Iterator[pa.RecordBatch]:
+        """Pass batches on; the engine's errors become ours here, so that no kernel sees them."""
+        try:
+            for batch in reader:
+                check()
+                yield batch
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise ConnectorError(self._kind(error), str(error)) from None
+
+    def _kind(self, error: Exception) -> ErrorKind:
+        return ErrorKind.UNREACHABLE if self._closed else _running_kind(error)
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -171,7 +200,7 @@ _RUNNING: tuple[tuple[type[duckdb.Error], ErrorKind], ...] = (
 )
 
 
-def _running_kind(error: duckdb.Error) -> ErrorKind:
+def _running_kind(error: Exception) -> ErrorKind:
     return next((kind for known, kind in _RUNNING if isinstance(error, known)), ErrorKind.FAILED)
 
 
@@ -189,31 +218,39 @@ def _opening_kind(error: duckdb.Error) -> ErrorKind:
 
 
 @contextmanager
-def _deadline(cursor: duckdb.DuckDBPyConnection, timeout_s: float) -> Iterator[None]:
-    """Interrupt ``cursor`` once the time is over.
+def _deadline(
+    cursor: duckdb.DuckDBPyConnection, limits: ExecutionLimits
+) -> Iterator[Callable[[], None]]:
+    """Interrupt ``cursor`` once the time is over or nobody waits, and give what checks for both.
 
     One interrupt is not enough: it is lost when it falls between two calls of the engine.
     """
-    done = threading.Event()
-    late = threading.Event()
+    ends = time.monotonic() + limits.timeout_s
+    done, over = threading.Event(), threading.Event()
+
+    def check() -> None:
+        if limits.stop.is_set():
+            raise ConnectorError(ErrorKind.CANCELLED, "stopped") from None
+        if time.monotonic() >= ends:
+            raise ConnectorError(ErrorKind.TIMEOUT, f"more than {limits.timeout_s} s") from None
 
     def watch() -> None:
-        if done.wait(timeout_s):
-            return
-        late.set()
         while not done.wait(_INTERRUPT_EVERY_S):
-            with suppress(duckdb.Error):  # closed meanwhile
-                cursor.interrupt()
+            if limits.stop.is_set() or time.monotonic() >= ends:
+                over.set()
+                with suppress(duckdb.Error):  # closed meanwhile
+                    cursor.interrupt()
 
+    check()
     watcher = threading.Thread(target=watch, name="statement deadline", daemon=True)
     watcher.start()
     try:
-        yield
+        yield check
     finally:
         done.set()
         watcher.join()
-    if late.is_set():
-        raise ConnectorError(ErrorKind.TIMEOUT, f"more than {timeout_s} s")
+        if over.is_set():
+            check()
 
 
 def _only_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -221,18 +258,6 @@ def _only_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = cursor.extract_statements(sql)
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise ConnectorError(ErrorKind.REFUSED, "not one SELECT")
-
-
-def _bounded(reader: pa.RecordBatchReader, limits: ExecutionLimits) -> Iterator[pa.RecordBatch]:
-    rows = size = 0
-    for batch in reader:
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows > limits.rows_max:
-            raise ConnectorError(ErrorKind.LIMIT, f"more than {limits.rows_max} rows")
-        if size > limits.memory_mb * _MIB:
-            raise ConnectorError(ErrorKind.LIMIT, f"a result of more than {limits.memory_mb} MiB")
-        yield batch
 
 
 # --- types --------------------------------------------------------------------------------------
@@ -249,21 +274,3 @@ def _column(
         return ColumnDescription(name, TypeKind.DECIMAL, precision or 0, scale or 0, nullable)
     kind = TypeKind.TEXT if data_type.startswith("ENUM(") else _KINDS.get(data_type, TypeKind.OTHER)
     return ColumnDescription(name, kind, nullable=nullable)
-
-
-def _exact_type(column: pa.Field) -> pa.DataType:
-    """Return the type that the SPI has for a result column.
-
-    Raises:
-        ConnectorError: SCHEMA when it has none, as for a floating number.
-    """
-    kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_null(kind):
-        return pa.int64()
-    if pa.types.is_decimal(kind):
-        return pa.decimal128(38, kind.scale)
-    if pa.types.is_date32(kind) or pa.types.is_boolean(kind):
-        return kind
-    if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pa.string()
-    raise ConnectorError(ErrorKind.SCHEMA, f"result column {column.name} is {kind}")

@@ -2,11 +2,11 @@
 
 It is what "right" means for every other connector: slow, exact, and short enough to be checked by
 eye. The meaning of the tree is in ``reference_rows`` (one row), ``reference_relations`` (joins and
-unit blocks) and ``reference_cells`` (the four statements).
+unit blocks) and ``reference_cells`` (the five statements).
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,12 +15,14 @@ import pyarrow as pa
 from connectors import reference_cells
 from connectors.reference_relations import Source, Stored
 from connectors.reference_rows import Node, scalar
+from connectors.results import bounded, fitted, scanned
 from connectors.spi import (
     Capabilities,
     ColumnDescription,
     ConnectorError,
     ErrorKind,
     ExecutionLimits,
+    Kernel,
     Statement,
     TableDescription,
     TypeKind,
@@ -33,8 +35,9 @@ _KINDS = {
     "distinct": reference_cells.distinct,
     "units": reference_cells.units,
     "totals": reference_cells.totals,
+    "rows": reference_cells.rows,
 }
-_MIB = 1 << 20
+_SCAN_ROWS = 3  # so that every kernel is seen to get more than one batch
 
 
 class MemoryConnector:
@@ -51,14 +54,20 @@ class MemoryConnector:
         self._tables = {name: _stored(table) for name, table in tables.items()}
         self._closed = False
 
-    def describe(self) -> Mapping[str, TableDescription]:
+    def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the tables.
 
         Raises:
             ConnectorError: UNREACHABLE after ``close``.
         """
         self._open()
-        return MappingProxyType({name: stored.description for name, stored in self._tables.items()})
+        return MappingProxyType(
+            {
+                name: stored.description
+                for name, stored in self._tables.items()
+                if not names or name in names
+            }
+        )
 
     def capabilities(self) -> Capabilities:
         """Return no dialect: the tree is read."""
@@ -70,13 +79,37 @@ class MemoryConnector:
         Raises:
             ConnectorError: As the SPI says; FAILED also for a total that 38 digits cannot hold.
         """
+        table = fitted(self._interpreted(statement, limits), statement.result)
+        return pa.Table.from_batches(bounded(table.to_batches(), limits), statement.result)
+
+    def scan(
+        self, statement: Statement, kernel: Kernel, result: pa.Schema, limits: ExecutionLimits
+    ) -> pa.Table:
+        """Interpret the statement's tree and give its rows to ``kernel`` in short batches, here.
+
+        Raises:
+            ConnectorError: As ``execute``; FAILED also for what the kernel raises.
+        """
+        table = self._interpreted(statement, limits)
+        check = _deadline(limits)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in table.to_batches(_SCAN_ROWS):
+                check()
+                yield batch
+
+        return scanned(batches(), statement, kernel, result, limits)
+
+    def _interpreted(self, statement: Statement, limits: ExecutionLimits) -> pa.Table:
         self._open()
         run = _KINDS.get(statement.kind)
         if run is None:
             raise ConnectorError(ErrorKind.REFUSED, f"statement kind {statement.kind}")
+        check = _deadline(limits)
+        check()
         _check_names(statement.tree, self._tables)
         try:
-            result = run(statement.tree, Source(self._tables, _deadline(limits.timeout_s)))
+            return run(statement.tree, Source(self._tables, check))
         except KeyError as error:
             raise ConnectorError(ErrorKind.SCHEMA, f"no {error}") from None
         except TypeError as error:
@@ -85,9 +118,6 @@ class MemoryConnector:
             ) from None
         except (pa.ArrowException, OverflowError) as error:
             raise ConnectorError(ErrorKind.FAILED, str(error)) from None
-        if result.num_rows > limits.rows_max or result.nbytes > limits.memory_mb * _MIB:
-            raise ConnectorError(ErrorKind.LIMIT, f"{result.num_rows} rows, {result.nbytes} bytes")
-        return result
 
     def close(self) -> None:
         """Forget the tables."""
@@ -127,12 +157,14 @@ def _nodes(tree: object) -> Iterator[Node]:
             yield from _nodes(part)
 
 
-def _deadline(timeout_s: float) -> Callable[[], None]:
-    ends = time.monotonic() + timeout_s
+def _deadline(limits: ExecutionLimits) -> Callable[[], None]:
+    ends = time.monotonic() + limits.timeout_s
 
     def check() -> None:
+        if limits.stop.is_set():
+            raise ConnectorError(ErrorKind.CANCELLED, "stopped")
         if time.monotonic() > ends:
-            raise ConnectorError(ErrorKind.TIMEOUT, f"more than {timeout_s} s")
+            raise ConnectorError(ErrorKind.TIMEOUT, f"more than {limits.timeout_s} s")
 
     return check
 

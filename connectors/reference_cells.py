@@ -1,4 +1,4 @@
-"""The four statements over rows, in plain Python (for ``connectors.memory`` only).
+"""The five statements over rows, in plain Python (for ``connectors.memory`` only).
 
 Each function says in its own words what the SQL of the same kind says; columns are as in the SPI's
 specification.
@@ -16,7 +16,7 @@ from connectors.reference_rows import Node, Row, Value, truth, value
 from connectors.reference_types import Type
 from connectors.spi import ConnectorError, ErrorKind, TypeKind
 
-__all__ = ["distinct", "evidence", "totals", "units"]
+__all__ = ["distinct", "evidence", "rows", "totals", "units"]
 
 Column: TypeAlias = tuple[str, Type]
 Cell: TypeAlias = tuple[Value, ...]
@@ -34,6 +34,14 @@ def units(tree: Node, source: Source) -> pa.Table:
     columns = [*_labels(tree, scope), ("u", typed(unit, scope)), ("n", _COUNT)]
     found = [(*key, len(rows)) for key, rows in grouped(scope.rows, keys).items()]
     return _table(columns, found)
+
+
+def rows(tree: Node, source: Source) -> pa.Table:
+    """Return the rows of one table: the columns that were asked for, as they are."""
+    scope = joined(tree["rows"], source)
+    expressions = [item["expression"] for item in tree["columns"]]
+    columns = [(item["name"], typed(item["expression"], scope)) for item in tree["columns"]]
+    return _table(columns, [tuple(value(node, row) for node in expressions) for row in scope.rows])
 
 
 def distinct(tree: Node, source: Source) -> pa.Table:

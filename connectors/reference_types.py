@@ -1,6 +1,7 @@
 """Types of row expressions, known without a row (for ``connectors.memory`` only)."""
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -52,7 +53,7 @@ def _is_null(node: Node) -> bool:
 
 def _literal_type(text: str, name: str) -> Type:
     if name == "Decimal":
-        return TypeKind.DECIMAL, len(text.partition(".")[2])
+        return TypeKind.DECIMAL, max(0, -int(Decimal(text).as_tuple().exponent))
     kinds = {"str": TypeKind.TEXT, "date": TypeKind.DATE, "bool": TypeKind.BOOLEAN}
     return kinds.get(name, TypeKind.INTEGER), 0
 

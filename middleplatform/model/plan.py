@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
+from middleplatform.model.catalog import ColumnType, TypeKind
 from middleplatform.model.query import (
     AggregateKind,
     CellQuery,
@@ -24,6 +25,8 @@ SQUARED = frozenset(
         AggregateKind.STDDEV_POP,
     }
 )
+
+_TEXT = ColumnType(TypeKind.TEXT)
 
 __all__ = [
     "SQUARED",
@@ -114,6 +117,8 @@ class Layout:
         keys: Distinct counts of other keys.
         others: Further protected units that contribute (other tables' keys), each counted.
         formulas: One an aggregate.
+        labels: Types of the cell's dimensions, in order.
+        unit_type: Of the unit's field.
     """
 
     unit: Field
@@ -123,6 +128,8 @@ class Layout:
     keys: tuple[KeyWord, ...]
     others: tuple[KeyWord, ...]
     formulas: tuple[Formula, ...]
+    labels: tuple[ColumnType, ...] = ()
+    unit_type: ColumnType = _TEXT
 
     def words(self, formula: Formula) -> tuple[str, ...]:
         """Return the names of the word columns that ``formula`` reads, each once."""

@@ -30,5 +30,7 @@ def mapped(error: ConnectorError, department: str, dataset: str) -> Middleplatfo
             return SourceError("S010", detail=error.detail, department=department, dataset=dataset)
         case ErrorKind.LIMIT:
             return LimitError("L002", detail=error.detail, limit="the node's limit of")
+        case ErrorKind.CANCELLED:
+            return LimitError("L003", detail=error.detail)
         case ErrorKind.REFUSED | ErrorKind.FAILED:
             return SourceError("S003", detail=error.detail, department=department)

@@ -1,5 +1,7 @@
 """Runs a release block on the department's engine and reads the result as evidence."""
 
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
@@ -7,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.spi import Connector, ConnectorError, ExecutionLimits
+from connectors.spi import Connector, ConnectorError, ExecutionLimits, TableDescription
 from connectors.spi import Statement as SourceStatement
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
+from middleplatform.model.physical import AS_REGISTERED, PhysicalNames
 from middleplatform.model.plan import Layout
 from middleplatform.model.query import CellQuery
 from middleplatform.node.error_map import mapped
@@ -43,11 +46,29 @@ class Measured:
 
 @dataclass(frozen=True)
 class Source:
-    """A connector with its limits."""
+    """A connector with its limits.
+
+    Attributes:
+        department: Whose source it is.
+        connector: What reads it.
+        limits: Of each statement.
+        names: Where the catalogue's tables and columns lie in the source.
+        registered: What the source had when it was registered, by dataset.
+    """
 
     department: str
     connector: Connector
     limits: ExecutionLimits
+    names: PhysicalNames = AS_REGISTERED
+    registered: Mapping[str, TableDescription] | None = None
+
+    def until(self, stop: threading.Event) -> "Source":
+        """Return the same source, whose statements end as CANCELLED once ``stop`` is set.
+
+        Reveals:
+            Nothing.
+        """
+        return replace(self, limits=replace(self.limits, stop=stop))
 
     def measure(self, cell: CellQuery, layout: Layout) -> Measured:
         """Run ``cell`` and return its cells with their evidence.
@@ -59,12 +80,16 @@ class Source:
             Nothing: the caller decides what leaves.
         """
         dataset = _dataset(cell)
-        table = self._run(evidence_statement(cell, layout, self._dialect), dataset)
+        table = self._run(evidence_statement(cell, layout, self._dialect, self.names), dataset)
         for index, word in enumerate(layout.keys):
-            counted = self._run(distinct_statement(cell, word, layout, self._dialect), dataset)
+            counted = self._run(
+                distinct_statement(cell, word, layout, self._dialect, self.names), dataset
+            )
             table = merged(table, counted, f"keys_{index}")
         for index, word in enumerate(layout.others):
-            counted = self._run(distinct_statement(cell, word, layout, self._dialect), dataset)
+            counted = self._run(
+                distinct_statement(cell, word, layout, self._dialect, self.names), dataset
+            )
             table = merged(table, counted, f"others_{index}")
         labels = [item.name for item in cell.dimensions]
         if labels:
@@ -79,7 +104,7 @@ class Source:
         """
         # One row a unit and cell, more than any answer has; memory bounds them.
         source = replace(self, limits=replace(self.limits, rows_max=_UNITS_MAX))
-        return source._run(units_statement(cell, layout, self._dialect), _dataset(cell))  # noqa: SLF001 - itself
+        return source._run(units_statement(cell, layout, self._dialect, self.names), _dataset(cell))  # noqa: SLF001 - itself
 
     def unit_totals(self, cell: CellQuery, layout: Layout) -> pa.Table:
         """Return each unit's total of each sum: columns ``cell`` (row of ``measure``) and ``s*``.
@@ -87,7 +112,7 @@ class Source:
         Reveals:
             Nothing: for the share ladder, which leaves masked.
         """
-        table = self._run(totals_statement(cell, layout, self._dialect), _dataset(cell))
+        table = self._run(totals_statement(cell, layout, self._dialect, self.names), _dataset(cell))
         labels = [item.name for item in cell.dimensions]
         if not labels:
             return table.append_column("cell", pa.array(np.zeros(table.num_rows, dtype=np.int64)))
@@ -111,7 +136,9 @@ class Source:
         return self.connector.capabilities().dialect or "duckdb"
 
     def _run(self, statement: Statement, dataset: str) -> pa.Table:
-        asked = SourceStatement(kind=statement.kind, sql=statement.sql, tree=statement.tree)
+        asked = SourceStatement(
+            kind=statement.kind, sql=statement.sql, tree=statement.tree, result=statement.result
+        )
         try:
             return self.connector.execute(asked, self.limits)
         except ConnectorError as error:

@@ -17,10 +17,31 @@ from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 
+import pyarrow as pa
 from sqlglot import exp
 
+from middleplatform.model.catalog import Catalog, ColumnType
+from middleplatform.model.physical import AS_REGISTERED, PhysicalNames
 from middleplatform.model.plan import KeyWord, Layout, Population
-from middleplatform.model.query import Boolean, CellQuery, Coalesce, Field, IsNull, Not, Predicate
+from middleplatform.model.query import (
+    Boolean,
+    CellQuery,
+    Coalesce,
+    Dimension,
+    Field,
+    IsNull,
+    Not,
+    Predicate,
+    Rows,
+    Table,
+)
+from middleplatform.planner.results import (
+    distinct_result,
+    evidence_result,
+    rows_result,
+    totals_result,
+    units_result,
+)
 from middleplatform.sql.render import predicate, row, rows_from
 
 __all__ = [
@@ -28,9 +49,13 @@ __all__ = [
     "condition_of",
     "distinct_statement",
     "evidence_statement",
+    "rows_statement",
     "totals_statement",
     "units_statement",
 ]
+
+_ROWS = "t0"
+_NOT_IN_TREE = frozenset({"span", "labels", "unit_type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +63,22 @@ class Statement:
     """One statement for a connector.
 
     Attributes:
-        kind: ``evidence``, ``distinct``, ``units`` or ``totals``.
+        kind: ``evidence``, ``distinct``, ``units``, ``totals`` or ``rows``.
         sql: In the connector's dialect.
         tree: The same as plain data (mappings with a ``node`` name, lists and scalars), for sources without SQL.
+        result: Columns that the connector casts its result to.
     """
 
     kind: str
     sql: str
     tree: Mapping[str, object]
+    result: pa.Schema
 
 
 @lru_cache(maxsize=512)
-def evidence_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
+def evidence_statement(
+    cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
+) -> Statement:
     """Return the statement that computes every word of ``layout`` and its evidence for each cell."""
     inner = _per_unit(cell, layout)
     outer = exp.Select(expressions=_labels(cell) + _evidence(layout))
@@ -67,11 +96,18 @@ def evidence_statement(cell: CellQuery, layout: Layout, dialect: str) -> Stateme
         "evidence",
         outer.sql(dialect, comments=False),
         {"cell": _plain(cell), "layout": _plain(layout)},
+        evidence_result(cell, layout),
     )
 
 
 @lru_cache(maxsize=512)
-def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: str) -> Statement:
+def distinct_statement(
+    cell: CellQuery,
+    word: KeyWord,
+    layout: Layout,
+    dialect: str,
+    names: PhysicalNames = AS_REGISTERED,
+) -> Statement:
     """Return the statement that counts another key's distinct values: columns ``d*`` and ``keys``."""
     count: exp.Expr = exp.Count(this=exp.Distinct(expressions=[row(word.key)]))
     condition = condition_of(layout.populations[word.population])
@@ -91,11 +127,14 @@ def distinct_statement(cell: CellQuery, word: KeyWord, layout: Layout, dialect: 
         "distinct",
         select.sql(dialect, comments=False),
         {"cell": _plain(cell), "layout": _plain(layout), "word": _plain(word)},
+        distinct_result(cell, layout),
     )
 
 
 @lru_cache(maxsize=512)
-def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
+def units_statement(
+    cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
+) -> Statement:
     """Return the statement that lists each cell's units with their rows: columns ``d*``, ``u`` and ``n``.
 
     Its rows stay inside the node.
@@ -108,11 +147,14 @@ def units_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
         "units",
         select.sql(dialect, comments=False),
         {"cell": _plain(cell), "layout": _plain(layout)},
+        units_result(cell, layout),
     )
 
 
 @lru_cache(maxsize=512)
-def totals_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement:
+def totals_statement(
+    cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
+) -> Statement:
     """Return the statement that gives each unit's totals: columns ``d*`` and ``s*``. Its rows stay inside the node."""
     inner = exp.Subquery(
         this=_per_unit(cell, layout), alias=exp.TableAlias(this=exp.to_identifier("per_unit"))
@@ -127,13 +169,48 @@ def totals_statement(cell: CellQuery, layout: Layout, dialect: str) -> Statement
         "totals",
         select.sql(dialect, comments=False),
         {"cell": _plain(cell), "layout": _plain(layout)},
+        totals_result(cell, layout),
+    )
+
+
+def rows_statement(
+    dataset: str,
+    columns: tuple[str, ...],
+    catalog: Catalog,
+    dialect: str,
+    names: PhysicalNames = AS_REGISTERED,
+) -> Statement:
+    """Return the plain projection of one dataset's columns, called as in the catalogue, in the order given.
+
+    For profiles and per-row kernels inside the department: its rows stay there.
+    """
+    known = catalog.datasets[dataset].columns
+    typed = tuple((name, known[name].type) for name in columns)
+    return _rows_statement(dataset, typed, dialect, names)
+
+
+@lru_cache(maxsize=512)
+def _rows_statement(
+    dataset: str, columns: tuple[tuple[str, ColumnType], ...], dialect: str, names: PhysicalNames
+) -> Statement:
+    rows = Rows(Table(_ROWS, dataset))
+    projected = tuple(Dimension(name, Field(_ROWS, name)) for name, _ in columns)
+    select = rows_from(exp.Select(expressions=_projected(projected)), rows, engine=True)
+    return Statement(
+        "rows",
+        select.sql(dialect, comments=False),
+        {"rows": _plain(rows), "columns": _plain(projected)},
+        rows_result(columns),
     )
 
 
 def _dimensions(cell: CellQuery) -> list[exp.Expr]:
+    return _projected(cell.dimensions)
+
+
+def _projected(columns: tuple[Dimension, ...]) -> list[exp.Expr]:
     return [
-        exp.alias_(row(item.expression, engine=True), item.name, quoted=True)
-        for item in cell.dimensions
+        exp.alias_(row(item.expression, engine=True), item.name, quoted=True) for item in columns
     ]
 
 
@@ -252,7 +329,7 @@ def _plain(value: object) -> object:
         body = {
             item.name: _plain(getattr(value, item.name))
             for item in fields(value)
-            if item.init and item.name != "span"
+            if item.init and item.name not in _NOT_IN_TREE
         }
         return {"node": type(value).__name__, **body}
     if isinstance(value, tuple | list):

@@ -24,21 +24,24 @@ from middleplatform.model.query import (
     Relation,
     Rows,
     Table,
-    UnitBlock,
 )
+from middleplatform.planner.column_types import decimals, expression_type, types_in
 
 __all__ = ["layout_of", "unit_field"]
+
+_PLACES_MAX = 36  # of 38 digits
 
 
 def layout_of(cell: CellQuery, catalog: Catalog) -> Layout:
     """Return the layout of a release block.
 
     Raises:
-        QueryError: Q031 when its rows have no protected unit to count.
+        QueryError: Q031 when its rows have no protected unit to count, or a number has more places than are exact.
     """
     builder = _Builder(catalog, cell.rows, unit_field(cell.rows.first, catalog))
     formulas = tuple(builder.formula(item) for item in cell.aggregates)
-    return Layout(
+    types = types_in(cell.rows, catalog)
+    layout = Layout(
         unit=builder.unit,
         populations=tuple(builder.populations),
         sums=tuple(builder.sums),
@@ -46,7 +49,18 @@ def layout_of(cell: CellQuery, catalog: Catalog) -> Layout:
         keys=tuple(builder.keys),
         others=tuple(_others(builder, cell.rows, catalog)),
         formulas=formulas,
+        labels=tuple(expression_type(item.expression, types) for item in cell.dimensions),
+        unit_type=types(builder.unit),
     )
+    places = [
+        *(word.scale for word in layout.sums),
+        *(2 * layout.sums[s].scale for s in layout.squares),
+        *(label.scale for label in layout.labels),
+    ]
+    if max(places, default=0) > _PLACES_MAX:
+        what = ("numbers of more than 36 decimal places", "超过 36 位小数的数值")
+        raise QueryError("Q031", rule="R3", what=what)
+    return layout
 
 
 def unit_field(relation: Relation, catalog: Catalog) -> Field:
@@ -196,64 +210,17 @@ class _Builder:
         raise AssertionError("a field without a relation")
 
     def _type_scale(self, operand: Field | Coalesce) -> int:
-        if isinstance(operand, Coalesce):
-            assert isinstance(operand.operand, Field)
-            return self._type_scale(operand.operand)
-        relation = self._relation(operand)
-        if isinstance(relation, Table):
-            return self.catalog.datasets[relation.dataset].columns[operand.name].type.scale
-        return _unit_scale(relation, operand.name, self.catalog)
+        return expression_type(operand, types_in(self.rows, self.catalog)).scale
 
     def _kind(self, operand: Field | Coalesce) -> TypeKind:
         return TypeKind.INTEGER if self._type_scale(operand) == 0 else TypeKind.DECIMAL
-
-
-def _unit_scale(block: UnitBlock, name: str, catalog: Catalog) -> int:
-    content = next(column.content for column in block.columns if column.name == name)
-    inner = _Builder(catalog, block.rows, Field("", ""))
-    if isinstance(content, Field):
-        return inner._type_scale(content)  # noqa: SLF001 - the same class
-    if not isinstance(content, Aggregate) or content.kind in (
-        AggregateKind.COUNT,
-        AggregateKind.COUNT_DISTINCT,
-    ):
-        return 0
-    if content.kind is not AggregateKind.SUM:
-        return 6
-    terms = [term for piece in content.pieces for term in piece.value.terms]
-    places = [
-        _decimals(number)
-        for number in (
-            *(term.coefficient for term in terms),
-            *(piece.value.constant for piece in content.pieces),
-        )
-    ]
-    if min(places) < 0:
-        raise QueryError(
-            "Q031",
-            rule="R3",
-            what=("a per-unit sum with a fraction that does not end", "含无限小数系数的逐单位求和"),
-        )
-    return max(places) + max((inner._type_scale(term.operand) for term in terms), default=0)  # noqa: SLF001
-
-
-def _decimals(number: Fraction) -> int:
-    """Return the decimal places of ``number``, or -1 when they do not end."""
-    denominator, places = number.denominator, 0
-    while denominator % 10 == 0:
-        denominator, places = denominator // 10, places + 1
-    while denominator % 2 == 0:
-        denominator, places = denominator // 2, places + 1
-    while denominator % 5 == 0:
-        denominator, places = denominator // 5, places + 1
-    return places if denominator == 1 else -1
 
 
 def _scale(parts: list[Part], sums: list[SumWord], kinds: list[TypeKind]) -> tuple[int, bool]:
     scale, integer = 0, True
     for part in parts:
         for coefficient, number in ((part.constant, None), *part.terms):
-            places = _decimals(coefficient)
+            places = decimals(coefficient)
             if places < 0:
                 return -1, False
             own = 0 if number is None else sums[number].scale

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pyarrow as pa
 import small_world
 
 from middleplatform.model.catalog import TypeKind
@@ -56,6 +57,7 @@ def cases():
                     "kind": statement.kind,
                     "sql": text,
                     "tree": encoded(statement.tree),
+                    "result": {field.name: _result_kind(field.type) for field in statement.result},
                 }
             )
     return found
@@ -86,6 +88,13 @@ def data():
         }
         for name, rows in small_world.DATA.items()
     }
+
+
+_RESULT_KINDS = {pa.int64(): "integer", pa.string(): "text", pa.date32(): "date", pa.bool_(): "boolean"}  # fmt: skip
+
+
+def _result_kind(kind):
+    return kind.scale if pa.types.is_decimal(kind) else _RESULT_KINDS[kind]
 
 
 def _kind(kind):

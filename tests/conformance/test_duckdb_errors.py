@@ -22,8 +22,11 @@ LIMITS = ExecutionLimits(timeout_s=30, rows_max=1000, memory_mb=16)
 ENDLESS = "SELECT SUM(x % 7) AS n FROM range(10000000000000) r(x)"
 
 
-def run(connector, sql, limits=LIMITS):
-    return connector.execute(Statement("units", sql, {}), limits)
+N = pa.schema([("n", pa.int64())])
+
+
+def run(connector, sql, limits=LIMITS, result=N):
+    return connector.execute(Statement("units", sql, {}, result), limits)
 
 
 def kind_of(action):
@@ -117,15 +120,16 @@ def test_timeout_of_one_statement_leaves_another_alone(connector):
 
 def test_more_rows_than_allowed_are_limit(connector):
     assert (
-        kind_of(lambda: run(connector, "SELECT x FROM t", ExecutionLimits(30, 2999, 16)))
+        kind_of(lambda: run(connector, "SELECT x AS n FROM t", ExecutionLimits(30, 2999, 16)))
         is ErrorKind.LIMIT
     )
-    assert run(connector, "SELECT x FROM t", ExecutionLimits(30, 3000, 16)).num_rows == 3000
+    assert run(connector, "SELECT x AS n FROM t", ExecutionLimits(30, 3000, 16)).num_rows == 3000
 
 
 def test_larger_result_than_allowed_is_limit(connector):
     wide = "SELECT repeat('x', 1000) AS s FROM t"
-    assert kind_of(lambda: run(connector, wide, ExecutionLimits(30, 3000, 2))) is ErrorKind.LIMIT
+    text, limits = pa.schema([("s", pa.string())]), ExecutionLimits(30, 3000, 2)
+    assert kind_of(lambda: run(connector, wide, limits, text)) is ErrorKind.LIMIT
 
 
 def test_engine_out_of_memory_is_limit_and_nothing_is_spilled(connector, path):
@@ -151,7 +155,12 @@ def test_drifted_schema_is_schema(connector, sql):
 
 @pytest.mark.parametrize(
     "sql",
-    ["SELECT x / 3 AS d0 FROM t", "SELECT [x] AS d0 FROM t", "SELECT TIMESTAMP '2024-01-01' AS d0"],
+    [
+        "SELECT x / 3 AS n FROM t",
+        "SELECT [x] AS n FROM t",
+        "SELECT TIMESTAMP '2024-01-01' AS n",
+        "SELECT 身份证号 AS n FROM t",
+    ],
 )
 def test_result_type_that_is_not_exact_is_schema(connector, sql):
     assert kind_of(lambda: run(connector, sql)) is ErrorKind.SCHEMA
@@ -169,7 +178,7 @@ def test_anything_but_a_governed_select_is_refused(connector, sql):
 
 
 def test_value_that_breaks_a_cast_stays_out_of_the_text(connector):
-    sql = "SELECT CAST(身份证号 AS TINYINT) AS d0 FROM t"
+    sql = "SELECT CAST(身份证号 AS TINYINT) AS n FROM t"
     with pytest.raises(ConnectorError) as caught:
         run(connector, sql)
     assert (caught.value.kind, str(caught.value)) == (ErrorKind.FAILED, "failed")

@@ -21,7 +21,7 @@ def test_memory_passes_every_check():
     assert problems(MemoryConnector) == []
 
 
-def test_connectors_have_the_four_methods(duckdb_factory):
+def test_connectors_have_the_five_methods(duckdb_factory):
     for factory in (duckdb_factory, MemoryConnector):
         connector = factory({})
         assert isinstance(connector, Connector)

@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 import generate
+import pyarrow as pa
 import pytest
 import small_world
 
@@ -142,5 +143,5 @@ def test_memory_stops_at_its_deadline():
 
 def test_memory_refuses_an_unknown_kind_of_statement():
     with pytest.raises(ConnectorError) as caught:
-        MemoryConnector({}).execute(Statement("rows", "", {}), LIMITS)
+        MemoryConnector({}).execute(Statement("cells", "", {}, pa.schema([])), LIMITS)
     assert caught.value.kind is ErrorKind.REFUSED

@@ -179,7 +179,7 @@ def test_the_error_map_is_total_and_tells_kinds_apart():
     codes = {kind: mapped(ConnectorError(kind), "ga", "ga.person").code for kind in ErrorKind}
     assert codes == {
         ErrorKind.MISSING: "C004", ErrorKind.LOCKED: "C005", ErrorKind.UNREACHABLE: "S001", ErrorKind.TIMEOUT: "S002", ErrorKind.SCHEMA: "S010",
-        ErrorKind.LIMIT: "L002", ErrorKind.REFUSED: "S003", ErrorKind.FAILED: "S003",
+        ErrorKind.LIMIT: "L002", ErrorKind.CANCELLED: "L003", ErrorKind.REFUSED: "S003", ErrorKind.FAILED: "S003",
     }  # fmt: skip
 
 
