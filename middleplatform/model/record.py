@@ -12,7 +12,7 @@ class AuditRecord:
 
     Attributes:
         event: ``received``, ``refused``, ``released``, ``failed``, ``policy``, ``grant``, ``connector``,
-            ``key`` or ``incident``.
+            ``key``, ``roster``, ``start``, ``stop`` or ``incident``.
         body: JSON-ready mapping (str, int, bool, None, lists and mappings of them); no row, no identity
             number, no small count. The log adds nothing to it but the leaf index.
     """
