@@ -5,7 +5,7 @@ Spec: docs/spec/secure-sum.md, "Round context".
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from middleplatform.crypto.encoding import Reader, bad_message, join_parts, tagged_digest
@@ -35,6 +35,7 @@ class RoundContext:
         cohort: Names of all 2 to 1024 departments, in strictly ascending order; the first leads.
         layout_hash: 32 bytes: which measures stand in which words (``WordLayout.digest``).
         policy_digest: SHA-256 of the policy bundle, 64 lower-case hexadecimal digits.
+        digest: SHA-256 of the canonical bytes, 32 bytes; made once, since every message needs it.
 
     Raises:
         ProtocolError: X001 when a value is outside its range.
@@ -47,6 +48,7 @@ class RoundContext:
     cohort: tuple[str, ...]
     layout_hash: bytes
     policy_digest: str
+    digest: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names_fit = all(_NAME.fullmatch(name) for name in self.cohort)
@@ -64,6 +66,7 @@ class RoundContext:
         )
         if not valid:
             raise bad_message("a round context is not valid")
+        object.__setattr__(self, "digest", tagged_digest(_TAG, self.to_bytes()))
 
     @property
     def leader(self) -> str:
@@ -74,11 +77,6 @@ class RoundContext:
     def subject(self) -> bytes:
         """32 bytes that every attempt at the same query must have in common."""
         return tagged_digest(f"{_TAG} subject", self._bytes(attempt=0))
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the canonical bytes, 32 bytes."""
-        return tagged_digest(_TAG, self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""

@@ -4,16 +4,33 @@ Imported by node and gateway.
 Spec: docs/spec/secure-sum.md, "Words" and "Share ladder".
 """
 
+from collections.abc import Sequence
+
+from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.round_context import SUITE, RoundContext
+from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.word_layout import Measure, WordLayout
 from middleplatform.model.plan import Fragment, Layout
 
-__all__ = ["LADDER", "ladder_layout", "round_context", "round_key", "word_layout"]
+__all__ = [
+    "ATTEMPTS_MAX",
+    "LADDER",
+    "cells_agreed",
+    "ladder_agreed",
+    "ladder_layout",
+    "round_context",
+    "round_key",
+    "word_layout",
+]
 
 LADDER = tuple(range(100))
 """Percents of the share ladder: a unit is counted on each rung that its share exceeds."""
 
+ATTEMPTS_MAX = 2
+"""Attempts at one query: departments refuse more, since each shows the gateway another share ladder."""
+
 _KEY_EPOCH = 1
+_TOTAL_BYTES = 16
 
 
 def word_layout(layout: Layout) -> WordLayout:
@@ -72,3 +89,34 @@ def round_key(fragment: Fragment) -> str:
         Nothing.
     """
     return f"{fragment.query_id}.{fragment.number}.{fragment.attempt}"
+
+
+def cells_agreed(codes: Sequence[bytes]) -> bytes:
+    """Return the agreed digest of the cells: of the union of codes as each party knows it.
+
+    Reveals:
+        Nothing to who has not got the codes.
+    """
+    return agreed_digest(b"".join(codes))
+
+
+def ladder_agreed(codes: Sequence[bytes], totals: Sequence[Sequence[int]]) -> bytes:
+    """Return the agreed digest of the share ladder: of the codes, the totals that are asked about, and the rungs.
+
+    Args:
+        codes: The union of codes.
+        totals: For each sum, by cell: whole numbers from 0 to 2**127 - 1.
+
+    Raises:
+        ProtocolError: X001 when a total is no such number, or there is not one a code.
+
+    Reveals:
+        Nothing to who has not got the codes.
+    """
+    if any(len(each) != len(codes) for each in totals):
+        raise bad_message("a ladder for other cells")
+    values = [value for each in totals for value in each]
+    if not all(type(value) is int and 0 <= value < 2 ** (8 * _TOTAL_BYTES - 1) for value in values):
+        raise bad_message("a ladder for impossible totals")
+    told = b"".join(value.to_bytes(_TOTAL_BYTES, "big") for value in values)
+    return agreed_digest(b"".join(codes), told, bytes(LADDER))

@@ -5,6 +5,7 @@ The dispatcher relays; it can read labels' codes, masked words and what a node r
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -14,9 +15,8 @@ from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.messages import CodeList, LabelList, MaskedVector
 from middleplatform.crypto.receipts import ReceiptFields, verify_receipt
 from middleplatform.crypto.round_context import RoundContext
-from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.secure_total import merge_codes, merge_labels, unmask
-from middleplatform.crypto.sum_words import round_key
+from middleplatform.crypto.sum_words import cells_agreed, round_key
 from middleplatform.crypto.word_layout import WordLayout
 from middleplatform.dispatch.link import NodeLink
 from middleplatform.errors import MiddleplatformError, ProtocolError, SourceError
@@ -26,6 +26,8 @@ from middleplatform.model.result import PartialResult
 __all__ = ["Dispatcher", "Round", "Totals"]
 
 _SIGNED_AS = "fragment"
+_DROP_S = 5.0
+"""Seconds to tell a node that a round is over; one that does not hear it forgets the round by itself."""
 Totals = Mapping[str, pa.Array]
 T = TypeVar("T")
 
@@ -39,12 +41,14 @@ class Round:
         context: What its messages are bound to.
         codes: Union of all departments' codes.
         receipts: By department, once revealed.
+        dropped: The departments have been told that it is over.
     """
 
     fragments: Mapping[str, Fragment]
     context: RoundContext
     codes: tuple[bytes, ...] = ()
     receipts: dict[str, str] = field(default_factory=dict)
+    dropped: bool = False
 
     @property
     def key(self) -> str:
@@ -117,7 +121,7 @@ class Dispatcher:
         )
         try:
             return current, await self._totals(current, layout)
-        except MiddleplatformError:
+        except BaseException:  # cancelled, too
             await self.drop(current)
             raise
 
@@ -142,7 +146,7 @@ class Dispatcher:
         vectors = await self._all(
             current, lambda name: self.link(name).cells(current.key, current.codes)
         )
-        agreed = agreed_digest(*current.codes)
+        agreed = cells_agreed(current.codes)
         words = unmask(
             current.context,
             [MaskedVector.from_bytes(raw) for raw in vectors.values()],
@@ -195,24 +199,31 @@ class Dispatcher:
             raise
 
     async def drop(self, current: Round) -> None:
-        """Tell every node that a round is over; who does not answer is left alone."""
-        for name in current.fragments:
-            try:
-                await self.link(name).drop(current.key)
-            except MiddleplatformError:
-                continue
+        """Tell every node at once, and once only, that a round is over; who does not answer is left alone."""
+        if current.dropped:
+            return
+        current.dropped = True
 
-    async def _all(self, current: Round, call: Callable[[str], Awaitable[T]]) -> dict[str, T]:
-        names = list(current.fragments)
-        answers = await asyncio.gather(*(call(name) for name in names), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return {
-            name: answer
-            for name, answer in zip(names, answers, strict=True)
-            if not isinstance(answer, BaseException)
-        }
+        async def tell(name: str) -> None:
+            with suppress(MiddleplatformError, TimeoutError):
+                await asyncio.wait_for(self.link(name).drop(current.key), _DROP_S)
+
+        await asyncio.gather(*(tell(name) for name in current.fragments))
+
+    @staticmethod
+    async def _all(current: Round, call: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+        """Ask all departments at once; the first that fails ends the wait for the others."""
+        tasks = {name: asyncio.ensure_future(call(name)) for name in current.fragments}
+        try:
+            await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+            for task in tasks.values():
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return {name: task.result() for name, task in tasks.items()}
 
     def _check_receipt(self, receipt: str, fragment: Fragment) -> ReceiptFields:
         fields = verify_receipt(receipt, fragment.department, self._pins)

@@ -3,26 +3,37 @@
 Spec: docs/spec/secure-sum.md.
 """
 
+import asyncio
 import json
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Context, Decimal
 
 import numpy as np
 import pyarrow as pa
 
-from middleplatform.crypto.secure_sum import agreed_digest
-from middleplatform.crypto.sum_words import LADDER, ladder_layout, round_context, word_layout
+from middleplatform.crypto.sum_words import (
+    ATTEMPTS_MAX,
+    LADDER,
+    ladder_agreed,
+    ladder_layout,
+    round_context,
+    word_layout,
+)
 from middleplatform.disclosure.disclose import Marks, disclose
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
-from middleplatform.errors import LimitError, ProtocolError
+from middleplatform.errors import LimitError, ProtocolError, SourceError
 from middleplatform.model.plan import Block, Fragment, Layout
 from middleplatform.model.policy import DisclosureParameters
 
 __all__ = ["SecureAnswer", "answer_block"]
 
+_LOG = logging.getLogger("middleplatform.gateway")
 _CONTEXT = Context(prec=100)
+_PAUSE_S = 0.2
+"""Before another attempt: time for a node that restarts or a link that comes back."""
 
 
 @dataclass(frozen=True)
@@ -46,27 +57,78 @@ async def answer_block(
     block: Block,
     parameters: DisclosureParameters,
     cells_max: int,
+    *,
+    attempts_max: int = ATTEMPTS_MAX,
 ) -> SecureAnswer:
-    """Answer a block by secure sum.
+    """Answer a block by secure sum; where a department drops out, once more with fresh keys and masks.
+
+    Args:
+        dispatcher: Reaches the departments.
+        fragment: For any one of them.
+        block: What is asked.
+        parameters: Of disclosure control.
+        cells_max: Cells that policy allows.
+        attempts_max: Attempts in all, at most ``ATTEMPTS_MAX``, which departments enforce.
 
     Raises:
-        ProtocolError: A party deviated; nothing is released.
+        SourceError: S001 a department dropped out of every attempt, S002 it was late; nothing is released.
+        ProtocolError: A party deviated; nothing is released, and there is no other attempt.
         LimitError: L002 more cells than policy allows.
+
+    Reveals:
+        To the gateway: what each attempt shows; a second one shows the same totals as long as no data changed.
     """
-    layout = block.layout
+    for attempt in range(1, attempts_max):
+        asked = replace(fragment, attempt=attempt)
+        try:
+            return await _attempt(dispatcher, asked, block, parameters, cells_max)
+        except SourceError as error:
+            if error.code != "S001":
+                raise
+            _LOG.warning("query %s, attempt %d: %s", fragment.query_id, attempt, error)
+        await asyncio.sleep(_PAUSE_S)
+    last = replace(fragment, attempt=attempts_max)
+    return await _attempt(dispatcher, last, block, parameters, cells_max)
+
+
+async def _attempt(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    cells_max: int,
+) -> SecureAnswer:
     current, totals = await dispatcher.open_round(
-        fragment, round_context(fragment, layout), word_layout(layout)
+        fragment, round_context(fragment, block.layout), word_layout(block.layout)
     )
-    if len(current.codes) > cells_max:
+    try:
+        _check_size(current, cells_max)
+        marks = await _judged(dispatcher, current, block.layout, totals, parameters)
+        return await _released(dispatcher, current, block, totals, marks)
+    except BaseException:
+        # Cancelled, too: whatever happens here, no department keeps a round.
         await dispatcher.drop(current)
+        raise
+
+
+def _check_size(current: Round, cells_max: int) -> None:
+    if len(current.codes) > cells_max:
         raise LimitError("L002", limit=cells_max)
+
+
+async def _judged(
+    dispatcher: Dispatcher,
+    current: Round,
+    layout: Layout,
+    totals: Totals,
+    parameters: DisclosureParameters,
+) -> Marks:
     evidence = _evidence(layout, totals, _zero_tops(layout, len(current.codes)))
     marks = disclose(layout, evidence, parameters)
     if layout.sums and current.codes and (parameters.dominance or parameters.p_percent):
         tops = await _tops(dispatcher, current, layout, evidence, marks)
-        evidence = _evidence(layout, totals, tops)
-        marks = disclose(layout, evidence, parameters)
-    return await _released(dispatcher, current, block, totals, marks)
+        marks = disclose(layout, _evidence(layout, totals, tops), parameters)
+    return marks
 
 
 def _zero_tops(layout: Layout, cells: int) -> list[Exact]:
@@ -118,7 +180,7 @@ async def _tops(
         [int(value) if free else 0 for value, free in zip(each.absolute, open_cells, strict=True)]
         for each in evidence.magnitudes
     ]
-    agreed = agreed_digest(*current.codes, json.dumps(asked).encode())
+    agreed = ladder_agreed(current.codes, asked)
     over = await dispatcher.ladder(current, asked, ladder_layout(layout), agreed)
     return [
         _bounds(

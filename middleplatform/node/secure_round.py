@@ -5,68 +5,105 @@ only ones. Spec: docs/spec/secure-sum.md.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from threading import Event
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from middleplatform.crypto.messages import Hello, SealedKey
+from middleplatform.crypto.messages import Hello, MaskedVector, SealedKey
 from middleplatform.crypto.secure_sum import Party, agreed_digest
 from middleplatform.crypto.sum_words import (
+    ATTEMPTS_MAX,
     LADDER,
+    cells_agreed,
+    ladder_agreed,
     ladder_layout,
     round_context,
     round_key,
     word_layout,
 )
-from middleplatform.crypto.word_layout import Measure
+from middleplatform.crypto.word_layout import Measure, WordLayout
 from middleplatform.errors import ProtocolError
 from middleplatform.node.measure import Measured, exact
+from middleplatform.node.open_rounds import ROUNDS_MAX, OpenRounds, Step
 from middleplatform.node.service import Node, Task
 
 __all__ = ["SecureRounds"]
 
+_GRACE_S = 10.0
+"""The gateway gives a late department up first, so that its error can name the department."""
 
-@dataclass
+
+@dataclass(eq=False)
 class _Round:
     task: Task
     party: Party
     measured: Measured | None = None
     labels: tuple[bytes, ...] = ()
     codes: tuple[bytes, ...] = ()
-    asked: frozenset[str] = frozenset()
+    positions: npt.NDArray[np.int64] | None = None
+    stop: Event = field(default_factory=Event)
 
 
 class SecureRounds:
-    """The rounds that a node takes part in."""
+    """The rounds that a node takes part in; safe between threads.
 
-    def __init__(self, node: Node) -> None:
+    Each step comes once and in order; the first that fails, comes twice or too early ends the round here, and so
+    does a gateway that does not go on. A round that ended gives nothing more: a retry is another attempt.
+
+    Args:
+        node: Whose rounds.
+        rounds_max: Rounds under way at once; more are refused with L001.
+        idle_s: Seconds that a round waits for its next step; the source's deadline and a little more when 0.
+        now: Seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        rounds_max: int = ROUNDS_MAX,
+        idle_s: float = 0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._node = node
-        self._rounds: dict[str, _Round] = {}
+        idle = idle_s or node.source.limits.timeout_s + _GRACE_S
+        self._rounds: OpenRounds[_Round] = OpenRounds(idle, rounds_max, now)
+
+    def __len__(self) -> int:
+        """Return how many rounds are under way."""
+        return len(self._rounds)
 
     def hello(self, raw: bytes, signature: bytes) -> bytes:
         """Accept a fragment and open a round.
 
         Raises:
-            ProtocolError: As ``Node.accept``; X002 for a round that was used before.
+            ProtocolError: As ``Node.accept``; X001 for an attempt beyond ``ATTEMPTS_MAX``; X002 for a round that
+                was used before.
+            LimitError: L001 too many rounds under way.
 
         Reveals:
             To all: that the department takes part.
         """
-        task = self._node.accept(raw, signature, "secure_sum")
-        context = round_context(task.fragment, task.layout)
-        party, hello = Party.start(
-            context,
-            self._node.department,
-            self._node.identity,
-            self._node.rng,
-            used=self._node.used,
-        )
-        self._rounds[round_key(task.fragment)] = _Round(task, party)
+        with self._rounds.opening() as put:
+            task = self._node.accept(raw, signature, "secure_sum")
+            if task.fragment.attempt > ATTEMPTS_MAX:
+                raise ProtocolError("X001", detail="too many attempts")
+            party, hello = Party.start(
+                round_context(task.fragment, task.layout),
+                self._node.department,
+                self._node.identity,
+                self._node.rng,
+                used=self._node.used,
+            )
+            put(round_key(task.fragment), _Round(task, party))
         return hello.to_bytes()
 
     def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
@@ -75,24 +112,32 @@ class SecureRounds:
         Reveals:
             To the gateway: nothing.
         """
-        sealed = self._round(key).party.agree(
-            [Hello.from_bytes(raw) for raw in hellos], self._node.pins
-        )
-        return {name: message.to_bytes() for name, message in sealed.items()}
+        with self._rounds.step(key, Step.AGREE) as current:
+            if len(hellos) != len(current.task.fragment.cohort):
+                raise ProtocolError("X001", detail="the hellos are not the cohort's")
+            sealed = current.party.agree([Hello.from_bytes(raw) for raw in hellos], self._node.pins)
+            return {name: message.to_bytes() for name, message in sealed.items()}
 
-    def codes(self, key: str, sealed: bytes | None) -> bytes:
+    def codes(self, key: str, sealed: bytes | None, stop: Event | None = None) -> bytes:
         """Run the fragment and return the keyed codes of its groups.
+
+        Args:
+            key: Of the round.
+            sealed: The label key, for everybody but the leader.
+            stop: Set when nobody waits any more.
 
         Reveals:
             To the gateway: how many groups there are, and nameless codes.
         """
-        current = self._round(key)
-        if sealed is not None:
-            current.party.accept_label_key(SealedKey.from_bytes(sealed))
-        current.measured = self._node.source.measure(current.task.cell, current.task.layout)
-        names = [item.name for item in current.task.cell.dimensions]
-        current.labels = label_bytes(current.measured.table, names)
-        return current.party.code_list(current.labels).to_bytes()
+        with self._rounds.step(key, Step.CODES) as current:
+            if sealed is not None:
+                current.party.accept_label_key(SealedKey.from_bytes(sealed))
+            current.stop = stop or current.stop
+            source = self._node.source.until(current.stop)
+            current.measured = source.measure(current.task.cell, current.task.layout)
+            names = [item.name for item in current.task.cell.dimensions]
+            current.labels = label_bytes(current.measured.table, names)
+            return current.party.code_list(current.labels).to_bytes()
 
     def cells(self, key: str, codes: Sequence[bytes]) -> bytes:
         """Return the words of all cells under masks.
@@ -100,86 +145,103 @@ class SecureRounds:
         Reveals:
             To the gateway, together with all others: totals by nameless group.
         """
-        current = self._round(key)
-        measured = self._measured(current)
-        current.codes = tuple(codes)
-        positions = current.party.place(current.labels, current.codes)
-        layout = word_layout(current.task.layout)
-        columns = {
-            measure.name: _whole(measured.table[measure.name], measure)
-            for measure in layout.measures
-        }
-        words = layout.encode(
-            columns,
-            positions=positions,
-            cells=len(codes),
-            parties=len(current.task.fragment.cohort),
-        )
-        return current.party.mask(words, phase="cells", agreed=agreed_digest(*codes)).to_bytes()
+        with self._rounds.step(key, Step.CELLS) as current:
+            measured, layout = _measured(current), word_layout(current.task.layout)
+            current.codes = tuple(codes)
+            current.positions = current.party.place(current.labels, current.codes)
+            columns = {
+                measure.name: _whole(measured.table[measure.name], measure)
+                for measure in layout.measures
+            }
+            agreed = cells_agreed(current.codes)
+            return _masked(current, layout, columns, "cells", agreed).to_bytes()
 
-    def ladder(self, key: str, totals: Sequence[Sequence[int]]) -> bytes:
+    def ladder(self, key: str, totals: Sequence[Sequence[int]], stop: Event | None = None) -> bytes:
         """Return, under masks, how many units of each cell exceed each percent of its total.
 
         Args:
             key: Of the round.
             totals: For each sum, by cell: total of absolute unit totals, in units of the last place; 0 for cells
                 that are withheld anyway.
+            stop: Set when nobody waits any more.
+
+        Raises:
+            ProtocolError: X001 for totals of another shape, or one below this department's own largest unit: no
+                honest total is.
 
         Reveals:
             To the gateway, together with all others: by nameless group, how many units lie on each rung.
         """
-        current = self._round(key)
-        measured = self._measured(current)
-        positions = current.party.place(current.labels, current.codes)
-        layout = ladder_layout(current.task.layout)
-        own_units = self._node.source.unit_totals(current.task.cell, current.task.layout)
-        columns = _over(
-            measured, own_units, [np.array(each, dtype=object)[positions] for each in totals]
-        )
-        words = layout.encode(
-            columns,
-            positions=positions,
-            cells=len(current.codes),
-            parties=len(current.task.fragment.cohort),
-        )
-        return current.party.mask(
-            words,
-            phase="share-ladder",
-            agreed=agreed_digest(
-                *current.codes, json.dumps([list(map(int, each)) for each in totals]).encode()
-            ),
-        ).to_bytes()
+        with self._rounds.step(key, Step.LADDER) as current:
+            measured, positions = _measured(current), current.positions
+            assert positions is not None, "the step before this one"
+            layout = ladder_layout(current.task.layout)
+            agreed = ladder_agreed(current.codes, totals)
+            if len(totals) != len(current.task.layout.sums):
+                raise ProtocolError("X001", detail="a ladder for other sums")
+            current.stop = stop or current.stop
+            source = self._node.source.until(current.stop)
+            own_units = source.unit_totals(current.task.cell, current.task.layout)
+            columns = _over(
+                measured, own_units, [np.array(each, dtype=object)[positions] for each in totals]
+            )
+            return _masked(current, layout, columns, "share-ladder", agreed).to_bytes()
 
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes, and a receipt; ends the round.
 
+        Raises:
+            ProtocolError: X001 for a code that was not among those of the cells.
+
         Reveals:
             To the gateway: these labels.
         """
-        current = self._round(key)
-        labels = current.party.reveal(list(codes)).to_bytes()
-        del self._rounds[key]
-        digest = agreed_digest(*codes).hex()
-        return labels, self._node.receipt(current.task, len(codes), digest)
+        with self._rounds.step(key, Step.REVEAL) as current:
+            if not set(codes) <= set(current.codes):
+                raise ProtocolError("X001", detail="a code that no cell has")
+            labels = current.party.reveal(list(codes)).to_bytes()
+            digest = agreed_digest(*codes).hex()
+            return labels, self._node.receipt(current.task, len(codes), digest)
 
     def drop(self, key: str) -> None:
-        """Forget a round that has ended elsewhere.
+        """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.
 
         Reveals:
             Nothing.
         """
-        self._rounds.pop(key, None)
+        dropped = self._rounds.drop(key)
+        if dropped is not None:
+            dropped.stop.set()
 
-    def _round(self, key: str) -> _Round:
-        if key not in self._rounds:
-            raise ProtocolError("X001", detail="no such round")
-        return self._rounds[key]
+    def sweep(self) -> None:
+        """Forget the rounds that nobody went on with.
 
-    @staticmethod
-    def _measured(current: _Round) -> Measured:
-        if current.measured is None:
-            raise ProtocolError("X001", detail="a step out of order")
-        return current.measured
+        Reveals:
+            Nothing.
+        """
+        self._rounds.sweep()
+
+
+def _measured(current: _Round) -> Measured:
+    assert current.measured is not None, "the step before this one"
+    return current.measured
+
+
+def _masked(
+    current: _Round,
+    layout: WordLayout,
+    columns: Mapping[str, pa.Array],
+    phase: str,
+    agreed: bytes,
+) -> MaskedVector:
+    assert current.positions is not None, "the step before this one"
+    words = layout.encode(
+        columns,
+        positions=current.positions,
+        cells=len(current.codes),
+        parties=len(current.task.fragment.cohort),
+    )
+    return current.party.mask(words, phase=phase, agreed=agreed)
 
 
 def _whole(column: pa.ChunkedArray, measure: Measure) -> pa.Array:
@@ -224,16 +286,19 @@ def _over(
     totals: Sequence["np.ndarray[tuple[int], np.dtype[np.object_]]"],
 ) -> dict[str, pa.Array]:
     """Count, by cell and rung, the units whose absolute total exceeds the rung's percent of the cell's."""
-    cells = measured.table.num_rows
+    cells, rungs = measured.table.num_rows, len(LADDER)
     columns: dict[str, pa.Array] = {}
     where = own["cell"].to_numpy()
     for s, total in enumerate(totals):
-        size = np.abs(exact(own[f"s{s}"]))
-        whole = total[where]
-        positive = (whole > 0).astype(np.bool_)
-        for percent in LADDER:
-            over = positive & (size * 100 > whole * percent).astype(np.bool_)
-            columns[f"over_{s}_{percent}"] = pa.array(
-                np.bincount(where[over], minlength=cells).astype(np.int64)
-            )
+        size, whole = np.abs(exact(own[f"s{s}"])), total[where]
+        asked = (whole > 0).astype(np.bool_)
+        if (size[asked] > whole[asked]).any():
+            raise ProtocolError("X001", detail="a total below one of its units")
+        # The rungs are 0, 1, ... percent, so a unit exceeds as many as its share in percent, rounded up.
+        climbed = -(-(size[asked] * 100) // whole[asked]).astype(np.int64)
+        places = where[asked] * (rungs + 1) + climbed
+        count = np.bincount(places, minlength=cells * (rungs + 1)).reshape(cells, rungs + 1)
+        over = count[:, ::-1].cumsum(axis=1)[:, ::-1]
+        for rung, percent in enumerate(LADDER):
+            columns[f"over_{s}_{percent}"] = pa.array(over[:, rung + 1])
     return columns
