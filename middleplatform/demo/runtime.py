@@ -79,7 +79,7 @@ class Platform:
             found.plan,
             found.query.facts,
             found.release,
-            found.receipts,
+            [{}] * len(found.plan.blocks),
             gateway.clock.now().isoformat(),
             gateway.catalog.digest,
         )
@@ -185,7 +185,7 @@ def _assembled(
                 bundle,
                 keys[name],
                 pins,
-                state / "nodes",
+                state / "nodes" / name,
                 clock,
                 rng,
                 settings,

@@ -13,8 +13,10 @@ from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.node.error_map import mapped
+from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source
 from middleplatform.node.secure_round import SecureRounds
+from middleplatform.node.served import ServedFragments
 from middleplatform.node.service import Node
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
@@ -38,6 +40,8 @@ class OpenNode:
         self.connector.close()
         self.node.history.close()
         self.used.close()
+        self.node.served.close()
+        self.node.journal.close()
 
 
 def check_packages() -> None:
@@ -77,12 +81,17 @@ def open_node(  # noqa: PLR0913, PLR0917 - everything that a node owns
     rng: Rng,
     settings: Settings,
 ) -> OpenNode:
-    """Open a node over a connector, with its own history and record of rounds under ``state``."""
+    """Open a node over a connector, with its own log, history and record of what it served under ``state``."""
     limits = ExecutionLimits(
         timeout_s=settings.deadline_s, rows_max=_ROWS_MAX, memory_mb=settings.memory_mb
     )
     source = Source(department, connector, limits)
-    used = SqliteUsedRounds(state / f"{department}.rounds.db")
-    history = History(state / f"{department}.history.db")
-    node = Node(department, source, catalog, bundle, identity, pins, history, used, clock, rng)
+    state.mkdir(mode=0o700, exist_ok=True)
+    used = SqliteUsedRounds(state / "served.db")
+    served = ServedFragments(state / "served.db", clock)
+    history = History(state / "history.db")
+    journal = Journal.open(state, department, settings.origin, clock, rng)
+    node = Node(
+        department, source, catalog, bundle, identity, pins, history, used, served, journal, clock, rng,
+    )  # fmt: skip
     return OpenNode(node, SecureRounds(node), connector, used)

@@ -12,7 +12,7 @@ from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released, release, run_post
 from middleplatform.combine.values import cells_table
-from middleplatform.errors import PolicyError
+from middleplatform.errors import MiddleplatformError, PolicyError
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Fragment, Layout, Plan
 from middleplatform.model.query import QualifiedQuery
@@ -36,18 +36,16 @@ class OwnAnswer:
         query: The statement.
         decision: Of the department's own bundle.
         plan: All of whose blocks are this department's.
-        receipts: One a block.
     """
 
     release: Release
     query: QualifiedQuery
     decision: Decision
     plan: Plan
-    receipts: tuple[dict[str, str], ...]
 
 
 def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnswer:
-    """Answer a steward of ``node``'s department.
+    """Answer a steward of ``node``'s department; the node's own log has it before the answer is shown.
 
     Raises:
         PolicyError: P001 to P004: refused, or not a question about the own department alone.
@@ -56,6 +54,17 @@ def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnsw
     Reveals:
         To the steward: the answer. To nobody else: anything.
     """
+    try:
+        found = _answered(node, request, database)
+    except MiddleplatformError as error:
+        if error.prefix != "A":
+            node.journal.own(request, node.bundle.digest, error=error)
+        raise
+    node.journal.own(request, node.bundle.digest, facts=found.query.facts)
+    return found
+
+
+def _answered(node: Node, request: QueryRequest, database: Released) -> OwnAnswer:
     subject = request.subject
     if subject.department != node.department:
         raise PolicyError(
@@ -81,7 +90,6 @@ def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnsw
         query,
         decision,
         plan,
-        tuple({result.department: result.receipt} for result in results),
     )
 
 

@@ -6,7 +6,9 @@ Spec: docs/spec/node.md.
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Event, Lock
+from threading import Event
+
+import pyarrow as pa
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
@@ -21,16 +23,19 @@ from middleplatform.model.catalog import Catalog, Use
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Fragment, Layout
 from middleplatform.model.policy import Bundle
-from middleplatform.model.query import CellQuery
+from middleplatform.model.query import CellQuery, QueryFacts
 from middleplatform.model.result import PartialResult
+from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Measured, Source
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.release import released_cells, sensitive_dimensions
+from middleplatform.node.served import ServedFragments
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.planner.rewrite import apply_obligations
 from middleplatform.policy import evaluate
 from middleplatform.ports import Clock, Rng
+from middleplatform.sql.render import fragment as text_of
 from middleplatform.wire.tables import digest_of, encode_table
 
 __all__ = ["CLOCK_TOLERANCE_S", "GATEWAY", "Node", "Task"]
@@ -50,12 +55,14 @@ class Task:
         cell: As read from its text, the node's own row filters added.
         layout: Of its words.
         decision: Of the node's own bundle.
+        facts: Of its text.
     """
 
     fragment: Fragment
     cell: CellQuery
     layout: Layout
     decision: Decision
+    facts: QueryFacts
 
 
 @dataclass
@@ -70,7 +77,9 @@ class Node:
         identity: Its key.
         pins: Identity keys of the gateway (``GATEWAY``) and of the other departments.
         history: What it has released.
-        used: Fragments and rounds that it has served.
+        used: Rounds that it has taken part in.
+        served: Fragments that it has taken.
+        journal: Its own log.
         clock: For grants.
         rng: For exchange keys.
         tolerance_s: Seconds by which the gateway's clock may differ.
@@ -84,12 +93,12 @@ class Node:
     pins: PinnedKeys
     history: History
     used: UsedRounds
+    served: ServedFragments
+    journal: Journal
     clock: Clock
     rng: Rng
     tolerance_s: int = CLOCK_TOLERANCE_S
-    _served: set[tuple[str, int, int]] = field(default_factory=set)
     _memory: Memory = field(default_factory=Memory)
-    _lock: Lock = field(default_factory=Lock)
 
     # --- checking -------------------------------------------------------------------------------------------------
 
@@ -102,8 +111,19 @@ class Node:
         Reveals:
             To the gateway: which rule refuses.
         """
-        self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
-        fragment = _decode(raw)
+        fragment: Fragment | None = None
+        try:
+            self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
+            fragment = _decode(raw)
+            task = self._checked(fragment, protocol)
+        except MiddleplatformError as error:
+            self.journal.ended(fragment, error, self.bundle.digest)
+            raise
+        if protocol == "secure_sum":
+            self.journal.taken(fragment, self.bundle.digest)
+        return task
+
+    def _checked(self, fragment: Fragment, protocol: str) -> Task:
         self._timely(fragment)
         if (
             fragment.department != self.department
@@ -113,11 +133,11 @@ class Node:
             raise ProtocolError("X001", detail="a fragment for somebody else")
         if protocol == "local" and fragment.cohort != (self.department,):
             raise ProtocolError("X001", detail="a local fragment with a cohort")
-        self._claim(fragment)
-        cell, decision = self._authorized(fragment)
+        self.served.claim(fragment)
+        cell, decision, facts = self._authorized(fragment)
         if protocol == "secure_sum" and fragment.policy_digest != self.bundle.digest:
             raise self._refusal("R0", "a secure sum under another policy than this node's")
-        return Task(fragment, cell, layout_of(cell, self.catalog), decision)
+        return Task(fragment, cell, layout_of(cell, self.catalog), decision, facts)
 
     def _timely(self, fragment: Fragment) -> None:
         """Refuse a fragment of another time: grants are judged by this node's clock."""
@@ -129,16 +149,9 @@ class Node:
         if far:
             raise ProtocolError("X005", department=self.department, limit=self.tolerance_s)
 
-    def _claim(self, fragment: Fragment) -> None:
-        key = (fragment.query_id, fragment.number, fragment.attempt)
-        with self._lock:
-            if key in self._served:
-                raise ProtocolError("X002", detail="a fragment came twice")
-            self._served.add(key)
-
     def _authorized(
         self, fragment: Fragment, *, inside: bool = False
-    ) -> tuple[CellQuery, Decision]:
+    ) -> tuple[CellQuery, Decision, QueryFacts]:
         try:
             cell, facts = read_fragment(fragment.sql, self.catalog)
         except MiddleplatformError as error:
@@ -166,7 +179,7 @@ class Node:
                 and tuple(sorted(self.catalog.datasets[name].held_by)) != fragment.cohort
             ):
                 raise self._refusal("R5", "a cohort other than the holders of the table")
-        return apply_obligations(cell, decision.obligations), decision
+        return apply_obligations(cell, decision.obligations), decision, facts
 
     def _refusal(self, rule: str, detail: str) -> ProtocolError:
         return ProtocolError("X003", rule=rule, detail=detail, department=self.department)
@@ -192,10 +205,33 @@ class Node:
         Reveals:
             To the gateway: released cells, and for the others the rule that withholds them.
         """
-        return self._local(self.accept(raw, signature, "local"), stop or Event())
+        task = self.accept(raw, signature, "local")
+        try:
+            cells = self._local(task, stop or Event())
+            payload = encode_table(cells)
+            digest = digest_of(payload)
+            receipt = self.receipt(task, cells.num_rows, digest)
+        except MiddleplatformError as error:
+            self.failed(task, error)
+            raise
+        fragment = task.fragment.digest()
+        return PartialResult(
+            self.department, cells, fragment, self.bundle.digest, receipt, digest, payload
+        )
+
+    def failed(self, task: Task, error: MiddleplatformError) -> None:
+        """Enter that an accepted fragment was not answered; a log that cannot take it has said so already.
+
+        Reveals:
+            Nothing.
+        """
+        if error.prefix != "A":
+            self.journal.ended(task.fragment, error, self.bundle.digest)
 
     def own(self, fragment: Fragment) -> PartialResult:
         """Answer a fragment of the department's own steward, who asks inside the department (see ``own``).
+
+        No receipt: its digest could be guessed from (docs/adr/0013).
 
         Raises:
             ProtocolError: X003 refused by the node's own bundle.
@@ -203,10 +239,13 @@ class Node:
         Reveals:
             To the steward: cells of any size of the own data, where a grant says so.
         """
-        cell, decision = self._authorized(fragment, inside=True)
-        return self._local(Task(fragment, cell, layout_of(cell, self.catalog), decision), Event())
+        cell, decision, facts = self._authorized(fragment, inside=True)
+        task = Task(fragment, cell, layout_of(cell, self.catalog), decision, facts)
+        return PartialResult(
+            self.department, self._local(task, Event()), fragment.digest(), self.bundle.digest, ""
+        )
 
-    def _local(self, task: Task, stop: Event) -> PartialResult:
+    def _local(self, task: Task, stop: Event) -> pa.Table:
         source = self.source.until(stop)
         measured = source.measure(task.cell, task.layout)
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
@@ -222,19 +261,8 @@ class Node:
                 task.decision.obligations,
             )
             overlap.check(task.cell, task.layout, measured, marks, self._moment())
-        cells = released_cells(
+        return released_cells(
             task.cell, task.layout, measured, marks, self.sensitive(task), telling
-        )
-        payload = encode_table(cells)
-        digest = digest_of(payload)
-        return PartialResult(
-            self.department,
-            cells,
-            task.fragment.digest(),
-            self.bundle.digest,
-            self.receipt(task, cells.num_rows, digest),
-            digest,
-            payload,
         )
 
     def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> Flags:
@@ -268,7 +296,10 @@ class Node:
         return sensitive_dimensions(task.cell, is_sensitive, pinned=pinned)
 
     def receipt(self, task: Task, cells: int, digest: str) -> str:
-        """Sign what was run and released.
+        """Sign what was run and released; it is in the node's own log before it leaves.
+
+        Raises:
+            AuditError: A001 the log cannot take it: nothing is released.
 
         Reveals:
             To whoever reads the log: digests and the number of cells.
@@ -281,7 +312,16 @@ class Node:
             cells,
             digest,
         )
-        return sign_receipt(self.identity, fields)
+        receipt = sign_receipt(self.identity, fields)
+        self.journal.ran(
+            task.fragment,
+            fields,
+            receipt,
+            sql=text_of(task.cell),
+            obligations=task.decision.obligations,
+            facts=task.facts,
+        )
+        return receipt
 
     def _moment(self) -> str:
         return self.clock.now().astimezone().isoformat()

@@ -70,20 +70,15 @@ class Stuck:
     def __init__(self):
         self.released = threading.Event()
 
-    def answer(self, raw, signature):
+    def answer(self, raw, signature, stop):
         del raw, signature
-        self.released.wait(30)
+        stop.wait(30)
+        self.released.set()
 
 
-def test_a_late_department_is_given_up():
+def test_a_late_department_is_given_up_and_its_work_ends():
     node = Stuck()
-
-    async def ask():
-        try:
-            await InProcessLink(node, None, 0.05).answer(b"", b"")
-        finally:
-            node.released.set()
-
     with pytest.raises(SourceError) as caught:
-        made.wait(ask())
+        made.wait(InProcessLink(node, None, 0.05).answer(b"", b""))
     assert (caught.value.code, caught.value.parts["department"]) == ("S002", "ga")
+    assert node.released.wait(30)

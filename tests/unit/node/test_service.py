@@ -11,7 +11,7 @@ from connectors.spi import ConnectorError, ErrorKind
 from middleplatform.crypto.receipts import verify_receipt
 from middleplatform.errors import DisclosureError, MiddleplatformError, ProtocolError
 from middleplatform.node.error_map import mapped
-from middleplatform.node.service import table_digest
+from middleplatform.wire.tables import digest_of, encode_table
 
 COUNT = 'SELECT "t0"."sex" AS "d0", COUNT(*) AS "a0" FROM "ga"."person" AS "t0" GROUP BY "t0"."sex"'
 FIRMS = 'SELECT COUNT(*) AS "a0" FROM "city"."firm" AS "t0"'
@@ -126,7 +126,7 @@ def test_what_leaves_is_labels_words_and_marks_with_a_receipt(platform):
     assert set(found.cells.column_names) == {"d0", "ml", "rows_0", "m0"}
     fields = verify_receipt(found.receipt, "ga", platform.pins)
     assert (fields.fragment_digest, fields.cells, fields.protocol) == (fragment.digest(), 2, "local")  # fmt: skip
-    assert fields.result_digest == table_digest(found.cells)
+    assert fields.result_digest == digest_of(encode_table(found.cells))
     assert found.policy_digest == platform.bundle.digest
 
 

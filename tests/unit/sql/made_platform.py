@@ -16,8 +16,10 @@ from middleplatform.dispatch.link import InProcessLink
 from middleplatform.gateway import Gateway
 from middleplatform.ledger.history import History
 from middleplatform.model.plan import Fragment
+from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source
 from middleplatform.node.secure_round import SecureRounds
+from middleplatform.node.served import ServedFragments
 from middleplatform.node.service import GATEWAY, Node
 
 HOLDERS = ("ga", "c1", "c2", "c3")
@@ -66,7 +68,8 @@ class Platform:
             self.connectors.append(connector)
             self.nodes[name] = Node(
                 name, Source(name, connector, made.EXECUTION), made.CATALOG, bundle, self.keys[name], self.pins, History(None),
-                MemoryUsedRounds(), self.clock, SeededRng(f"rng {name}"),
+                MemoryUsedRounds(), ServedFragments(None, self.clock), Journal.open(folder / f"{name}.node", name, "made.example", self.clock, SeededRng(f"log {name}")),
+                self.clock, SeededRng(f"rng {name}"),
             )  # fmt: skip
         self.rounds = {name: SecureRounds(node) for name, node in self.nodes.items()}
         self.links = {name: InProcessLink(node, self.rounds[name], 30) for name, node in self.nodes.items()}  # fmt: skip
@@ -83,6 +86,9 @@ class Platform:
     def __exit__(self, *_):
         for connector in self.connectors:
             connector.close()
+        for node in self.nodes.values():
+            node.served.close()
+            node.journal.close()
         self.gateway.close()
         self.audit.close()
 

@@ -1,0 +1,115 @@
+"""The plain interface for the department's own operator: health, metrics, status, and the own data's stewards.
+
+It listens on a Unix socket that its owner alone may open, and, health and metrics only, on a loopback port where
+the operator asks for one. No other machine reaches it.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from middleplatform.errors import MiddleplatformError, QueryError
+from middleplatform.node.server.metrics import Metrics
+
+__all__ = ["Desk"]
+
+_LOG = logging.getLogger("middleplatform.node.server")
+_BODY_MAX = 131_072
+
+Scope = dict[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[dict[str, Any]], Any]
+
+
+class Desk:
+    """The application.
+
+    Args:
+        metrics: What is counted.
+        status: Tells how the node is.
+        own: Answers a steward: takes login, statement and purpose; None where only health and metrics are served.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        status: Callable[[], Mapping[str, object]],
+        own: Callable[[str, str, str], Any] | None = None,
+    ) -> None:
+        self._metrics, self._status, self._own = metrics, status, own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        match (scope["method"], scope["path"]):
+            case ("GET", "/health"):
+                await _send(send, 200, {"status": "ok"})
+            case ("GET", "/metrics"):
+                await _raw(send, 200, b"text/plain; version=0.0.4", self._metrics.text())
+            case ("GET", "/status") if self._own is not None:
+                await _send(send, 200, dict(self._status()))
+            case ("POST", "/own") if self._own is not None:
+                await self._steward(self._own, receive, send)
+            case _:
+                await _send(send, 404, {"status": "not found"})
+
+    async def _steward(
+        self, own: Callable[[str, str, str], Any], receive: Receive, send: Send
+    ) -> None:
+        try:
+            told = await _json(receive)
+            answer = await own(told["steward"], told["sql"], told["purpose"])
+        except MiddleplatformError as error:
+            problem = {"code": error.code, "en": error.message("en"), "zh": error.message("zh"),
+                       "hint_en": error.hint("en"), "hint_zh": error.hint("zh")}  # fmt: skip
+            await _send(send, error.http_status, {"error": problem})
+            return
+        except Exception as error:  # noqa: BLE001 - the boundary
+            _LOG.error("own data: %s", type(error).__name__)
+            await _send(
+                send, 500, {"error": {"code": "C099", "en": "internal error", "zh": "内部错误"}}
+            )
+            return
+        await _send(send, 200, answer)
+
+
+async def _json(receive: Receive) -> dict[str, str]:
+    """Read a body that must hold three texts.
+
+    Raises:
+        QueryError: Q040 when it does not.
+    """
+    found, more = bytearray(), True
+    while more and len(found) <= _BODY_MAX:
+        message = await receive()
+        found += message.get("body", b"")
+        more = message.get("more_body", False)
+    try:
+        told = json.loads(bytes(found))
+        names = {"steward", "sql", "purpose"}
+        good = set(told) == names and all(isinstance(told[name], str) for name in names)
+    except (ValueError, TypeError, RecursionError):
+        good = False
+    if not good:
+        raise QueryError(
+            "Q040", what=("steward, sql and purpose are needed", "需要 steward、sql 与 purpose")
+        )
+    return dict(told)
+
+
+async def _send(send: Send, status: int, body: object) -> None:
+    text = json.dumps(body, ensure_ascii=False, default=_plain)
+    await _raw(send, status, b"application/json", text.encode())
+
+
+async def _raw(send: Send, status: int, kind: bytes, body: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _plain(value: object) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
