@@ -21,7 +21,11 @@ GROUP = "middleplatform.connectors"
 """Entry point group of third-party connectors."""
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {"duckdb": "connectors.duckdb:DuckDBConnector", "memory": "connectors.memory:MemoryConnector"}
+    {
+        "duckdb": "connectors.duckdb:DuckDBConnector",
+        "memory": "connectors.memory:MemoryConnector",
+        "postgres": "connectors.postgres:PostgresConnector",
+    }
 )
 """Our own connectors by name."""
 

@@ -1,0 +1,238 @@
+"""A PostgreSQL server of one test module: a throw-away cluster on loopback, ended with the module, killed if need be.
+
+The programs come with the Debian package ``postgresql``, which ``.ci/packages`` installs. PostgreSQL refuses to run as
+the system's administrator, so an administrator starts it as an ordinary user.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import adbc_driver_postgresql.dbapi as driver
+
+__all__ = ["ADMIN", "READER", "SCHEMA", "PostgresServer", "identifier", "running_server"]
+
+ADMIN = "postgres"
+READER = "reader"
+SCHEMA = "department"
+_TEXT_COLLATION = "C.UTF-8"
+_MISSING = "no PostgreSQL server here: run .ci/packages as administrator, or install the package 'postgresql'"
+
+
+@dataclass
+class PostgresServer:
+    """A running server.
+
+    Attributes:
+        folder: Of the cluster, the socket and the log.
+        port: On 127.0.0.1.
+        user: Of the operating system, or None for the own one.
+    """
+
+    folder: Path
+    port: int
+    user: str | None
+    process: subprocess.Popen | None = field(default=None, repr=False)
+
+    def start(self):
+        """Start it and return once it takes connections."""
+        settings = {
+            "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder,
+            "fsync": "off", "full_page_writes": "off", "max_connections": 60, "shared_buffers": "64MB",
+            "log_min_messages": "fatal", "log_statement": "none",
+        }  # fmt: skip
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = [_program("postgres"), "-D", self.folder / "data", *options]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, **_as(self.user)
+            )
+        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        for _ in range(600):
+            if subprocess.run([*ready, "-t", "1"], check=False).returncode == 0:
+                return
+            if self.process.poll() is not None:
+                break
+            # Waits for the server to end: it does not, or the next look says so.
+            self._ended(0.05)
+        self.kill()
+        raise AssertionError((self.folder / "log").read_text(encoding="utf-8", errors="replace"))
+
+    def stop(self):
+        """End it, and every connection with it, in good order."""
+        self._signal(signal.SIGINT)
+
+    def kill(self):
+        """End it as a power cut would."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL) if self._alive() else None
+            self.process.wait(timeout=30)
+
+    def freeze(self):
+        """Stop every process of it where it stands: it takes connections and says nothing."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        """Let it go on."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def run(self, *statements, database="postgres", user=ADMIN):
+        """Run statements of the administrator's, each by itself."""
+        with self.connected(database, user) as connection, closing(connection.cursor()) as cursor:
+            for statement in statements:
+                cursor.executescript(statement)
+
+    def rows(self, query, database="postgres", user=ADMIN):
+        """Return the rows of a query of the administrator's."""
+        with self.connected(database, user) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    @contextmanager
+    def connected(self, database="postgres", user=ADMIN):
+        """Give a plain connection, in which every statement is its own transaction."""
+        uri = f"host=127.0.0.1 port={self.port} dbname={database} user={user}"
+        with driver.connect(uri, autocommit=True) as connection:
+            yield connection
+
+    def load(self, tables, schema=SCHEMA, database="postgres"):
+        """Replace ``schema`` by one that holds these Arrow tables, readable by the reader alone."""
+        self.run(
+            f"DROP SCHEMA IF EXISTS {identifier(schema)} CASCADE; CREATE SCHEMA {identifier(schema)}",
+            *(_create(schema, name, table) for name, table in tables.items()),
+            f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {READER}",
+            database=database,
+        )
+        with self.connected(database) as connection, closing(connection.cursor()) as cursor:
+            for name, table in tables.items():
+                _fill(cursor, schema, name, table)
+        self.run(
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(schema)} TO {READER}",
+            database=database,
+        )
+
+    def _alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def _ended(self, seconds):
+        try:
+            self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _signal(self, number):
+        if self._alive():
+            self.process.send_signal(number)
+            if not self._ended(30):
+                self.kill()
+
+    def _processes(self):
+        """Return the server and its children, the children last."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
+
+@contextmanager
+def running_server():
+    """Make a cluster, start its server, and end and remove both."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    user = _ordinary_user()
+    try:
+        if user is not None:
+            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+        server = PostgresServer(folder, _free_port(), user)
+        make = [_program("initdb"), "-D", folder / "data", "-U", ADMIN, "-A", "trust", "-N"]
+        make += ["--encoding", "UTF8", "--locale", _TEXT_COLLATION]
+        subprocess.run(make, check=True, stdout=subprocess.DEVNULL, **_as(user))
+        server.start()
+        try:
+            server.run(f"CREATE ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")
+            yield server
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def identifier(name):
+    """Quote a name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+_TYPES = {"int64": "bigint", "string": "text", "date32[day]": "date", "bool": "boolean"}
+
+
+def _create(schema, name, table):
+    columns = [f"{identifier(item.name)} {_type(item.type)}" for item in table.schema]
+    return f"CREATE TABLE {identifier(schema)}.{identifier(name)} ({', '.join(columns)})"
+
+
+def _type(kind):
+    if str(kind).startswith("decimal"):
+        return f"numeric({kind.precision},{kind.scale})"
+    return _TYPES[str(kind)]
+
+
+def _fill(cursor, schema, name, table):
+    """Insert all rows as one statement of literals: exact for every type."""
+    if not table.num_rows:
+        return
+    columns = [
+        [_literal(value) for value in column.to_pylist()]  # small tables of tests
+        for column in table.columns
+    ]
+    rows = ", ".join(f"({', '.join(row)})" for row in zip(*columns, strict=True))
+    cursor.executescript(f"INSERT INTO {identifier(schema)}.{identifier(name)} VALUES {rows}")
+
+
+def _literal(value):
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+# --- programs and users -------------------------------------------------------------------------------------------
+
+
+def _program(name):
+    """Return the newest installed program of that name."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
+        key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0,
+    )
+    path = str(found[-1]) if found else shutil.which(name)
+    assert path, _MISSING
+    return path
+
+
+def _ordinary_user():
+    """Return whom to run the server as: nobody else, but for the administrator."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _as(user):
+    if user is None:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def _free_port():
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
