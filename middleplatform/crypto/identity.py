@@ -92,7 +92,7 @@ class IdentityKey:
         Reveals:
             Nothing.
         """
-        self._pair = other._pair
+        self._pair = other._pair  # noqa: SLF001 - of the same class
 
     @property
     def fingerprint(self) -> str:

@@ -14,6 +14,7 @@ Reveals:
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,23 +163,24 @@ def write_new(path: Path, content: bytes, rng: Rng) -> None:
     Raises:
         ConfigError: C011 when the file cannot be written.
     """
-    _write(path, content, rng, _publish)
+    _write(path, content, rng.token_bytes(8).hex(), _publish)
 
 
-def replace_private(path: Path, content: bytes, rng: Rng) -> None:
+def replace_private(path: Path, content: bytes) -> None:
     """Write a file with mode 0600 in place of what stands there, whole or not at all.
 
     Raises:
         ConfigError: C011 when the file cannot be written.
     """
-    _write(path, content, rng, Path.replace)
+    _write(path, content, f"{os.getpid()}.{threading.get_ident()}", Path.replace)
 
 
 def _write(
-    path: Path, content: bytes, rng: Rng, publish: Callable[[Path, Path], object]
+    path: Path, content: bytes, suffix: str, publish: Callable[[Path, Path], object]
 ) -> None:
-    draft = path.with_name(f".{path.name}.{rng.token_bytes(8).hex()}")
+    draft = path.with_name(f".{path.name}.{suffix}")
     try:
+        draft.unlink(missing_ok=True)  # what an interrupted writer of the same number left
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
