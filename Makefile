@@ -1,4 +1,5 @@
-# Every target sets itself up: a fresh clone needs make and a Python of at least 3.11, nothing else.
+# Every target sets itself up: a fresh clone needs make and a Python of at least 3.11, nothing else. The tests install
+# the Debian packages that they need beyond, where that is permitted (.ci/packages).
 # pip's own environment (PIP_INDEX_URL, PIP_CONFIG_FILE, PIP_FIND_LINKS and so on) is left as it is.
 
 SHELL := /bin/bash
@@ -43,6 +44,7 @@ serve: $(VENV)/.runtime  ## Serve the HTTP API on the demonstration's department
 	$(BIN)/middleplatform serve
 
 test: $(VENV)/.dev  ## Run all tests
+	.ci/packages
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
@@ -56,6 +58,7 @@ bench: $(VENV)/.dev  ## Run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.run
 
 nightly: check  ## Checks, then the tests with many new random examples and every benchmark
+	.ci/packages
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	@$(MAKE) --no-print-directory bench
 
