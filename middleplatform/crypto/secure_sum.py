@@ -32,6 +32,7 @@ from middleplatform.crypto.hazmat.pair_keys import (
     pair_secret,
     seal_once,
     single_use_key,
+    single_use_keys,
 )
 from middleplatform.crypto.identity import SIGNATURE_BYTES, IdentityKey, PinnedKeys
 from middleplatform.crypto.messages import (
@@ -329,10 +330,10 @@ class Party:
             self._label_key, "secure-sum confirmation", self._context.digest
         )
         told = (phase, agreed, confirmation, count.to_bytes(8, "big"))
-        return {
-            name: single_use_key(secret, "secure-sum mask", self._context.digest, *told)
-            for name, secret in self._pair_secrets.items()
-        }
+        keys = single_use_keys(
+            list(self._pair_secrets.values()), "secure-sum mask", self._context.digest, *told
+        )
+        return dict(zip(self._pair_secrets, keys, strict=True))
 
     def reveal(self, codes: Sequence[bytes]) -> LabelList:
         """Return the labels of those ``codes`` that are this department's own.

@@ -19,6 +19,7 @@ from middleplatform.crypto.hazmat.fixed_point import (
     Words,
     join_narrow,
     join_wide,
+    narrow_words,
     split_narrow,
     split_wide,
 )
@@ -121,9 +122,7 @@ class WordLayout:
         words = np.zeros((self.words_per_cell, cells), dtype=np.uint64)
         row = 0
         for measure in self.measures:
-            halves = _to_halves(columns[measure.name], measure, positions.size)
-            parts = _split(halves, measure, parties)
-            for part in parts:
+            for part in _parts(columns[measure.name], measure, positions.size, parties):
                 words[row, positions] = part
                 row += 1
         return words.reshape(-1)
@@ -171,14 +170,24 @@ def _check_positions(positions: npt.NDArray[np.int64], cells: int) -> None:
         raise bad_message("positions are not valid")
 
 
-def _to_halves(column: pa.Array, measure: Measure, count: int) -> Halves:
+def _parts(column: pa.Array, measure: Measure, count: int, parties: int) -> tuple[Words, ...]:
+    """Return the words of one measure: one array each."""
     if len(column) != count:
         raise bad_message("a column has another length")
     if column.null_count:
         raise ProtocolError("X004", detail="a column has nulls")
     if pa.types.is_signed_integer(column.type) and measure.scale == 0:
-        narrow = column.to_numpy(zero_copy_only=False).astype(np.int64)
-        return join_narrow(narrow.view(np.uint64))
+        values = column.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+        if measure.words == NARROW:
+            return (narrow_words(values, parties),)
+        return split_wide(join_narrow(values.view(np.uint64)), parties)
+    halves = _decimal_halves(column, measure, count)
+    if measure.words == NARROW:
+        return (split_narrow(halves, parties),)
+    return split_wide(halves, parties)
+
+
+def _decimal_halves(column: pa.Array, measure: Measure, count: int) -> Halves:
     if not pa.types.is_decimal128(column.type) or column.type.scale != measure.scale:
         raise bad_message("a column has another type")
     raw = column.buffers()[1]
@@ -186,12 +195,6 @@ def _to_halves(column: pa.Array, measure: Measure, count: int) -> Halves:
         return np.zeros((count, 2), dtype=np.uint64)
     halves = np.frombuffer(raw, dtype="<u8", count=2 * count, offset=16 * column.offset)
     return halves.reshape(count, 2)
-
-
-def _split(halves: Halves, measure: Measure, parties: int) -> tuple[Words, ...]:
-    if measure.words == NARROW:
-        return (split_narrow(halves, parties),)
-    return split_wide(halves, parties)
 
 
 def _join(rows: npt.NDArray[np.uint64], measure: Measure) -> pa.Array:

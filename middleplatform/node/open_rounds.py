@@ -104,7 +104,9 @@ class OpenRounds(Generic[T]):
     def _put(self, key: str, content: T) -> None:
         with self._lock:
             if key in self._entries or key in self._dropped:
-                raise ProtocolError("X002", detail="a round that came twice, or was dropped meanwhile")
+                raise ProtocolError(
+                    "X002", detail="a round that came twice, or was dropped meanwhile"
+                )
             self._entries[key] = _Entry(content, self.now() + self.idle_s)
             self._watch()
 
@@ -182,9 +184,6 @@ class OpenRounds(Generic[T]):
 
     def _forget(self, key: str) -> None:
         self._entries.pop(key, None)
-        if not self._entries and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _expire(self) -> None:
         moment = self.now()
@@ -192,7 +191,10 @@ class OpenRounds(Generic[T]):
             self._forget(key)
 
     def _watch(self) -> None:
-        """Have ``sweep`` run when the next round is due: a gateway that vanished calls nothing any more."""
+        """Have ``sweep`` run when the next round is due: a gateway that vanished calls nothing any more.
+
+        A timer that is no longer needed is left to run out: a thread for each round would cost more.
+        """
         if self._timer is None and self._entries:
             due = min(entry.ends_at for entry in self._entries.values()) - self.now()
             self._timer = Timer(min(max(due, 0), self.idle_s) + 0.01, self.sweep)

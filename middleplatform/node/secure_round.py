@@ -6,7 +6,8 @@ only ones. Spec: docs/spec/secure-sum.md.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -30,7 +31,7 @@ from middleplatform.crypto.sum_words import (
     word_layout,
 )
 from middleplatform.crypto.word_layout import Measure, WordLayout
-from middleplatform.errors import ProtocolError
+from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
 from middleplatform.node.measure import Measured, exact
 from middleplatform.node.open_rounds import ROUNDS_MAX, OpenRounds, Step
 from middleplatform.node.service import Node, Task
@@ -50,6 +51,7 @@ class _Round:
     codes: tuple[bytes, ...] = ()
     positions: npt.NDArray[np.int64] | None = None
     stop: Event = field(default_factory=Event)
+    dropped: bool = False
 
 
 class SecureRounds:
@@ -112,7 +114,7 @@ class SecureRounds:
         Reveals:
             To the gateway: nothing.
         """
-        with self._rounds.step(key, Step.AGREE) as current:
+        with self._step(key, Step.AGREE) as current:
             if len(hellos) != len(current.task.fragment.cohort):
                 raise ProtocolError("X001", detail="the hellos are not the cohort's")
             sealed = current.party.agree([Hello.from_bytes(raw) for raw in hellos], self._node.pins)
@@ -129,7 +131,7 @@ class SecureRounds:
         Reveals:
             To the gateway: how many groups there are, and nameless codes.
         """
-        with self._rounds.step(key, Step.CODES) as current:
+        with self._step(key, Step.CODES) as current:
             if sealed is not None:
                 current.party.accept_label_key(SealedKey.from_bytes(sealed))
             current.stop = stop or current.stop
@@ -145,7 +147,7 @@ class SecureRounds:
         Reveals:
             To the gateway, together with all others: totals by nameless group.
         """
-        with self._rounds.step(key, Step.CELLS) as current:
+        with self._step(key, Step.CELLS) as current:
             measured, layout = _measured(current), word_layout(current.task.layout)
             current.codes = tuple(codes)
             current.positions = current.party.place(current.labels, current.codes)
@@ -172,7 +174,7 @@ class SecureRounds:
         Reveals:
             To the gateway, together with all others: by nameless group, how many units lie on each rung.
         """
-        with self._rounds.step(key, Step.LADDER) as current:
+        with self._step(key, Step.LADDER) as current:
             measured, positions = _measured(current), current.positions
             assert positions is not None, "the step before this one"
             layout = ladder_layout(current.task.layout)
@@ -196,12 +198,23 @@ class SecureRounds:
         Reveals:
             To the gateway: these labels.
         """
-        with self._rounds.step(key, Step.REVEAL) as current:
+        with self._step(key, Step.REVEAL) as current:
             if not set(codes) <= set(current.codes):
                 raise ProtocolError("X001", detail="a code that no cell has")
             labels = current.party.reveal(list(codes)).to_bytes()
             digest = agreed_digest(*codes).hex()
             return labels, self._node.receipt(current.task, len(codes), digest)
+
+    @contextmanager
+    def _step(self, key: str, step: Step) -> Iterator[_Round]:
+        """Take a step; one that fails is entered in the node's log: what was accepted ends in an entry."""
+        with self._rounds.step(key, step) as current:
+            try:
+                yield current
+            except MiddleplatformError as error:
+                if not current.dropped:
+                    self._node.failed(current.task, error)
+                raise
 
     def drop(self, key: str) -> None:
         """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.
@@ -209,9 +222,11 @@ class SecureRounds:
         Reveals:
             Nothing.
         """
-        dropped = self._rounds.drop(key)
-        if dropped is not None:
-            dropped.stop.set()
+        current = self._rounds.drop(key)
+        if current is not None:
+            current.dropped = True
+            current.stop.set()
+            self._node.failed(current.task, LimitError("L003"))
 
     def sweep(self) -> None:
         """Forget the rounds that nobody went on with.

@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from middleplatform.errors import ProtocolError
 
-__all__ = ["LOW_BITS", "join_narrow", "join_wide", "narrow_limit", "split_narrow", "split_wide"]
+__all__ = [
+    "LOW_BITS",
+    "join_narrow",
+    "join_wide",
+    "narrow_limit",
+    "narrow_words",
+    "split_narrow",
+    "split_wide",
+]
 
 assert sys.byteorder == "little", "Arrow buffers are viewed in place"
 
@@ -62,8 +70,20 @@ def split_narrow(halves: Halves, parties: int) -> Words:
     """
     low, high = halves[:, 0].view(np.int64), halves[:, 1].view(np.int64)
     _require(bool(np.array_equal(low >> 63, high)))
-    _check_magnitude(low, parties)
-    return low.astype(np.uint64)
+    return narrow_words(low, parties)
+
+
+def narrow_words(values: npt.NDArray[np.int64], parties: int) -> Words:
+    """Return one word a value, as ``split_narrow``, of values that 64 bits hold.
+
+    Raises:
+        ProtocolError: X004 when a magnitude exceeds ``narrow_limit(parties)``.
+
+    Reveals:
+        Nothing; but an X004 that is passed on tells that some value was large.
+    """
+    _check_magnitude(values, parties)
+    return values.astype(np.uint64)
 
 
 def split_wide(halves: Halves, parties: int) -> tuple[Words, Words]:

@@ -8,6 +8,8 @@ Imported by the recipes of ``middleplatform.crypto`` only.
 Spec: docs/spec/secure-sum.md, "Pairwise secrets"; RFC 7748, RFC 5869.
 """
 
+from collections.abc import Sequence
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,7 +18,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from middleplatform.crypto.encoding import bad_message, join_parts
 
-__all__ = ["SECRET_BYTES", "open_once", "pair_secret", "seal_once", "single_use_key"]
+__all__ = [
+    "SECRET_BYTES",
+    "open_once",
+    "pair_secret",
+    "seal_once",
+    "single_use_key",
+    "single_use_keys",
+]
 
 SECRET_BYTES = 32
 
@@ -49,7 +58,17 @@ def single_use_key(secret: bytes, *info: bytes | str) -> bytes:
         secret: 32 uniform secret bytes.
         info: What the key is for; **two uses must differ in it**.
     """
-    return HKDFExpand(SHA256(), SECRET_BYTES, info=join_parts(*info)).derive(secret)
+    return single_use_keys([secret], *info)[0]
+
+
+def single_use_keys(secrets: Sequence[bytes], *info: bytes | str) -> list[bytes]:
+    """Return ``single_use_key`` of each of many secrets; what the keys are for is put together once.
+
+    Reveals:
+        Nothing.
+    """
+    bound = join_parts(*info)
+    return [HKDFExpand(SHA256(), SECRET_BYTES, info=bound).derive(secret) for secret in secrets]
 
 
 def seal_once(key: bytes, message: bytes, bound: bytes) -> bytes:
