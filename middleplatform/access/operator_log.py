@@ -13,7 +13,7 @@ from pathlib import Path
 from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.ports import Clock, Rng
 
-__all__ = ["OperatorLog"]
+__all__ = ["OperatorLog", "frames"]
 
 _BYTES_MAX = 16_000_000
 
@@ -34,7 +34,7 @@ class OperatorLog:
         """Write an unexpected exception down and return C099 with the record's number."""
         record = self._rng.token_bytes(8).hex()
         self._write({
-            "record": record, "code": "C099", "type": _types(error), "frames": _frames(error),
+            "record": record, "code": "C099", "type": _types(error), "frames": frames(error),
         })  # fmt: skip
         return ConfigError("C099", record=record)
 
@@ -92,7 +92,8 @@ def _types(error: BaseException) -> list[str]:
     return names
 
 
-def _frames(error: BaseException) -> list[str]:
+def frames(error: BaseException) -> list[str]:
+    """Return where an exception came from, without its message, which may quote a value."""
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,16 +1,18 @@
 """HTTP/1.1 over mutual TLS 1.3, with connections kept open: the transport between machines.
 
-Every call asks the trust store anew, so that a revocation ends open connections too.
+Every call asks the trust store anew, so that a revocation ends open connections too. Connections belong to one event
+loop, callers may come from any: so the transport has a thread with a loop of its own.
 """
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
 import aiohttp
 
-from middleplatform.errors import LimitError, MiddleplatformError, SourceError
+from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
 
 __all__ = ["BODY_BYTES_MAX", "HttpTransport", "Peers"]
 
@@ -18,14 +20,11 @@ BODY_BYTES_MAX = 1 << 28
 _CONNECT_S = 5.0
 _CONNECTIONS_PER_NODE = 16
 _CHUNK = 1 << 18
+_LINGER_S = 0.05
 
 
 class Peers(Protocol):
     """Where nodes are and who they must be; ``enrolment.Trust`` is one."""
-
-    def refresh(self) -> None:
-        """Take note of changed files."""
-        ...
 
     def address(self, department: str) -> str:
         """Return ``host:port``."""
@@ -52,17 +51,31 @@ class HttpTransport:
         self, peers: Peers, problem: Callable[[Exception, str], MiddleplatformError]
     ) -> None:
         self._peers, self._problem = peers, problem
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._io: _Io | None = None
+        self._closed = False
 
     async def call(self, department: str, name: str, body: bytes, timeout_s: float) -> bytes:
         """Post one message; see ``Transport``."""
-        self._peers.refresh()
+        io = self._started(department)
+        work = asyncio.run_coroutine_threadsafe(
+            self._post(io.session, department, name, body, timeout_s), io.loop
+        )
+        return await asyncio.wrap_future(work)
+
+    async def _post(
+        self,
+        session: aiohttp.ClientSession,
+        department: str,
+        name: str,
+        body: bytes,
+        timeout_s: float,
+    ) -> bytes:
         context = self._peers.client_context(department)
         url = f"https://{self._peers.address(department)}/v1/{name}"
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s))
         try:
-            async with self._opened().post(
+            async with session.post(
                 url,
                 data=body,
                 ssl=context,
@@ -77,31 +90,76 @@ class HttpTransport:
             raise self._problem(error, department) from None
 
     async def _reply(self, response: aiohttp.ClientResponse, department: str) -> bytes:
-        if response.status != 200:  # noqa: PLR2004 - every signed reply, an error too, comes with it
-            detail = f"status {response.status}"
-            if response.status == 403:  # noqa: PLR2004 - forbidden: before anything was read
-                raise self._problem(PermissionError(detail), department)
-            raise SourceError("S001", department=department, detail=detail)
-        found = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            found += chunk
-            if len(found) > BODY_BYTES_MAX:
-                raise LimitError("L002", limit=BODY_BYTES_MAX, detail="a reply too large")
-        return bytes(found)
+        match response.status:
+            case 200:
+                return await _body(response)
+            case 400:
+                raise ProtocolError("X001", detail=f"{department} refused our message")
+            case 403:
+                what = (
+                    "it refuses the platform's certificate; its operator runs: middleplatform node status",
+                    "其拒绝平台的证书；请其运维人员运行 middleplatform node status",
+                )
+                raise ProtocolError("X006", party=department, what=what)
+            case status:
+                raise SourceError("S001", department=department, detail=f"status {status}")
 
-    def _opened(self) -> aiohttp.ClientSession:
-        """Return the session of the running loop; connections belong to one loop."""
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._session.closed or self._loop is not loop:
-            connector = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_PER_NODE)
-            self._session = aiohttp.ClientSession(
-                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-            )
-            self._loop = loop
-        return self._session
+    def _started(self, department: str) -> "_Io":
+        with self._lock:
+            if self._closed:
+                raise SourceError("S001", department=department, detail="the transport is closed")
+            if self._io is None:
+                self._io = _Io()
+            return self._io
 
-    async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+    def close(self) -> None:
+        """Close all connections and end the thread; twice is harmless."""
+        with self._lock:
+            self._closed = True
+            if self._io is not None:
+                self._io.close()
+                self._io = None
+
+
+class _Io:
+    """A thread with an event loop and the session that lives in it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="transport", daemon=True)
+        self._thread.start()
+        self.session = asyncio.run_coroutine_threadsafe(_session(), self.loop).result()
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _end(self) -> None:
+        """End what runs, then the connections, and let their transports take note."""
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.session.close()
+        await asyncio.sleep(_LINGER_S)
+
+
+async def _session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_PER_NODE)
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+    )
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    found = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        found += chunk
+        if len(found) > BODY_BYTES_MAX:
+            raise LimitError("L002", limit=BODY_BYTES_MAX, detail="a reply too large")
+    return bytes(found)

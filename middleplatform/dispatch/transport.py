@@ -28,6 +28,6 @@ class Transport(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Close all connections."""
+    def close(self) -> None:
+        """Close all connections; twice is harmless."""
         ...

@@ -12,8 +12,6 @@ from middleplatform.model.request import Role, Subject
 
 __all__ = ["NodeConfig", "NodeLimits", "load"]
 
-_PEERS = ("pinned", "registrar")
-
 
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
@@ -55,8 +53,6 @@ class NodeConfig:
         limits: Bounds.
         clock_tolerance_s: Seconds by which the gateway's clock may differ.
         grace_s: Seconds that running calls have when the node is asked to stop.
-        peers: ``pinned``: another department takes part in a secure sum with this one only after its fingerprint
-            was compared and pinned here; ``registrar``: the registrar's word is enough.
         stewards: Who may ask the department's own data on its machine.
         allowed: Third-party connectors by name, each with the distribution that must offer it.
         retention_years: How long the node's log is kept, at least 3 (decree 809 art. 29).
@@ -73,12 +69,16 @@ class NodeConfig:
     limits: NodeLimits = field(default_factory=NodeLimits)
     clock_tolerance_s: int = 300
     grace_s: int = 20
-    peers: str = "pinned"
     stewards: tuple[Subject, ...] = ()
     allowed: Mapping[str, str] = field(default_factory=dict)
     retention_years: int = 3
     passphrase_file: Path | None = None
     lifeline: bool = False
+
+    @property
+    def trust(self) -> Path:
+        """Return the folder of the node's keys, certificate and roster."""
+        return self.state / "trust"
 
     @property
     def socket(self) -> Path:
@@ -131,7 +131,7 @@ def _built(raw: dict[str, Any], folder: Path) -> NodeConfig:
     values["stewards"] = tuple(
         _steward(each, _text(values, "department")) for each in values.get("stewards") or ()
     )
-    for name in ("department", "listen", "metrics", "peers"):
+    for name in ("department", "listen", "metrics"):
         if name in values:
             values[name] = _text(values, name)
     for name in ("clock_tolerance_s", "grace_s", "retention_years"):
@@ -148,8 +148,6 @@ def _only_known(raw: Mapping[str, Any]) -> None:
 
 
 def _checked(config: NodeConfig) -> NodeConfig:
-    if config.peers not in _PEERS:
-        raise _Field("peers", "must be pinned or registrar", "必须为 pinned 或 registrar")
     if config.retention_years < 3:  # noqa: PLR2004 - the decree's number
         raise _Field(
             "retention_years", "at least 3 (decree 809 art. 29)", "至少为 3（809 号令第 29 条）"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, Protocol
 
+from middleplatform.access.operator_log import frames
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.errors import ConfigError, LimitError, MiddleplatformError, ProtocolError
 from middleplatform.node.server.calls import CALLS, Reply, Served
@@ -40,21 +41,14 @@ Send = Callable[[dict[str, Any]], Any]
 class Door(Protocol):
     """Who may come in; ``enrolment.Trust`` is one."""
 
-    @property
-    def identity(self) -> IdentityKey:
-        """Return the node's key."""
-        ...
-
-    @property
-    def pins(self) -> PinnedKeys:
-        """Return the keys of the others."""
-        ...
+    identity: IdentityKey
+    pins: PinnedKeys
 
     def refresh(self) -> None:
         """Take note of changed files."""
         ...
 
-    def check_peer(self, certificate_der: bytes | None, party: str) -> None:
+    def check_peer(self, certificate: bytes | None, party: str) -> None:
         """Return only if the certificate is that party's and good now."""
         ...
 
@@ -165,7 +159,8 @@ class NodeApp:
             return Reply({"error": to_fields(error)})
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may leave
             record = asked.nonce[:16]
-            _LOG.error("%s failed, record %s: %s", asked.name, record, type(error).__name__)
+            told = [type(error).__name__, *frames(error)[-6:]]
+            _LOG.error("%s failed, record %s: %s", asked.name, record, " < ".join(told))
             return Reply({"error": to_fields(ConfigError("C099", record=record))})
 
     def _fresh(self, asked: Message) -> None:

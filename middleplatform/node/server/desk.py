@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from middleplatform.access.operator_log import frames
 from middleplatform.errors import MiddleplatformError, QueryError
 from middleplatform.node.server.metrics import Metrics
 
@@ -68,7 +69,7 @@ class Desk:
             await _send(send, error.http_status, {"error": problem})
             return
         except Exception as error:  # noqa: BLE001 - the boundary
-            _LOG.error("own data: %s", type(error).__name__)
+            _LOG.error("own data: %s", " < ".join([type(error).__name__, *frames(error)[-6:]]))
             await _send(
                 send, 500, {"error": {"code": "C099", "en": "internal error", "zh": "内部错误"}}
             )
