@@ -1,22 +1,28 @@
-"""DuckDB files, read only, with every door to the outside shut.
+"""DuckDB files, read only, with every door to the outside shut (``connectors.engine``).
 
-The engine gets no file system, no network, no extension, no Python variable and no temporary
-directory (a spilled block would be a copy of rows that nobody governs), and its configuration is
-locked. Each execution has a cursor of its own: on one connection, a second statement silently
-discards the first result.
+Each execution has a cursor of its own: on one connection, a second statement silently discards the
+first result.
 """
 
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
 
-from connectors.results import bounded, check_columns, fitted, scanned
+from connectors.calls import Call, Calls
+from connectors.engine import (
+    EXTENSIONS_OFF,
+    answered,
+    column_of,
+    interrupt_of,
+    only_select,
+    shut_doors,
+    streamed,
+    translated,
+)
 from connectors.spi import (
     Capabilities,
     ColumnDescription,
@@ -26,33 +32,9 @@ from connectors.spi import (
     Kernel,
     Statement,
     TableDescription,
-    TypeKind,
 )
 
 __all__ = ["DuckDBConnector"]
-
-_BATCH_ROWS = 2048
-_SCAN_ROWS = 65_536  # a kernel works on whole columns: fewer and longer ones
-_INTERRUPT_EVERY_S = 0.05
-
-_CLOSED_DOORS: Mapping[str, str | bool] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-    "allow_persistent_secrets": False,
-    "temp_directory": "",
-}
-# Known to the Python client only once a connection is open; the lock comes last.
-_LOCK = "SET python_enable_replacements = false; SET lock_configuration = true"
-
-_KINDS = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), TypeKind.INTEGER),
-    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), TypeKind.INTEGER),
-    "VARCHAR": TypeKind.TEXT,
-    "DATE": TypeKind.DATE,
-    "BOOLEAN": TypeKind.BOOLEAN,
-}
 
 _DESCRIBE = """
 SELECT table_name, column_name, data_type, numeric_precision, numeric_scale, is_nullable
@@ -83,20 +65,19 @@ class DuckDBConnector:
         if not path.is_file():
             raise ConnectorError(ErrorKind.MISSING, f"no file at {path}")
         config: dict[str, str | bool | int | float | list[str]] = {
-            **_CLOSED_DOORS,
+            "enable_external_access": False,
+            **EXTENSIONS_OFF,
             "threads": threads,
             "memory_limit": f"{memory_mb}MiB",
         }
         try:
             self._connection = duckdb.connect(str(path), read_only=True, config=config)
-            self._connection.execute(_LOCK)
+            shut_doors(self._connection)
         except duckdb.Error as error:
             raise ConnectorError(_opening_kind(error), str(error)) from None
         except OSError as error:
             raise ConnectorError(ErrorKind.UNREACHABLE, str(error)) from None
-        self._idle = threading.Condition()
-        self._running: set[duckdb.DuckDBPyConnection] = set()
-        self._closed = False
+        self._calls = Calls()
 
     def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the tables and views of the file's main schema.
@@ -105,9 +86,9 @@ class DuckDBConnector:
             ConnectorError: The file cannot be read.
         """
         found: dict[str, list[ColumnDescription]] = {}
-        with self._cursor() as cursor:
+        with self._cursor(None) as (cursor, _):
             for table, *column in cursor.execute(_DESCRIBE, [not names, list(names)]).fetchall():
-                found.setdefault(table, []).append(_column(*column))
+                found.setdefault(table, []).append(column_of(*column))
         tables = {name: TableDescription(tuple(columns)) for name, columns in found.items()}
         return MappingProxyType(tables)
 
@@ -121,12 +102,9 @@ class DuckDBConnector:
         Raises:
             ConnectorError: REFUSED for anything but one SELECT; see the SPI for the other kinds.
         """
-        with self._cursor() as cursor, _deadline(cursor, limits):
-            _only_select(cursor, statement.sql)
-            reader = cursor.sql(statement.sql).to_arrow_reader(_BATCH_ROWS)
-            check_columns(reader.schema, statement.result)
-            table = pa.Table.from_batches(bounded(reader, limits), reader.schema)
-            return fitted(table, statement.result)
+        with self._cursor(limits) as (cursor, call):
+            only_select(cursor, statement.sql)
+            return answered(cursor, statement, limits, call.check)
 
     def scan(
         self, statement: Statement, kernel: Kernel, result: pa.Schema, limits: ExecutionLimits
@@ -136,72 +114,26 @@ class DuckDBConnector:
         Raises:
             ConnectorError: As ``execute``; FAILED also for what the kernel raises.
         """
-        with self._cursor() as cursor, _deadline(cursor, limits) as check:
-            _only_select(cursor, statement.sql)
-            reader = cursor.sql(statement.sql).to_arrow_reader(_SCAN_ROWS)
-            return scanned(self._read(reader, check), statement, kernel, result, limits)
+        with self._cursor(limits) as (cursor, call):
+            only_select(cursor, statement.sql)
+            return streamed(cursor, statement, kernel, result, limits, call.check)
 
     def close(self) -> None:
         """Close the file; what runs in other threads is interrupted, and fails as UNREACHABLE."""
-        with self._idle:
-            self._closed = True
-            # The engine refuses to close under a running call, and may lose an interrupt.
-            while self._running:
-                for cursor in self._running:
-                    with suppress(duckdb.Error):  # closed meanwhile
-                        cursor.interrupt()
-                self._idle.wait(_INTERRUPT_EVERY_S)
-            self._connection.close()
+        self._calls.close()  # the engine refuses to close under a running call
+        self._connection.close()
 
     @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            with self._idle:
-                if self._closed:
-                    raise ConnectorError(ErrorKind.UNREACHABLE, "the connector is closed")
-                cursor = self._connection.cursor()
-                self._running.add(cursor)
-            try:
-                yield cursor
-            finally:
-                with self._idle:
-                    self._running.discard(cursor)
-                    self._idle.notify_all()
-                cursor.close()
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise ConnectorError(self._kind(error), str(error)) from None
-
-    def _read(
-        self, reader: pa.RecordBatchReader, check: Callable[[], None]
-    ) -> Iterator[pa.RecordBatch]:
-        """Pass batches on; the engine's errors become ours here, so that no kernel sees them."""
-        try:
-            for batch in reader:
-                check()
-                yield batch
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise ConnectorError(self._kind(error), str(error)) from None
-
-    def _kind(self, error: Exception) -> ErrorKind:
-        return ErrorKind.UNREACHABLE if self._closed else _running_kind(error)
-
-
-# --- errors -------------------------------------------------------------------------------------
-
-_RUNNING: tuple[tuple[type[duckdb.Error], ErrorKind], ...] = (
-    (duckdb.InterruptException, ErrorKind.TIMEOUT),
-    (duckdb.OutOfMemoryException, ErrorKind.LIMIT),
-    (duckdb.BinderException, ErrorKind.SCHEMA),
-    (duckdb.CatalogException, ErrorKind.SCHEMA),
-    (duckdb.PermissionException, ErrorKind.REFUSED),
-    (duckdb.ParserException, ErrorKind.REFUSED),
-    (duckdb.SyntaxException, ErrorKind.REFUSED),
-    (duckdb.ConnectionException, ErrorKind.UNREACHABLE),
-)
-
-
-def _running_kind(error: Exception) -> ErrorKind:
-    return next((kind for known, kind in _RUNNING if isinstance(error, known)), ErrorKind.FAILED)
+    def _cursor(
+        self, limits: ExecutionLimits | None
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Call]]:
+        with (
+            self._calls.running(limits) as call,
+            translated(),
+            self._connection.cursor() as cursor,
+        ):
+            call.interrupted_by(interrupt_of(cursor))
+            yield cursor, call
 
 
 def _opening_kind(error: duckdb.Error) -> ErrorKind:
@@ -212,65 +144,3 @@ def _opening_kind(error: duckdb.Error) -> ErrorKind:
     if "Permission denied" in text:
         return ErrorKind.UNREACHABLE
     return ErrorKind.FAILED
-
-
-# --- bounds -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _deadline(
-    cursor: duckdb.DuckDBPyConnection, limits: ExecutionLimits
-) -> Iterator[Callable[[], None]]:
-    """Interrupt ``cursor`` once the time is over or nobody waits, and give what checks for both.
-
-    One interrupt is not enough: it is lost when it falls between two calls of the engine.
-    """
-    ends = time.monotonic() + limits.timeout_s
-    done, over = threading.Event(), threading.Event()
-
-    def check() -> None:
-        if limits.stop.is_set():
-            raise ConnectorError(ErrorKind.CANCELLED, "stopped") from None
-        if time.monotonic() >= ends:
-            raise ConnectorError(ErrorKind.TIMEOUT, f"more than {limits.timeout_s} s") from None
-
-    def watch() -> None:
-        while not done.wait(_INTERRUPT_EVERY_S):
-            if limits.stop.is_set() or time.monotonic() >= ends:
-                over.set()
-                with suppress(duckdb.Error):  # closed meanwhile
-                    cursor.interrupt()
-
-    check()
-    watcher = threading.Thread(target=watch, name="statement deadline", daemon=True)
-    watcher.start()
-    try:
-        yield check
-    finally:
-        done.set()
-        watcher.join()
-        if over.is_set():
-            check()
-
-
-def _only_select(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse what is not one SELECT: the planner writes nothing else."""
-    statements = cursor.extract_statements(sql)
-    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-        raise ConnectorError(ErrorKind.REFUSED, "not one SELECT")
-
-
-# --- types --------------------------------------------------------------------------------------
-
-
-def _column(
-    name: str,
-    data_type: str,
-    precision: int | None,
-    scale: int | None,
-    nullable: bool,  # noqa: FBT001 - a row of the engine's
-) -> ColumnDescription:
-    if data_type.startswith("DECIMAL("):
-        return ColumnDescription(name, TypeKind.DECIMAL, precision or 0, scale or 0, nullable)
-    kind = TypeKind.TEXT if data_type.startswith("ENUM(") else _KINDS.get(data_type, TypeKind.OTHER)
-    return ColumnDescription(name, kind, nullable=nullable)

@@ -213,7 +213,7 @@ def test_closing_stops_what_runs_as_unreachable(connector):
         target=lambda: kinds.append(kind_of(lambda: run(connector, ENDLESS)))
     )
     running.start()
-    while not connector._running:
+    while not connector._calls._running:
         pass
     connector.close()
     running.join()
