@@ -30,6 +30,9 @@ class Settings:
         deadline_s: Seconds that one department has for one fragment.
         memory_mb: Megabytes that one department's engine may use.
         threads: Threads of one department's engine.
+        trust: Folder made by ``gateway init``: nodes are reached at their addresses in its roster. Empty runs the
+            demonstration's nodes in this process.
+        passphrase_file: File with the passphrase of encrypted key files, mode 0600.
     """
 
     state: Path = Path("var/state")
@@ -44,6 +47,8 @@ class Settings:
     deadline_s: int = 60
     memory_mb: int = 4096
     threads: int = 2
+    trust: Path | None = None
+    passphrase_file: Path | None = None
 
     def __post_init__(self) -> None:
         if self.retention_years < 3:  # noqa: PLR2004 - the decree's number
@@ -82,7 +87,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def _typed(name: str, value: object) -> object:
-    if name in ("state", "catalog", "bundle", "data"):
+    if name in ("state", "catalog", "bundle", "data", "trust", "passphrase_file"):
         return Path(str(value)).expanduser() if str(value) else None
     if name in ("host", "origin"):
         return str(value)

@@ -6,7 +6,18 @@ import sys
 from collections.abc import Sequence
 
 from middleplatform.cli import failure
-from middleplatform.cli.commands import audit, catalog, demo, policy, query, serve, token, version
+from middleplatform.cli.commands import (
+    audit,
+    catalog,
+    demo,
+    gateway,
+    node,
+    policy,
+    query,
+    serve,
+    token,
+    version,
+)
 from middleplatform.cli.context import Context, Opener, consoles, open_really
 from middleplatform.cli.locale import choose, sayer
 from middleplatform.cli.parser import Parser, speaking
@@ -28,7 +39,7 @@ def parser(locale: str) -> Parser:
     commands = top.add_subparsers(
         required=True, metavar=say("COMMAND", "命令"), title=say("commands", "命令")
     )
-    for each in (demo, query, catalog, policy, audit, token, serve, version):
+    for each in (demo, query, catalog, policy, audit, token, gateway, node, serve, version):
         each.add(commands, say)
     return top
 

@@ -16,6 +16,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -212,6 +213,7 @@ def _make_durable(folder: Path) -> None:
         os.close(handle)
 
 
+@lru_cache(maxsize=16)  # a server that reads its keys again must not stand still for it
 def _stretched(passphrase: bytes, salt: bytes) -> bytes:
     made = Scrypt(salt=salt, length=32, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P).derive(passphrase)
     return made.hex().encode()

@@ -41,6 +41,7 @@ from middleplatform.enrolment.roster import (
     GATEWAY,
     PARTY,
     PLATFORM,
+    Roster,
     Succession,
     read_roster,
     server_name,
@@ -116,6 +117,7 @@ class Member:
         folder = self.folder
         with folder.locked():
             owner = folder.owner()
+            self._promote(owner)
             current = IdentityKey.load(folder.identity_file, self.passphrase)
             if not identity_too:
                 folder.next_identity_file.unlink(missing_ok=True)
@@ -142,7 +144,7 @@ class Member:
         found = read_admission(raw)
         owner = folder.owner()
         self._check_admission(found, owner, said)
-        roster = read_roster(found.roster, found.registrar, found.platform)
+        roster, raw_roster = self._newer(found, owner)
         listed = roster.parties.get(owner.party)
         identity = self._identity_for(listed.identity if listed else b"", owner.party)
         with folder.locked():
@@ -152,7 +154,7 @@ class Member:
             local = folder.local()
             pins = {GATEWAY: roster.parties[GATEWAY].identity, **local.pins}
             folder.write_local(replace(local, pins=pins))
-        folder.accept(found.roster)
+        folder.accept(raw_roster)
         if identity == folder.next_identity_file:
             folder.next_identity_file.replace(folder.identity_file)
         return found
@@ -189,6 +191,24 @@ class Member:
                 "the admission answers another request; have the newest request.json admitted",
                 "准入文件对应另一份申请；请提交最新的 request.json",
             )
+
+    def _newer(self, found: Admission, owner: Owner) -> tuple[Roster, bytes]:
+        """Return the admission's roster, or the one that is here when that is newer: it was pushed."""
+        said = read_roster(found.roster, found.registrar, found.platform)
+        if owner.registrar == found.registrar and self.folder.roster_file.exists():
+            here = self.folder.roster(owner)
+            if here.sequence > said.sequence:
+                return here, read_private(self.folder.roster_file)
+        return said, found.roster
+
+    def _promote(self, owner: Owner) -> None:
+        """Make the next identity key the key, where the roster lists it already: it was admitted."""
+        folder = self.folder
+        if owner.registrar and folder.next_identity_file.exists():
+            listed = folder.roster(owner).parties.get(owner.party)
+            path = self._identity_for(listed.identity if listed else b"", owner.party)
+            if path == folder.next_identity_file:
+                path.replace(folder.identity_file)
 
     def _identity_for(self, listed: bytes, party: str) -> Path:
         """Return the file of the identity key that the roster lists."""

@@ -36,8 +36,10 @@ from middleplatform.enrolment.documents import Fields, canonical, parse, refused
 from middleplatform.enrolment.folder import Folder, not_enrolled
 from middleplatform.enrolment.papers import Admission, Request, digest, read_request_paper
 from middleplatform.enrolment.roster import (
+    ADDRESS,
     GATEWAY,
     PARTY,
+    PEM,
     PLATFORM,
     SERIAL,
     Party,
@@ -52,6 +54,7 @@ from middleplatform.ports import Clock, Rng
 __all__ = ["Issued", "Registrar"]
 
 _ISSUED_MAX = 20000
+_PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,8 @@ class Registrar:
                 "该处没有注册机构；请用 --registrar 指明其文件夹",
             )
         body = Fields(parse(read_private(path / "registrar.json"), "registrar.json"), "registrar")
-        authority = str(body.values.get("authority", ""))
-        platform = body.text("platform", PLATFORM)
+        authority, platform = body.text("authority", PEM), body.text("platform", PLATFORM)
+        body.end()
         issuing = decode_key(read_private(path / "authority.key"), passphrase)
         if not isinstance(issuing, Ed25519PrivateKey):
             raise ConfigError("C006", what=("it holds no Ed25519 key", "其中没有 Ed25519 密钥"))
@@ -169,6 +172,7 @@ class Registrar:
             listed = dict(roster.parties) if roster else {}
             self._check_request(found, said, listed)
             party = _listed(found, listed.get(found.party), address)
+            _check_address(party)
             certificate = self._certificate(found, days)
             signed = self._publish(roster, {**listed, found.party: party}, frozenset())
         made = Admission(
@@ -287,6 +291,17 @@ def _continues(found: Request, before: Party) -> bool:
         return False
     after = replace(before, identity=found.identity, successions=(*before.successions, step))
     return follow(before.identity, after, found.platform)
+
+
+def _check_address(party: Party) -> None:
+    port = party.address.rpartition(":")[2]
+    fit = ADDRESS.fullmatch(party.address) and (not port or int(port) <= _PORT_MAX)
+    if not fit or bool(party.address) != (party.name != GATEWAY):
+        raise refused(
+            party.name,
+            "a node has an address, given as --address host:port; the gateway has none",
+            "节点须以 --address 主机:端口 指明地址；网关无地址",
+        )
 
 
 def _listed(found: Request, before: Party | None, address: str) -> Party:
