@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "duckdb": "connectors.duckdb:DuckDBConnector",
         "memory": "connectors.memory:MemoryConnector",
         "postgres": "connectors.postgres:PostgresConnector",
+        "spark": "connectors.spark:SparkConnector",
     }
 )
 """Our own connectors by name."""
@@ -43,12 +44,17 @@ def connector_factory(
 
     Raises:
         ConnectorError: REFUSED when ``connectors`` is not ours, or ``name`` is not allowed, not
-            offered by the distribution named, or offered twice; its detail says which.
+            offered by the distribution named, or offered twice; MISSING when a built-in one needs a
+            package that is not installed; its detail says which.
     """
     check_owner()
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
-        built_in: Callable[..., Connector] = getattr(importlib.import_module(module), attribute)
+        try:
+            built_in: Callable[..., Connector] = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            detail = f"{error.name} is not installed: pip install 'middleplatform[{name}]'"
+            raise ConnectorError(ErrorKind.MISSING, detail) from None
         return built_in
     wanted = _normal((allowed or {}).get(name, ""))
     if not wanted:
