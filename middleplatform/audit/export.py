@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from middleplatform.audit.entry import canonical
+from middleplatform.audit.entry import LogEntry, canonical
 from middleplatform.audit.merkle import HashProfile
 from middleplatform.audit.store import Store
+from middleplatform.audit.verify import read_lines
 from middleplatform.errors import ConfigError
 
-__all__ = ["FORMAT", "lines", "write"]
+__all__ = ["FORMAT", "entries", "lines", "write"]
 
 FORMAT = "middleplatform-audit-log/v1"
 
@@ -63,3 +64,11 @@ def write(path: Path, store: Store, profile: HashProfile) -> int:
     except OSError as error:
         raise ConfigError("C011", what=("the export", "导出文件"), detail=str(error)) from None
     return latest[0] if latest else 0
+
+
+def entries(path: Path) -> Iterator[LogEntry]:
+    """Yield the entries of an export that ``verify.verify`` has verified."""
+    for line in read_lines(path):
+        index, entry = line.get("index"), line.get("entry")
+        if isinstance(index, int) and isinstance(entry, dict):
+            yield LogEntry(index, canonical(entry))

@@ -1,8 +1,10 @@
-"""``audit``: read, prove, verify and export the log."""
+"""``audit``: read, prove, verify, export and reconcile logs.
+
+None of it opens the platform: a log is read beside the process that writes it.
+"""
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from middleplatform.cli import printable
+from middleplatform.cli.commands import reconcile
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
-from middleplatform.cli.parser import Commands, group, leaf
-from middleplatform.errors import AuditError, QueryError
+from middleplatform.cli.logs import add_log, open_log, read_text, verify_export
+from middleplatform.cli.parser import Commands, Runs, group, leaf
+from middleplatform.errors import QueryError
 from middleplatform.model.record import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from middleplatform.audit.log import AuditLog
+    from middleplatform.audit.reader import LogView
     from middleplatform.audit.search import Usage
 
 __all__ = ["add"]
@@ -27,51 +31,50 @@ __all__ = ["add"]
 
 def add(commands: Commands, say: Say) -> None:
     """Declare them all."""
-    text = say("The audit log; its newest checkpoint unless said", "审计日志，默认显示最新检查点")
+    text = say("An audit log; its newest checkpoint unless said", "审计日志，默认显示最新检查点")
     mine = group(commands, say, "audit", text, otherwise=_head)
-    leaf(mine, say, "head", _head, say("Print the newest checkpoint", "显示最新检查点"))
+    add_log(commands.choices["audit"], say)
+    _leaf(mine, say, "head", _head, say("Print the newest checkpoint", "显示最新检查点"))
     index = say("index of the entry, from 0", "记录序号（从 0 起）")
-    one = leaf(mine, say, "show", _show, say("Print an entry", "显示一条记录"))
+    one = _leaf(mine, say, "show", _show, say("Print an entry", "显示一条记录"))
     one.add_argument("index", type=int, metavar="N", help=index)
-    proof = leaf(
-        mine, say, "proof", _proof, say("Print an entry's inclusion proof", "输出记录的包含证明")
-    )
+    text = say("Print an entry's inclusion proof", "输出记录的包含证明")
+    proof = _leaf(mine, say, "proof", _proof, text)
     proof.add_argument("index", type=int, metavar="N", help=index)
-    verify = leaf(
-        mine,
-        say,
-        "verify",
-        _verify,
-        say("Verify the log, or an export with a public key", "校验日志，或用公钥校验导出文件"),
-    )
-    verify.add_argument(
-        "export", type=Path, nargs="?", metavar="EXPORT", help=say("an export", "导出文件")
-    )
-    verify.add_argument(
-        "key", type=Path, nargs="?", metavar="KEY", help=say("public keys", "公钥文件")
-    )
+    _add_verify(mine, say)
+    text = say("Write the log to a file, for an auditor", "导出日志")
+    export = _leaf(mine, say, "export", _export, text)
+    export.add_argument("file", type=Path, metavar="FILE", help=say("where to", "目标文件"))
+    _add_search(mine, say)
+    text = say("Say what is past retention", "列出超过保存期限的记录")
+    _leaf(mine, say, "retention", _retention, text)
+    reconcile.add(mine, say)
+
+
+def _leaf(commands: Commands, say: Say, name: str, run: Runs, text: str) -> argparse.ArgumentParser:
+    made = leaf(commands, say, name, run, text)
+    add_log(made, say)
+    return made
+
+
+def _add_verify(mine: Commands, say: Say) -> None:
+    text = say("Verify the log, or an export with a public key", "校验日志，或用公钥校验导出文件")
+    verify = _leaf(mine, say, "verify", _verify, text)
+    for name, text in (
+        ("export", say("an export", "导出文件")),
+        ("key", say("public keys", "公钥文件")),
+    ):
+        verify.add_argument(name, type=Path, nargs="?", metavar=name.upper(), help=text)
     verify.add_argument(
         "--against",
         type=Path,
         metavar="FILE",
         help=say("an older checkpoint from elsewhere", "他处保存的较早检查点"),
     )
-    export = leaf(
-        mine, say, "export", _export, say("Write the log to a file, for an auditor", "导出日志")
-    )
-    export.add_argument("file", type=Path, metavar="FILE", help=say("where to", "目标文件"))
-    _add_search(mine, say)
-    leaf(
-        mine,
-        say,
-        "retention",
-        _retention,
-        say("Say what is past retention", "列出超过保存期限的记录"),
-    )
 
 
 def _add_search(mine: Commands, say: Say) -> None:
-    search = leaf(mine, say, "search", _search, say("Say who got what", "查询谁获得了什么"))
+    search = _leaf(mine, say, "search", _search, say("Say who got what", "查询谁获得了什么"))
     for name, text in (
         ("dataset", say("of this dataset", "数据集")),
         ("column", say("of this dataset.column", "数据集.列")),
@@ -84,9 +87,8 @@ def _add_search(mine: Commands, say: Say) -> None:
         search.add_argument(f"--{name}", metavar="TIME", help=text)
 
 
-def _head(context: Context, _: argparse.Namespace) -> int:
-    with context.platform() as platform:
-        log = platform.gateway.audit
+def _head(context: Context, options: argparse.Namespace) -> int:
+    with open_log(context, options) as log:
         head = {
             "size": log.size,
             "origin": log.origin,
@@ -101,8 +103,7 @@ def _head(context: Context, _: argparse.Namespace) -> int:
 
 
 def _show(context: Context, options: argparse.Namespace) -> int:
-    with context.platform() as platform:
-        log = platform.gateway.audit
+    with open_log(context, options) as log:
         found = log.entry(options.index)
         leaf_hash = log.profile.leaf(found.leaf).hex()
     value = {"index": found.index, "leaf_hash": leaf_hash, **_spoken(found.leaf)}
@@ -122,8 +123,8 @@ def _spoken(leaf_bytes: bytes) -> dict[str, object]:
 def _proof(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.audit.proof import proof_text  # noqa: PLC0415 - only needed here
 
-    with context.platform() as platform:
-        receipt = _receipt(platform.gateway.audit, options.index)
+    with open_log(context, options) as log:
+        receipt = _receipt(log, options.index)
     if context.as_json:
         context.emit({
             "index": receipt.index, "leaf_hash": receipt.leaf_hash,
@@ -134,7 +135,7 @@ def _proof(context: Context, options: argparse.Namespace) -> int:
     return 0
 
 
-def _receipt(log: "AuditLog", index: int) -> Receipt:
+def _receipt(log: "LogView", index: int) -> Receipt:
     size = log.size
     entry = log.entry(index)
     proof = log.inclusion_proof(index, size)
@@ -145,12 +146,15 @@ def _receipt(log: "AuditLog", index: int) -> Receipt:
 
 
 def _verify(context: Context, options: argparse.Namespace) -> int:
-    against = _read(options.against) if options.against else None
+    against = read_text(options.against) if options.against else None
     if options.export is not None:
-        size = _verify_export(options, against)
+        if options.key is None:
+            what = ("an export needs the public key", "校验导出文件需要公钥")
+            raise QueryError("Q040", what=what)
+        size = verify_export(options.export, options.key, against)
     else:
-        with context.platform() as platform:
-            size = platform.gateway.audit.verify(against)
+        with open_log(context, options) as log:
+            size = log.verify(against)
     if context.as_json:
         context.emit({"verified": True, "size": size})
     else:
@@ -158,43 +162,9 @@ def _verify(context: Context, options: argparse.Namespace) -> int:
     return 0
 
 
-def _verify_export(options: argparse.Namespace, against: str | None) -> int:
-    """Verify an export as ``audit/verify.py`` does: nothing of ours is trusted or opened."""
-    from middleplatform.audit import verify  # noqa: PLC0415 - only needed here
-
-    if options.key is None:
-        what = ("an export needs the public key", "校验导出文件需要公钥")
-        raise QueryError("Q040", what=what)
-    try:
-        keys = verify.read_keys(_read(options.key))
-    except ValueError:
-        what = (f"{options.key} holds no public key", f"{options.key} 不含公钥")
-        raise QueryError("Q040", what=what) from None
-    if not keys:
-        what = (f"{options.key} holds no public key", f"{options.key} 不含公钥")
-        raise QueryError("Q040", what=what)
-    try:
-        return verify.verify(options.export, keys, against)
-    except verify.Broken as fault:
-        raise AuditError("A002", what=fault.args[1]) from None
-    except OSError:
-        raise _unreadable(options.export) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeError):
-        raise _unreadable(path) from None
-
-
-def _unreadable(path: Path) -> QueryError:
-    return QueryError("Q040", what=(f"{path} cannot be read", f"无法读取 {path}"))
-
-
 def _export(context: Context, options: argparse.Namespace) -> int:
-    with context.platform() as platform:
-        size = platform.gateway.audit.export(options.file)
+    with open_log(context, options) as log:
+        size = log.export(options.file)
     if context.as_json:
         context.emit({"file": str(options.file), "size": size})
     else:
@@ -206,26 +176,18 @@ def _search(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.audit.search import ReleaseQuery  # noqa: PLC0415 - only needed here
 
     query = ReleaseQuery(
-        options.dataset, options.column, _moment(options.since), _moment(options.until)
+        options.dataset,
+        options.column,
+        reconcile.moment(options.since),
+        reconcile.moment(options.until),
     )
-    with context.platform() as platform:
-        found = list(platform.gateway.audit.releases(query))
+    with open_log(context, options) as log:
+        found = list(log.releases(query))
     if context.as_json:
         context.emit([_usage(each) for each in found])
     else:
         _print_usages(context, found)
     return 0
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        what = (f"{text} is no date or time", f"{text} 不是日期或时间")
-        raise QueryError("Q040", what=what) from None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _usage(each: "Usage") -> dict[str, object]:
@@ -260,9 +222,9 @@ def _print_usages(context: Context, found: "Iterable[Usage]") -> None:
     context.out.print(table)
 
 
-def _retention(context: Context, _: argparse.Namespace) -> int:
-    with context.platform() as platform:
-        found = platform.gateway.audit.retention()
+def _retention(context: Context, options: argparse.Namespace) -> int:
+    with open_log(context, options) as log:
+        found = log.retention()
     past = [[part.start, part.stop - 1] for part in found.past]
     if context.as_json:
         context.emit({"years": found.years, "before": found.before.isoformat(), "past": past})

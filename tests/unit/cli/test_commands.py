@@ -11,6 +11,9 @@ import pytest
 from middleplatform.cli.main import main
 from middleplatform.errors import AuditError, ConfigError
 from middleplatform.policy.examples import example
+from tests.fakes.doors import open_fake
+
+ASK = ("query", "SELECT 1", "--as", "analyst_drc", "--purpose", "statistics")
 
 
 def test_catalog_lists_shows_and_searches(shell):
@@ -95,14 +98,16 @@ def test_policy_test_names_the_cases_that_differ(shell, tmp_path):
     assert shell.opened is None, "judging a draft opens no platform and leaves nothing in the log"
 
 
-def recorded(gateway):
-    if gateway.audit.size < 3:
-        for _ in range(3):
-            gateway.record()
+def record(state):
+    """Fill the platform's log with three entries, and close it."""
+    gateway = open_fake(state)
+    for _ in range(3):
+        gateway.record()
+    gateway.audit.close()
 
 
 def test_audit_reads_proves_searches_and_counts(shell):
-    shell.prepare = recorded
+    record(shell.state)
     assert shell("audit").out.startswith("doors.example/audit\n3\n")
     head = json.loads(shell("audit", "head", "--json").out)
     assert head["size"] == 3
@@ -122,13 +127,11 @@ def test_audit_reads_proves_searches_and_counts(shell):
 
 
 def test_export_verifies_without_opening_the_platform_and_an_altered_one_is_named(shell):
-    shell.prepare = recorded
+    record(shell.state)
     assert "3 entries" in shell("audit", "export", "log.jsonl").err
     keys = json.loads(shell("audit", "head", "--json").out)["keys"]
     Path("log.pub").write_text("\n".join(keys) + "\n")
-    opened = len(shell.opened)
     assert "3 entries" in shell("audit", "verify", "log.jsonl", "log.pub").err
-    assert len(shell.opened) == opened
     assert "3 entries" in shell("audit", "verify").err
     whole = Path("log.jsonl").read_text()
     Path("log.jsonl").write_text(whole.replace('"lin"', '"wei"', 1))
@@ -141,6 +144,35 @@ def test_export_verifies_without_opening_the_platform_and_an_altered_one_is_name
         ("log.jsonl", "log.jsonl"),
     ):
         assert shell("audit", "verify", *wrong).err.startswith("Q040")
+    assert shell.opened is None
+
+
+def test_audit_reads_a_log_that_another_process_writes_and_any_log_that_is_named(shell, tmp_path):
+    gateway = open_fake(shell.state)
+    gateway.record()
+    assert "1 entries" in shell("audit", "verify").err
+    gateway.record()
+    assert "2 entries" in shell("audit", "verify").err
+    keys = [key.text() for key in gateway.audit.keys]
+    gateway.audit.close()
+    moved = tmp_path / "elsewhere.db"
+    (shell.state / "audit.db").rename(moved)
+    none = shell("audit", "head")
+    assert (none.code, none.err[:4]) == (10, "Q041")
+    assert shell("audit", "head", "--log", "elsewhere.db").err.startswith("C006")
+    Path("mine.pub").write_text("\n".join(keys) + "\n")
+    for said in (
+        ("audit", "--log", "elsewhere.db", "--key", "mine.pub"),
+        ("audit", "head", "--log", "elsewhere.db", "--key", "mine.pub"),
+        ("audit", "--log", "elsewhere.db", "head", "--key", "mine.pub"),
+    ):
+        assert json.loads(shell(*said, "--json").out)["size"] == 2
+    Path("elsewhere.pub").write_text("\n".join(keys) + "\n")
+    assert "2 entries" in shell("audit", "verify", "--log", "elsewhere.db").err
+    Path("wrong.pub").write_text("nothing\n")
+    for wrong in ("wrong.pub", "none.pub"):
+        ran = shell("audit", "head", "--log", "elsewhere.db", "--key", wrong)
+        assert ran.err.startswith("Q040")
 
 
 def test_tokens_are_made_listed_and_revoked(shell):
@@ -219,7 +251,7 @@ def test_platform_that_does_not_open_is_one_clear_message_with_its_exit_code(she
         raise error
 
     shell.prepare = failing
-    ran = shell("audit")
+    ran = shell(*ASK)
     assert (ran.code, ran.err.splitlines()[0][:4]) == (code, error.code)
     assert "pid 7" not in ran.err
     written = shell.state / "operator.log"
@@ -231,7 +263,7 @@ def test_unexpected_exception_shows_a_record_number_and_no_traceback(shell):
         raise RuntimeError("value 990101199001011234")
 
     shell.prepare = failing
-    ran = shell("audit")
+    ran = shell(*ASK)
     line = json.loads((shell.state / "operator.log").read_text())
     assert ran.code == 17
     assert ran.err.startswith("C099")
@@ -246,7 +278,7 @@ def test_interrupt_ends_with_130_and_says_nothing(shell):
         raise KeyboardInterrupt
 
     shell.prepare = interrupted
-    ran = shell("audit")
+    ran = shell(*ASK)
     assert (ran.code, ran.out, ran.err) == (130, "", "")
 
 
