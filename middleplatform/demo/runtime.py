@@ -1,6 +1,7 @@
-"""Puts a whole platform together in one process: departments' nodes, gateway, audit log.
+"""Puts a platform together: gateway and audit log, and the departments' nodes where they lie.
 
-Every part talks to the others through the interfaces that remote nodes will use.
+With a trust folder in the settings, nodes are processes of their own, on any machine, reached over mutual TLS; without
+one, the demonstration's nodes run in this process, through the same interfaces.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,13 @@ from middleplatform.audit.log import AuditLog
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.demo import build
 from middleplatform.dispatch.dispatcher import Dispatcher
+from middleplatform.dispatch.http_transport import HttpTransport
 from middleplatform.dispatch.link import InProcessLink
+from middleplatform.dispatch.transport import Transport
+from middleplatform.dispatch.wire_link import Caller, WireLink
+from middleplatform.enrolment.passphrases import from_file
+from middleplatform.enrolment.problems import tls_problem
+from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, MiddleplatformError, PolicyError
 from middleplatform.gateway import Gateway
 from middleplatform.gateway.entries import ended, received, released
@@ -52,11 +59,14 @@ class Platform:
     Attributes:
         gateway: The way in.
         settings: What it was opened with.
+        nodes: Those that run in this process.
+        transport: To those that do not; None when there are none.
     """
 
     gateway: Gateway
     settings: Settings
     nodes: Mapping[str, OpenNode]
+    transport: Transport | None = None
 
     def own(self, request: QueryRequest) -> Answer:
         """Have a steward's question answered inside the own department; the log is told that it was asked.
@@ -98,6 +108,8 @@ class Platform:
         """Close everything, log last."""
         for node in self.nodes.values():
             node.close()
+        if self.transport is not None:
+            self.transport.close()
         self.gateway.questions.close()
         self.gateway.close()
         self.gateway.audit.close()
@@ -130,7 +142,7 @@ def open_platform(
     clock, rng = clock or SystemClock(), rng or SystemRng()
     catalog = catalogs.load(settings.catalog or _folder() / "catalog")
     bundle = policies.load(settings.bundle or _folder(), catalog)
-    if settings.catalog is None:
+    if settings.catalog is None and settings.trust is None:
         build.build(settings.data, progress)
     state = _state(settings.state)
     audit = AuditLog.open(
@@ -140,6 +152,8 @@ def open_platform(
         retention_years=settings.retention_years,
     )
     try:
+        if settings.trust is not None:
+            return _reached(settings, settings.trust, catalog, bundle, audit, state, clock, rng)
         return _assembled(settings, catalog, bundle, audit, state, clock, rng)
     except BaseException:
         audit.close()
@@ -154,6 +168,49 @@ def _state(folder: Path) -> Path:
     return folder
 
 
+def _departments(catalog: Catalog) -> list[str]:
+    return sorted({name for dataset in catalog.datasets.values() for name in dataset.held_by})
+
+
+def _reached(  # noqa: PLR0913, PLR0917 - as _assembled
+    settings: Settings,
+    folder: Path,
+    catalog: Catalog,
+    bundle: Bundle,
+    audit: AuditLog,
+    state: Path,
+    clock: Clock,
+    rng: Rng,
+) -> Platform:
+    """Return a platform whose nodes are processes of their own."""
+    trust = Trust.open(
+        folder,
+        GATEWAY,
+        clock,
+        None if settings.passphrase_file is None else from_file(settings.passphrase_file),
+    )
+    transport = HttpTransport(trust, tls_problem)
+    caller = Caller(transport, trust.identity, trust.pins, clock, rng, settings.deadline_s)
+    links = {name: WireLink(name, caller) for name in _departments(catalog)}
+    dispatcher = Dispatcher(links, trust.identity, trust.pins)
+    gateway = _gateway(settings, catalog, bundle, audit, dispatcher, state, clock, rng)
+    return Platform(gateway, settings, {}, transport)
+
+
+def _gateway(  # noqa: PLR0913, PLR0917 - as _assembled
+    settings: Settings,
+    catalog: Catalog,
+    bundle: Bundle,
+    audit: AuditLog,
+    dispatcher: Dispatcher,
+    state: Path,
+    clock: Clock,
+    rng: Rng,
+) -> Gateway:
+    questions = History(state / "questions.db")
+    return Gateway(catalog, bundle, audit, dispatcher, questions, clock, rng, settings.queries_max)
+
+
 def _assembled(
     settings: Settings,
     catalog: Catalog,
@@ -163,9 +220,7 @@ def _assembled(
     clock: Clock,
     rng: Rng,
 ) -> Platform:
-    departments = sorted(
-        {name for dataset in catalog.datasets.values() for name in dataset.held_by}
-    )
+    departments = _departments(catalog)
     gateway_key = IdentityKey.load_or_create(state / "gateway.key", rng)
     keys = {
         name: IdentityKey.load_or_create(state / "nodes" / f"{name}.key", rng)
@@ -194,16 +249,8 @@ def _assembled(
             name: InProcessLink(each.node, each.rounds, settings.deadline_s)
             for name, each in nodes.items()
         }
-        gateway = Gateway(
-            catalog,
-            bundle,
-            audit,
-            Dispatcher(links, gateway_key, pins),
-            History(state / "questions.db"),
-            clock,
-            rng,
-            settings.queries_max,
-        )
+        dispatcher = Dispatcher(links, gateway_key, pins)
+        gateway = _gateway(settings, catalog, bundle, audit, dispatcher, state, clock, rng)
     except BaseException:
         for each in nodes.values():
             each.close()

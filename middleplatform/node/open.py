@@ -32,12 +32,13 @@ class OpenNode:
 
     node: Node
     rounds: SecureRounds
-    connector: Connector
+    connectors: tuple[Connector, ...]
     used: SqliteUsedRounds
 
     def close(self) -> None:
-        """Close its source and its files."""
-        self.connector.close()
+        """Close its sources and its files."""
+        for connector in self.connectors:
+            connector.close()
         self.node.history.close()
         self.used.close()
         self.node.served.close()
@@ -94,4 +95,4 @@ def open_node(  # noqa: PLR0913, PLR0917 - everything that a node owns
     node = Node(
         department, source, catalog, bundle, identity, pins, history, used, served, journal, clock, rng,
     )  # fmt: skip
-    return OpenNode(node, SecureRounds(node), connector, used)
+    return OpenNode(node, SecureRounds(node), (connector,), used)

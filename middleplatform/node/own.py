@@ -36,12 +36,14 @@ class OwnAnswer:
         query: The statement.
         decision: Of the department's own bundle.
         plan: All of whose blocks are this department's.
+        entry: Index of the entry in the department's own log.
     """
 
     release: Release
     query: QualifiedQuery
     decision: Decision
     plan: Plan
+    entry: int = -1
 
 
 def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnswer:
@@ -60,8 +62,8 @@ def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnsw
         if error.prefix != "A":
             node.journal.own(request, node.bundle.digest, error=error)
         raise
-    node.journal.own(request, node.bundle.digest, facts=found.query.facts)
-    return found
+    entry = node.journal.own(request, node.bundle.digest, facts=found.query.facts)
+    return replace(found, entry=entry.index)
 
 
 def _answered(node: Node, request: QueryRequest, database: Released) -> OwnAnswer:

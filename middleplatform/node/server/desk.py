@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from middleplatform.access.operator_log import frames
-from middleplatform.errors import MiddleplatformError, QueryError
+from middleplatform.errors import ConfigError, MiddleplatformError, QueryError
 from middleplatform.node.server.metrics import Metrics
+from middleplatform.wire.faults import to_fields
 
 __all__ = ["Desk"]
 
@@ -64,15 +65,11 @@ class Desk:
             told = await _json(receive)
             answer = await own(told["steward"], told["sql"], told["purpose"])
         except MiddleplatformError as error:
-            problem = {"code": error.code, "en": error.message("en"), "zh": error.message("zh"),
-                       "hint_en": error.hint("en"), "hint_zh": error.hint("zh")}  # fmt: skip
-            await _send(send, error.http_status, {"error": problem})
+            await _send(send, error.http_status, {"error": to_fields(error)})
             return
         except Exception as error:  # noqa: BLE001 - the boundary
             _LOG.error("own data: %s", " < ".join([type(error).__name__, *frames(error)[-6:]]))
-            await _send(
-                send, 500, {"error": {"code": "C099", "en": "internal error", "zh": "内部错误"}}
-            )
+            await _send(send, 500, {"error": to_fields(ConfigError("C099", record="-"))})
             return
         await _send(send, 200, answer)
 

@@ -157,6 +157,7 @@ class _Running:
         table = found.release.table
         return {
             "query_id": request.query_id,
+            "entry": found.entry,
             "columns": table.column_names,
             "rows": [list(row.values()) for row in table.to_pylist()],
         }

@@ -1,0 +1,176 @@
+"""The demonstration's departments as processes of their own, on this machine's loopback, over mutual TLS.
+
+Each is a ``middleplatform node serve`` with its own state folder, keys, certificate, log and registered connector.
+They end with this process, however it ends: each one's standard input is a pipe that only this process holds open.
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+from middleplatform.demo.sources import SourceSpec
+from middleplatform.enrolment import quick
+from middleplatform.errors import SourceError
+from middleplatform.model.request import Subject
+from middleplatform.node.config import NodeConfig
+from middleplatform.ports import Clock, Progress, Rng
+
+__all__ = ["NodeProcesses"]
+
+_START_S = 60.0
+_END_S = 25.0
+_LIMITS = {"threads": 1, "memory_mb": 1024, "concurrency": 4}
+
+
+@dataclass
+class NodeProcesses:
+    """Running nodes; a context manager.
+
+    Attributes:
+        root: Folder of all parties' keys and states.
+        sources: Where each department's data lie.
+        stewards: Who may ask their department's own data.
+    """
+
+    root: Path
+    sources: Mapping[str, SourceSpec]
+    stewards: Sequence[Subject] = ()
+    _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+
+    @property
+    def trust(self) -> Path:
+        """Return the gateway's trust folder."""
+        return quick.gateway_trust(self.root)
+
+    def socket(self, department: str) -> Path:
+        """Return where a node's operator reaches it."""
+        return NodeConfig(department, quick.node_state(self.root, department)).socket
+
+    def start(self, clock: Clock, rng: Rng, progress: Progress) -> Self:
+        """Enrol the parties, register the connectors and start every node.
+
+        Raises:
+            SourceError: S001 a node did not start; what it said is in the detail.
+            ConfigError: The folder cannot be used.
+        """
+        names = sorted(self.sources)
+        with contextlib.ExitStack() as held:
+            ports = {name: held.enter_context(_free_port()) for name in names}
+            addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+            quick.enrol_all(self.root, addresses, rng, clock)
+        for name in names:
+            self.sources[name].register(name, quick.node_state(self.root, name), clock)
+            self._write_config(name, addresses[name])
+        try:
+            for name in names:
+                self.launch(name)
+            for done, name in enumerate(names):
+                progress("start", done, len(names))
+                self._await(name)
+            progress("start", len(names), len(names))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def launch(self, department: str) -> None:
+        """Start one node; ``start`` does it for all."""
+        command = [
+            sys.executable,
+            "-m",
+            "middleplatform",
+            "node",
+            "serve",
+            "--config",
+            str(self._config(department)),
+        ]
+        self._running[department] = subprocess.Popen(  # noqa: S603 - our own program
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, department: str) -> None:
+        """Return once a launched node takes calls.
+
+        Raises:
+            SourceError: S001 it did not start.
+        """
+        self._await(department)
+
+    def process(self, department: str) -> "subprocess.Popen[str]":
+        """Return a node's process, e.g. to end it without a word."""
+        return self._running[department]
+
+    def _config(self, department: str) -> Path:
+        return quick.node_state(self.root, department) / "node.yaml"
+
+    def _write_config(self, department: str, address: str) -> None:
+        stewards = [
+            {"id": each.id, "roles": sorted(map(str, each.roles)), "regions": list(each.regions)}
+            for each in self.stewards
+            if each.department == department
+        ]
+        body = {
+            "department": department,
+            "state": ".",
+            "listen": address,
+            "limits": _LIMITS,
+            "stewards": stewards,
+            "lifeline": True,
+        }
+        text = yaml.safe_dump(body, allow_unicode=True, sort_keys=False)
+        self._config(department).write_text(text, encoding="utf-8")
+
+    def _await(self, department: str) -> None:
+        """Read the line that a node prints once it takes calls."""
+        process = self._running[department]
+        assert process.stdout is not None
+        assert process.stderr is not None
+        begun = time.monotonic()
+        line = process.stdout.readline()
+        if not line or time.monotonic() - begun > _START_S:
+            said = "" if line else process.stderr.read()
+            raise SourceError("S001", department=department, detail=said)
+
+    def close(self) -> None:
+        """End every node in order, and those that do not end, at once."""
+        for process in self._running.values():
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
+        ends = time.monotonic() + _END_S
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, ends - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        self._running.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def _free_port() -> Iterator[int]:
+    """Yield a port that nobody else has while all are chosen; it is given back before the nodes start."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
