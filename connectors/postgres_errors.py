@@ -21,6 +21,7 @@ _STATES: tuple[tuple[str, ErrorKind], ...] = (
     ("42501", ErrorKind.REFUSED),  # the role may not: asking again does not help
     ("42601", ErrorKind.REFUSED),
     ("25006", ErrorKind.REFUSED),  # it would write
+    ("25001", ErrorKind.REFUSED),  # it would make its transaction a writing one
     ("42", ErrorKind.SCHEMA),
     ("28", ErrorKind.UNREACHABLE),
     ("25P03", ErrorKind.TIMEOUT),  # idle in a transaction for too long

@@ -54,7 +54,7 @@ class PostgresServer:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, start_new_session=True, **_as(self.user)
             )
-        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-U", ADMIN, "-p", str(self.port)]
         for _ in range(600):
             if subprocess.run([*ready, "-t", "1"], check=False).returncode == 0:
                 return
@@ -70,9 +70,12 @@ class PostgresServer:
         self._signal(signal.SIGINT)
 
     def kill(self):
-        """End it as a power cut would."""
+        """End it as a power cut would: the server and each process of it, which has a session of its own."""
+        if self._alive():
+            self.process.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
+            for pid in self._processes():
+                os.kill(pid, signal.SIGKILL)
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL) if self._alive() else None
             self.process.wait(timeout=30)
 
     def freeze(self):
