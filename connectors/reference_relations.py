@@ -179,16 +179,16 @@ def _aggregate(kind: str, values: list[Fraction]) -> Fraction | None:
         return sum(values, Fraction(0))
     mean = sum(values, Fraction(0)) / len(values)
     if name == "avg":
-        return _six_places(float(mean))
+        return _six_places(mean)
     variance = float(sum((item - mean) ** 2 for item in values) / degrees)
     return _six_places(math.sqrt(variance) if name == "stddev" else variance)
 
 
-def _six_places(number: float) -> Fraction:
-    """Round half away from zero, as ``CAST(ROUND(CAST(x AS DOUBLE), 6) AS DECIMAL(38, 6))``."""
+def _six_places(number: float | Fraction) -> Fraction:
+    """Round half away from zero: a mean exactly, a deviation as double precision has it."""
     scaled = abs(number) * _MILLION
     whole = math.floor(scaled)
-    whole += scaled - whole >= 0.5  # noqa: PLR2004 - a half
+    whole += 2 * (scaled - whole) >= 1
     if whole >= 10**38:
         raise ConnectorError(
             ErrorKind.FAILED, "a mean or deviation per unit of more than 32 digits"

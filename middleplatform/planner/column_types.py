@@ -3,7 +3,8 @@
 Pure and without rows, so the gateway, every node and every engine mean the same type by the same expression.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeAlias
@@ -26,12 +27,25 @@ from middleplatform.model.query import (
     RowExpression,
     Rows,
     Table,
+    UnitBlock,
     Value,
 )
 
-__all__ = ["MEAN_PLACES", "TypeOf", "decimals", "expression_type", "field_type", "types_in"]
+__all__ = [
+    "MEAN_PLACES",
+    "Columns",
+    "TypeOf",
+    "column_reads",
+    "columns_of",
+    "decimals",
+    "expression_type",
+    "sum_scale",
+    "types_in",
+]
 
 TypeOf: TypeAlias = Callable[[Field], ColumnType]
+Columns: TypeAlias = Callable[[str, str], ColumnType]
+"""Gives the type of a catalogue column by dataset and name."""
 
 MEAN_PLACES = 6
 """Decimal places that a mean or deviation per unit is rounded to."""
@@ -39,32 +53,64 @@ MEAN_PLACES = 6
 _INTEGER = ColumnType(TypeKind.INTEGER)
 
 
-def types_in(rows: Rows, catalog: Catalog) -> TypeOf:
-    """Return what gives the type of a field of ``rows``."""
-    return lambda item: field_type(item, rows, catalog)
+def types_in(rows: Rows, columns: Columns) -> TypeOf:
+    """Return what gives the type of a field of ``rows``, or of a unit block inside: aliases are unique in a statement.
 
-
-def field_type(item: Field, rows: Rows, catalog: Catalog) -> ColumnType:
-    """Return the type of a field: a catalogue column's, or of what a unit block offers under that name.
-
-    Raises:
-        QueryError: Q031 for a per-unit sum that is no finite decimal.
+    A field is a catalogue column, or what a unit block offers under that name.
     """
-    relation = _relation(item, rows)
-    if isinstance(relation, Table):
-        return catalog.datasets[relation.dataset].columns[item.name].type
-    content = next(column.content for column in relation.columns if column.name == item.name)
-    inner = types_in(relation.rows, catalog)
-    if isinstance(content, Aggregate):
-        return _aggregate_type(content, inner)
-    return expression_type(content, inner)
+    relations = dict(_relations(rows))
+
+    def type_of(item: Field) -> ColumnType:
+        relation = relations[item.relation]
+        if isinstance(relation, Table):
+            return columns(relation.dataset, item.name)
+        content = next(column.content for column in relation.columns if column.name == item.name)
+        if isinstance(content, Aggregate):
+            return _aggregate_type(content, type_of)
+        return expression_type(content, type_of)
+
+    return type_of
 
 
-def _relation(item: Field, rows: Rows) -> Relation:
+def _relations(rows: Rows) -> Iterator[tuple[str, Relation]]:
     for relation in (rows.first, *(join.relation for join in rows.joins)):
-        if relation.alias == item.relation:
-            return relation
-    raise AssertionError("a field without a relation")
+        yield relation.alias, relation
+        if isinstance(relation, UnitBlock):
+            yield from _relations(relation.rows)
+
+
+def columns_of(catalog: Catalog) -> Columns:
+    """Return what gives the type of a catalogue column."""
+    return lambda dataset, column: catalog.datasets[dataset].columns[column].type
+
+
+def column_reads(governed: object, rows: Rows) -> tuple[tuple[str, str], ...]:
+    """Return every (dataset, column) that a governed value names, sorted.
+
+    Args:
+        governed: A cell, a layout, or anything made of them.
+        rows: Whose tables its fields are of.
+    """
+    tables = {
+        alias: relation.dataset
+        for alias, relation in _relations(rows)
+        if isinstance(relation, Table)
+    }
+    found = {
+        (tables[item.relation], item.name) for item in _fields(governed) if item.relation in tables
+    }
+    return tuple(sorted(found))
+
+
+def _fields(value: object) -> Iterator[Field]:
+    if isinstance(value, Field):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _fields(part)
+    elif is_dataclass(value):
+        for own in fields(value):
+            yield from _fields(getattr(value, own.name))
 
 
 def expression_type(expression: RowExpression, type_of: TypeOf) -> ColumnType:
@@ -130,6 +176,15 @@ def _aggregate_type(content: Aggregate, type_of: TypeOf) -> ColumnType:
         return _INTEGER
     if content.kind is not AggregateKind.SUM:
         return ColumnType(TypeKind.DECIMAL, 38, MEAN_PLACES)
+    return ColumnType(TypeKind.DECIMAL, 38, sum_scale(content, type_of))
+
+
+def sum_scale(content: Aggregate, type_of: TypeOf) -> int:
+    """Return the decimal places of an aggregate's exact sum.
+
+    Raises:
+        QueryError: Q031 when it is no finite decimal.
+    """
     terms = [term for piece in content.pieces for term in piece.value.terms]
     constants = [piece.value.constant for piece in content.pieces]
     places = [decimals(number) for number in (*(term.coefficient for term in terms), *constants)]
@@ -140,7 +195,7 @@ def _aggregate_type(content: Aggregate, type_of: TypeOf) -> ColumnType:
             what=("a per-unit sum with a fraction that does not end", "含无限小数系数的逐单位求和"),
         )
     own = max((expression_type(term.operand, type_of).scale for term in terms), default=0)
-    return ColumnType(TypeKind.DECIMAL, 38, max(places) + own)
+    return max(places) + own
 
 
 def decimals(number: Fraction) -> int:

@@ -35,6 +35,9 @@ from middleplatform.model.query import (
     Rows,
     Table,
 )
+from middleplatform.planner.column_types import types_in
+from middleplatform.planner.dialects import engine_sql
+from middleplatform.planner.engine_sql import EngineSql, Scope
 from middleplatform.planner.results import (
     distinct_result,
     evidence_result,
@@ -42,7 +45,6 @@ from middleplatform.planner.results import (
     totals_result,
     units_result,
 )
-from middleplatform.sql.render import predicate, row, rows_from
 
 __all__ = [
     "Statement",
@@ -55,7 +57,7 @@ __all__ = [
 ]
 
 _ROWS = "t0"
-_NOT_IN_TREE = frozenset({"span", "labels", "unit_type"})
+_NOT_IN_TREE = frozenset({"span", "labels", "unit_type", "reads"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +82,15 @@ def evidence_statement(
     cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
 ) -> Statement:
     """Return the statement that computes every word of ``layout`` and its evidence for each cell."""
-    inner = _per_unit(cell, layout)
-    outer = exp.Select(expressions=_labels(cell) + _evidence(layout))
-    outer.set(
-        "from_",
-        exp.From(
-            this=exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier("per_unit")))
-        ),
-    )
+    engine = _engine(cell, layout, dialect, names)
+    labels = [item.name for item in cell.dimensions]
+    inner = engine.ranked(_per_unit(engine, cell, layout), labels, len(layout.sums))
+    outer = exp.Select(expressions=_labels(cell) + _evidence(engine, layout))
+    outer.set("from_", _from(inner))
     if cell.dimensions:
-        outer.set(
-            "group", exp.Group(expressions=[exp.column(item.name) for item in cell.dimensions])
-        )
-    return Statement(
-        "evidence",
-        outer.sql(dialect, comments=False),
-        {"cell": _plain(cell), "layout": _plain(layout)},
-        evidence_result(cell, layout),
-    )
+        outer.set("group", exp.Group(expressions=_labels(cell)))
+    tree = {"cell": _plain(cell), "layout": _plain(layout)}
+    return Statement("evidence", _text(outer, dialect), tree, evidence_result(cell, layout))
 
 
 @lru_cache(maxsize=512)
@@ -109,26 +102,17 @@ def distinct_statement(
     names: PhysicalNames = AS_REGISTERED,
 ) -> Statement:
     """Return the statement that counts another key's distinct values: columns ``d*`` and ``keys``."""
-    count: exp.Expr = exp.Count(this=exp.Distinct(expressions=[row(word.key)]))
+    engine = _engine(cell, layout, dialect, names)
+    count: exp.Expr = exp.Count(this=exp.Distinct(expressions=[engine.row(word.key)]))
     condition = condition_of(layout.populations[word.population])
     if condition is not None:
-        count = exp.Filter(this=count, expression=exp.Where(this=predicate(condition, engine=True)))
-    select = rows_from(
-        exp.Select(expressions=[*_dimensions(cell), exp.alias_(count, "keys")]),
-        cell.rows,
-        engine=True,
-    )
+        count = _where(count, engine.predicate(condition))
+    projections = [*_projected(engine, cell.dimensions), exp.alias_(count, "keys")]
+    select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     if cell.dimensions:
-        select.set(
-            "group",
-            _first(len(cell.dimensions)),
-        )
-    return Statement(
-        "distinct",
-        select.sql(dialect, comments=False),
-        {"cell": _plain(cell), "layout": _plain(layout), "word": _plain(word)},
-        distinct_result(cell, layout),
-    )
+        select.set("group", _first(len(cell.dimensions)))
+    tree = {"cell": _plain(cell), "layout": _plain(layout), "word": _plain(word)}
+    return Statement("distinct", _text(select, dialect), tree, distinct_result(cell, layout))
 
 
 @lru_cache(maxsize=512)
@@ -139,16 +123,14 @@ def units_statement(
 
     Its rows stay inside the node.
     """
+    engine = _engine(cell, layout, dialect, names)
     count = exp.alias_(exp.Count(this=exp.Star()), "n")
-    projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u"), count]
-    select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True)
+    unit = exp.alias_(engine.row(layout.unit), "u")
+    projections = [*_projected(engine, cell.dimensions), unit, count]
+    select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
-    return Statement(
-        "units",
-        select.sql(dialect, comments=False),
-        {"cell": _plain(cell), "layout": _plain(layout)},
-        units_result(cell, layout),
-    )
+    tree = {"cell": _plain(cell), "layout": _plain(layout)}
+    return Statement("units", _text(select, dialect), tree, units_result(cell, layout))
 
 
 @lru_cache(maxsize=512)
@@ -156,21 +138,15 @@ def totals_statement(
     cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
 ) -> Statement:
     """Return the statement that gives each unit's totals: columns ``d*`` and ``s*``. Its rows stay inside the node."""
-    inner = exp.Subquery(
-        this=_per_unit(cell, layout), alias=exp.TableAlias(this=exp.to_identifier("per_unit"))
-    )
+    engine = _engine(cell, layout, dialect, names)
     sums = [
-        exp.alias_(_exact(exp.column(f"s{s}"), word.scale), f"s{s}")
+        exp.alias_(engine.exact(exp.column(f"s{s}"), word.scale), f"s{s}")
         for s, word in enumerate(layout.sums)
     ]
     select = exp.Select(expressions=[*_labels(cell), *sums])
-    select.set("from_", exp.From(this=inner))
-    return Statement(
-        "totals",
-        select.sql(dialect, comments=False),
-        {"cell": _plain(cell), "layout": _plain(layout)},
-        totals_result(cell, layout),
-    )
+    select.set("from_", _from(_per_unit(engine, cell, layout)))
+    tree = {"cell": _plain(cell), "layout": _plain(layout)}
+    return Statement("totals", _text(select, dialect), tree, totals_result(cell, layout))
 
 
 def rows_statement(
@@ -195,23 +171,40 @@ def _rows_statement(
 ) -> Statement:
     rows = Rows(Table(_ROWS, dataset))
     projected = tuple(Dimension(name, Field(_ROWS, name)) for name, _ in columns)
-    select = rows_from(exp.Select(expressions=_projected(projected)), rows, engine=True)
-    return Statement(
-        "rows",
-        select.sql(dialect, comments=False),
-        {"rows": _plain(rows), "columns": _plain(projected)},
-        rows_result(columns),
-    )
+    engine = _engine_of(rows, tuple((dataset, *item) for item in columns), dialect, names)
+    select = engine.rows_from(exp.Select(expressions=_projected(engine, projected)), rows)
+    tree = {"rows": _plain(rows), "columns": _plain(projected)}
+    return Statement("rows", _text(select, dialect), tree, rows_result(columns))
 
 
-def _dimensions(cell: CellQuery) -> list[exp.Expr]:
-    return _projected(cell.dimensions)
+def _engine(cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames) -> EngineSql:
+    return _engine_of(cell.rows, layout.reads, dialect, names)
 
 
-def _projected(columns: tuple[Dimension, ...]) -> list[exp.Expr]:
-    return [
-        exp.alias_(row(item.expression, engine=True), item.name, quoted=True) for item in columns
-    ]
+def _engine_of(
+    rows: Rows,
+    reads: tuple[tuple[str, str, ColumnType], ...],
+    dialect: str,
+    names: PhysicalNames,
+) -> EngineSql:
+    known: dict[str, dict[str, ColumnType]] = {}
+    for dataset, column, kind in reads:
+        known.setdefault(dataset, {})[column] = kind
+    types = types_in(rows, lambda dataset, column: known[dataset][column])
+    return engine_sql(dialect, Scope(types, known, names))
+
+
+def _text(select: exp.Select, dialect: str) -> str:
+    return select.sql(dialect, comments=False)
+
+
+def _from(inner: exp.Select) -> exp.From:
+    alias = exp.TableAlias(this=exp.to_identifier("per_unit"))
+    return exp.From(this=exp.Subquery(this=inner, alias=alias))
+
+
+def _projected(engine: EngineSql, columns: tuple[Dimension, ...]) -> list[exp.Expr]:
+    return [exp.alias_(engine.row(item.expression), item.name, quoted=True) for item in columns]
 
 
 def _first(count: int) -> exp.Group:
@@ -223,34 +216,36 @@ def _labels(cell: CellQuery) -> list[exp.Expr]:
     return [exp.column(item.name) for item in cell.dimensions]
 
 
-def _per_unit(cell: CellQuery, layout: Layout) -> exp.Select:
-    projections = [*_dimensions(cell), exp.alias_(row(layout.unit), "u")]
+def _per_unit(engine: EngineSql, cell: CellQuery, layout: Layout) -> exp.Select:
+    unit = exp.alias_(engine.row(layout.unit), "u")
+    projections = [*_projected(engine, cell.dimensions), unit]
     projections += [
-        exp.alias_(_rows(population), f"r{p}") for p, population in enumerate(layout.populations)
+        exp.alias_(_rows(engine, population), f"r{p}")
+        for p, population in enumerate(layout.populations)
     ]
     for s, word in enumerate(layout.sums):
         population = layout.populations[word.population]
-        operand = row(word.operand, engine=True)
-        projections.append(
-            exp.alias_(_filtered(exp.Sum(this=operand), population, word.operand), f"s{s}")
-        )
+        total = exp.Sum(this=engine.summand(word.operand, word.scale))
+        filtered = _filtered(engine, total, population, word.operand)
+        projections.append(exp.alias_(filtered, f"s{s}"))
         if s in layout.squares:
-            # The engine keeps a product within 18 digits unless one factor is wider.
-            wide = exp.cast(operand.copy(), f"DECIMAL(38, {word.scale})")
-            square = exp.Sum(this=exp.Mul(this=wide, expression=operand.copy()))
-            projections.append(exp.alias_(_filtered(square, population, word.operand), f"q{s}"))
-    select = rows_from(exp.Select(expressions=projections), cell.rows, engine=True)
+            squares = exp.Sum(this=engine.square(word.operand, word.scale))
+            filtered = _filtered(engine, squares, population, word.operand)
+            projections.append(exp.alias_(filtered, f"q{s}"))
+    select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
     return select
 
 
-def _rows(population: Population) -> exp.Expr:
+def _rows(engine: EngineSql, population: Population) -> exp.Expr:
     if population.condition is None and len(population.present) == 1:
-        return exp.Count(this=row(population.present[0], engine=True))
-    return _filtered(exp.Count(this=exp.Star()), population, None)
+        return exp.Count(this=engine.row(population.present[0]))
+    return _filtered(engine, exp.Count(this=exp.Star()), population, None)
 
 
-def _filtered(call: exp.Expr, population: Population, own: Field | Coalesce | None) -> exp.Expr:
+def _filtered(
+    engine: EngineSql, call: exp.Expr, population: Population, own: Field | Coalesce | None
+) -> exp.Expr:
     """Restrict ``call`` to a population; a sum skips its own operand's missing values by itself."""
     needed = Population(
         population.condition,
@@ -258,9 +253,7 @@ def _filtered(call: exp.Expr, population: Population, own: Field | Coalesce | No
         population.strict,
     )
     condition = condition_of(needed)
-    if condition is None:
-        return call
-    return exp.Filter(this=call, expression=exp.Where(this=predicate(condition, engine=True)))
+    return call if condition is None else _where(call, engine.predicate(condition))
 
 
 def condition_of(population: Population) -> Predicate | None:
@@ -272,7 +265,7 @@ def condition_of(population: Population) -> Predicate | None:
     return parts[0] if len(parts) == 1 else Boolean("and", tuple(parts))
 
 
-def _evidence(layout: Layout) -> list[exp.Expr]:
+def _evidence(engine: EngineSql, layout: Layout) -> list[exp.Expr]:
     found: list[exp.Expr] = []
     for p in range(len(layout.populations)):
         inside = exp.GT(this=exp.column(f"r{p}"), expression=exp.Literal.number(0))
@@ -281,24 +274,21 @@ def _evidence(layout: Layout) -> list[exp.Expr]:
         found.append(exp.alias_(units if p == 0 else _where(units, inside), f"units_{p}"))
         if p:
             found.append(exp.alias_(_where(exp.Count(this=exp.column("u")), outside), f"rest_{p}"))
-        found.append(exp.alias_(_exact(exp.Sum(this=exp.column(f"r{p}")), 0), f"rows_{p}"))
+        found.append(exp.alias_(engine.exact(exp.Sum(this=exp.column(f"r{p}")), 0), f"rows_{p}"))
     for s, word in enumerate(layout.sums):
         total = exp.column(f"s{s}")
-        found.append(exp.alias_(_exact(exp.Sum(this=total), word.scale), f"sum_{s}"))
-        found.append(exp.alias_(_exact(_absolute(total), word.scale), f"abs_{s}"))
+        found.append(exp.alias_(engine.exact(exp.Sum(this=total), word.scale), f"sum_{s}"))
+        found.append(exp.alias_(engine.exact(_absolute(total), word.scale), f"abs_{s}"))
         negative = exp.LT(this=total.copy(), expression=exp.Literal.number(0))
         found.append(exp.alias_(_where(exp.Count(this=exp.column("u")), negative), f"neg_{s}"))
-        largest = exp.func(
-            "max", exp.Abs(this=total.copy()), exp.Literal.number(3), dialect="duckdb"
-        )
         for place in (1, 2, 3):
-            item = exp.Anonymous(
-                this="list_extract", expressions=[largest.copy(), exp.Literal.number(place)]
-            )
-            found.append(exp.alias_(_exact(item, word.scale), f"top{place}_{s}"))
+            item = engine.largest(s, place)
+            found.append(exp.alias_(engine.exact(item, word.scale), f"top{place}_{s}"))
         if s in layout.squares:
             found.append(
-                exp.alias_(_exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale), f"sq_{s}")
+                exp.alias_(
+                    engine.exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale), f"sq_{s}"
+                )
             )
     return found
 
@@ -315,10 +305,6 @@ def _absolute(total: exp.Column) -> exp.Expr:
 
 def _where(call: exp.Expr, condition: exp.Expr) -> exp.Expr:
     return exp.Filter(this=call, expression=exp.Where(this=condition))
-
-
-def _exact(node: exp.Expr, scale: int) -> exp.Expr:
-    return exp.cast(node, f"DECIMAL(38, {scale})")
 
 
 def _plain(value: object) -> object:

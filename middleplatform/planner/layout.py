@@ -4,7 +4,7 @@ Coefficients, constants and ratios never reach a department: it sums plain colum
 together above (so a constant cannot hide a dominant unit, and literals cannot overflow a sum).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from middleplatform.errors import QueryError
@@ -25,7 +25,13 @@ from middleplatform.model.query import (
     Rows,
     Table,
 )
-from middleplatform.planner.column_types import decimals, expression_type, types_in
+from middleplatform.planner.column_types import (
+    column_reads,
+    columns_of,
+    decimals,
+    expression_type,
+    types_in,
+)
 
 __all__ = ["layout_of", "unit_field"]
 
@@ -40,7 +46,8 @@ def layout_of(cell: CellQuery, catalog: Catalog) -> Layout:
     """
     builder = _Builder(catalog, cell.rows, unit_field(cell.rows.first, catalog))
     formulas = tuple(builder.formula(item) for item in cell.aggregates)
-    types = types_in(cell.rows, catalog)
+    columns = columns_of(catalog)
+    types = types_in(cell.rows, columns)
     layout = Layout(
         unit=builder.unit,
         populations=tuple(builder.populations),
@@ -52,6 +59,8 @@ def layout_of(cell: CellQuery, catalog: Catalog) -> Layout:
         labels=tuple(expression_type(item.expression, types) for item in cell.dimensions),
         unit_type=types(builder.unit),
     )
+    read = column_reads((cell, layout), cell.rows)
+    layout = replace(layout, reads=tuple((*item, columns(*item)) for item in read))
     places = [
         *(word.scale for word in layout.sums),
         *(2 * layout.sums[s].scale for s in layout.squares),
@@ -210,7 +219,7 @@ class _Builder:
         raise AssertionError("a field without a relation")
 
     def _type_scale(self, operand: Field | Coalesce) -> int:
-        return expression_type(operand, types_in(self.rows, self.catalog)).scale
+        return expression_type(operand, types_in(self.rows, columns_of(self.catalog))).scale
 
     def _kind(self, operand: Field | Coalesce) -> TypeKind:
         return TypeKind.INTEGER if self._type_scale(operand) == 0 else TypeKind.DECIMAL

@@ -1,7 +1,7 @@
 """From governed values back to SQL: always regenerated, never the analyst's text.
 
 ``fragment`` writes what is sent to a department: plain PostgreSQL that ``parse`` and ``qualify`` read back.
-The row-level functions also serve the evidence queries that a department runs, on any engine.
+What a department's engine runs is written by ``planner.engine_sql``.
 """
 
 from collections.abc import Sequence
@@ -46,9 +46,18 @@ from middleplatform.model.query import (
 )
 from middleplatform.sql.affine import plain
 
-__all__ = ["fragment", "predicate", "row", "rows_from"]
+__all__ = [
+    "ARITHMETIC",
+    "COMPARISON",
+    "column",
+    "fragment",
+    "literal",
+    "predicate",
+    "row",
+    "rows_from",
+]
 
-_COMPARISON: dict[str, type[exp.Expr]] = {
+COMPARISON: dict[str, type[exp.Expr]] = {
     "=": exp.EQ,
     "<>": exp.NEQ,
     "<": exp.LT,
@@ -56,16 +65,18 @@ _COMPARISON: dict[str, type[exp.Expr]] = {
     ">": exp.GT,
     ">=": exp.GTE,
 }
-_ARITHMETIC: dict[str, type[exp.Expr]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
+ARITHMETIC: dict[str, type[exp.Expr]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul, "/": exp.Div}
 
 
-def _column(relation: str, name: str) -> exp.Column:
+def column(relation: str, name: str) -> exp.Column:
+    """Return a quoted column of a relation."""
     return exp.column(
         exp.to_identifier(name, quoted=True), exp.to_identifier(relation, quoted=True)
     )
 
 
-def _literal(value: Value) -> exp.Expr:
+def literal(value: Value) -> exp.Expr:
+    """Return a constant: a date is typed, a number is written out."""
     match value:
         case None:
             return exp.null()
@@ -80,95 +91,71 @@ def _literal(value: Value) -> exp.Expr:
             return exp.Literal.string(value)
 
 
-def row(expression: RowExpression, *, engine: bool = False) -> exp.Expr:
+def row(expression: RowExpression) -> exp.Expr:
     """Return a row expression as a tree.
 
     Args:
         expression: Without opaque parts.
-        engine: True for a department's engine, where a band must be exact for negative numbers too; False for the
-            fragment's text, where it must be read back as a band.
     """
     match expression:
         case Field(relation=relation, name=name):
-            return _column(relation, name)
+            return column(relation, name)
         case Literal(value=value):
-            return _literal(value)
+            return literal(value)
         case Arithmetic(op=op, left=left, right=right):
-            return exp.paren(
-                _ARITHMETIC[op](this=row(left, engine=engine), expression=row(right, engine=engine))
-            )
+            return exp.paren(ARITHMETIC[op](this=row(left), expression=row(right)))
         case DateBucket(unit=unit, operand=operand):
-            trunc = exp.TimestampTrunc(
-                this=row(operand, engine=engine), unit=exp.Var(this=unit.upper())
-            )
-            return exp.cast(trunc, "DATE") if engine else trunc
+            return exp.TimestampTrunc(this=row(operand), unit=exp.Var(this=unit.upper()))
         case DatePart(unit=unit, operand=operand):
-            return exp.Extract(
-                this=exp.Var(this=unit.upper()), expression=row(operand, engine=engine)
-            )
+            return exp.Extract(this=exp.Var(this=unit.upper()), expression=row(operand))
         case Band(width=width, operand=operand):
-            return _band(width, row(operand, engine=engine), engine=engine)
+            return _band(width, row(operand))
         case Coalesce(operand=operand, default=default):
-            return exp.Coalesce(
-                this=row(operand, engine=engine), expressions=[_literal(default.value)]
-            )
+            return exp.Coalesce(this=row(operand), expressions=[literal(default.value)])
         case Case(branches=branches, default=default_value):
-            ifs = [
-                exp.If(this=predicate(when, engine=engine), true=row(then, engine=engine))
-                for when, then in branches
-            ]
-            return exp.Case(ifs=ifs, default=row(default_value, engine=engine))
+            ifs = [exp.If(this=predicate(when), true=row(then)) for when, then in branches]
+            return exp.Case(ifs=ifs, default=row(default_value))
         case Opaque():
             raise AssertionError("an opaque form never runs")
 
 
-def _band(width: int, operand: exp.Expr, *, engine: bool) -> exp.Expr:
+def _band(width: int, operand: exp.Expr) -> exp.Expr:
     number = exp.Literal.number(width)
-    if not engine:
-        floor = exp.Floor(this=exp.Div(this=operand, expression=number))
-        return exp.Mul(this=floor, expression=number.copy())
-    once = exp.paren(exp.Mod(this=operand.copy(), expression=number))
-    twice = exp.Mod(
-        this=exp.paren(exp.Add(this=once, expression=number.copy())), expression=number.copy()
-    )
-    return exp.paren(exp.Sub(this=operand, expression=exp.paren(twice)))
+    floor = exp.Floor(this=exp.Div(this=operand, expression=number))
+    return exp.Mul(this=floor, expression=number.copy())
 
 
-def predicate(condition: Predicate, *, engine: bool = False) -> exp.Expr:
+def predicate(condition: Predicate) -> exp.Expr:
     """Return a predicate as a tree, in parentheses where it needs them."""
     match condition:
         case Compare(op=op, left=left, right=right):
-            return exp.paren(
-                _COMPARISON[op](this=row(left, engine=engine), expression=row(right, engine=engine))
-            )
+            return exp.paren(COMPARISON[op](this=row(left), expression=row(right)))
         case Between(operand=operand, low=low, high=high):
             return exp.paren(
                 exp.Between(
-                    this=row(operand, engine=engine),
-                    low=_literal(low.value),
-                    high=_literal(high.value),
+                    this=row(operand),
+                    low=literal(low.value),
+                    high=literal(high.value),
                 )
             )
         case InList(operand=operand, values=values):
             return exp.paren(
                 exp.In(
-                    this=row(operand, engine=engine),
-                    expressions=[_literal(item.value) for item in values],
+                    this=row(operand),
+                    expressions=[literal(item.value) for item in values],
                 )
             )
         case IsNull(operand=operand):
-            return exp.paren(exp.Is(this=row(operand, engine=engine), expression=exp.null()))
+            return exp.paren(exp.Is(this=row(operand), expression=exp.null()))
         case IsTrue(operand=inner):
-            return exp.paren(
-                exp.Is(this=predicate(inner, engine=engine), expression=exp.Boolean(this=True))
-            )
+            return exp.paren(exp.Is(this=predicate(inner), expression=exp.Boolean(this=True)))
         case Not(operand=inner):
-            return exp.paren(exp.Not(this=predicate(inner, engine=engine)))
+            return exp.paren(exp.Not(this=predicate(inner)))
         case Boolean(op=op, operands=operands):
-            parts = [predicate(operand, engine=engine) for operand in operands]
+            parts = [predicate(operand) for operand in operands]
             return exp.paren(exp.and_(*parts) if op == "and" else exp.or_(*parts))
         case Field() | Literal():
-            return row(condition, engine=engine)
+            return row(condition)
         case Opaque():
             raise AssertionError("an opaque form never runs")
 
@@ -176,86 +163,74 @@ def predicate(condition: Predicate, *, engine: bool = False) -> exp.Expr:
 # --- relations ----------------------------------------------------------------------------------------------------
 
 
-def rows_from(select: exp.Select, rows: Rows, *, engine: bool = False) -> exp.Select:
+def rows_from(select: exp.Select, rows: Rows) -> exp.Select:
     """Give ``select`` the FROM, joins and WHERE of ``rows``."""
-    select.set("from_", exp.From(this=_relation(rows.first, engine=engine)))
+    select.set("from_", exp.From(this=_relation(rows.first)))
     extra: list[exp.Expr] = []
     for join in rows.joins:
-        select.append("joins", _join(join, engine=engine))
+        select.append("joins", _join(join))
         if join.kind is JoinKind.ANTI:
-            extra.append(predicate(IsNull(join.on[0][1]), engine=engine))
+            extra.append(predicate(IsNull(join.on[0][1])))
     if rows.where is not None:
-        extra.insert(0, predicate(rows.where, engine=engine))
+        extra.insert(0, predicate(rows.where))
     if extra:
         select.set("where", exp.Where(this=exp.and_(*extra)))
     return select
 
 
-def _join(join: Join, *, engine: bool) -> exp.Join:
+def _join(join: Join) -> exp.Join:
     on: list[exp.Expr] = [exp.EQ(this=row(left), expression=row(right)) for left, right in join.on]
     if join.condition is not None:
-        on.append(predicate(join.condition, engine=engine))
+        on.append(predicate(join.condition))
     side = "" if join.kind is JoinKind.INNER else "LEFT"
     return exp.Join(
-        this=_relation(join.relation, engine=engine),
+        this=_relation(join.relation),
         on=exp.and_(*on),
         **({"side": side} if side else {}),
     )
 
 
-def _relation(relation: Relation, *, engine: bool) -> exp.Expr:
+def _relation(relation: Relation) -> exp.Expr:
     alias = exp.TableAlias(this=exp.to_identifier(relation.alias, quoted=True))
     if isinstance(relation, Table):
         schema, name = relation.dataset.split(".")
-        # A department's engine knows its own tables, not the platform's schemas.
         parts = {"this": exp.to_identifier(name, quoted=True)}
-        return (
-            exp.Table(**parts, alias=alias)
-            if engine
-            else exp.Table(**parts, db=exp.to_identifier(schema, quoted=True), alias=alias)
-        )
-    return exp.Subquery(this=_unit_block(relation, engine=engine), alias=alias)
+        return exp.Table(**parts, db=exp.to_identifier(schema, quoted=True), alias=alias)
+    return exp.Subquery(this=_unit_block(relation), alias=alias)
 
 
-def _unit_block(block: UnitBlock, *, engine: bool) -> exp.Select:
-    projections = []
-    aggregates: dict[str, exp.Expr] = {}
-    for column in block.columns:
-        if isinstance(column.content, Aggregate):
-            rendered = aggregate(column.content, engine=engine)
-            aggregates[column.name] = rendered
-        else:
-            rendered = row(column.content, engine=engine)
-        projections.append(exp.alias_(rendered, column.name, quoted=True))
-    select = rows_from(exp.Select(expressions=projections), block.rows, engine=engine)
+def _unit_block(block: UnitBlock) -> exp.Select:
+    projections = [
+        exp.alias_(_content(own.content), own.name, quoted=True) for own in block.columns
+    ]
+    select = rows_from(exp.Select(expressions=projections), block.rows)
     positions = [_position(block, key) for key in block.keys]
     select.set("group", exp.Group(expressions=[exp.Literal.number(place) for place in positions]))
     if block.having is not None:
-        select.set("having", exp.Having(this=_having(block, engine=engine)))
+        select.set("having", exp.Having(this=_having(block)))
     return select
 
 
 def _position(block: UnitBlock, key: RowExpression) -> int:
     """Return the place of a key among the projections: a constant cannot be grouped by as itself."""
-    return 1 + next(place for place, column in enumerate(block.columns) if column.content == key)
+    return 1 + next(place for place, own in enumerate(block.columns) if own.content == key)
 
 
-def _having(block: UnitBlock, *, engine: bool) -> exp.Expr:
+def _having(block: UnitBlock) -> exp.Expr:
     """HAVING speaks of the block's own columns; SQL wants the expressions behind them."""
-    contents = {column.name: column.content for column in block.columns}
+    contents = {own.name: own.content for own in block.columns}
     assert block.having is not None
 
     def expand(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table == block.alias:
-            content = contents[node.name]
-            return (
-                aggregate(content, engine=engine)
-                if isinstance(content, Aggregate)
-                else row(content, engine=engine)
-            )
+            return _content(contents[node.name])
         return node
 
-    return predicate(block.having, engine=engine).transform(expand)
+    return predicate(block.having).transform(expand)
+
+
+def _content(content: RowExpression | Aggregate) -> exp.Expr:
+    return aggregate(content) if isinstance(content, Aggregate) else row(content)
 
 
 # --- aggregates ---------------------------------------------------------------------------------------------------
@@ -267,7 +242,7 @@ _FUNCTIONS: dict[AggregateKind, type[exp.Func]] = {
 }  # fmt: skip
 
 
-def aggregate(content: Aggregate, *, engine: bool = False) -> exp.Expr:
+def aggregate(content: Aggregate) -> exp.Expr:
     """Return an aggregate call as a tree."""
     if content.key is not None:
         call: exp.Expr = exp.Count(this=exp.Distinct(expressions=[row(content.key)]))
@@ -278,50 +253,36 @@ def aggregate(content: Aggregate, *, engine: bool = False) -> exp.Expr:
     ):
         call = exp.Count(this=exp.Star())
     else:
-        call = _FUNCTIONS[content.kind](this=_argument(content.pieces, engine=engine))
+        call = _FUNCTIONS[content.kind](this=_argument(content.pieces))
     if content.condition is not None:
-        call = exp.Filter(
-            this=call, expression=exp.Where(this=predicate(content.condition, engine=engine))
-        )
-    if engine and content.kind not in (
-        AggregateKind.COUNT,
-        AggregateKind.COUNT_DISTINCT,
-        AggregateKind.SUM,
-    ):
-        # A mean or deviation per unit is rounded to six places, so that sums of it are exact.
-        return exp.cast(
-            exp.Round(this=exp.cast(call, "DOUBLE"), decimals=exp.Literal.number(6)),
-            "DECIMAL(38, 6)",
-        )
+        call = exp.Filter(this=call, expression=exp.Where(this=predicate(content.condition)))
     return call
 
 
-def _argument(pieces: Sequence[Piece], *, engine: bool) -> exp.Expr:
+def _argument(pieces: Sequence[Piece]) -> exp.Expr:
     if len(pieces) == 1 and pieces[0].condition is None:
-        return affine(pieces[0].value, engine=engine)
+        return affine(pieces[0].value)
     ifs: list[exp.If] = []
     default: exp.Expr | None = None
     for piece in pieces:
         if piece.condition is None:
-            default = affine(piece.value, engine=engine)
+            default = affine(piece.value)
         else:
             ifs.append(
                 exp.If(
-                    this=predicate(piece.condition, engine=engine),
-                    true=affine(piece.value, engine=engine),
+                    this=predicate(piece.condition),
+                    true=affine(piece.value),
                 )
             )
     return exp.Case(ifs=ifs, default=default)
 
 
-def affine(form: Affine, *, engine: bool = False) -> exp.Expr:
-    """Return an affine form as a tree; for an engine, in decimals so wide that no row overflows."""
+def affine(form: Affine) -> exp.Expr:
+    """Return an affine form as a tree."""
     parts: list[exp.Expr] = []
-    wide = engine and (len(form.terms) > 1 or bool(form.constant))
     for term in form.terms:
         operand = row(term.operand)
-        plain_term = term.coefficient == 1 and not wide
-        parts.append(operand if plain_term else _scaled(operand, term.coefficient, engine=engine))
+        parts.append(operand if term.coefficient == 1 else _scaled(operand, term.coefficient))
     if form.constant or not parts:
         parts.append(_fraction(form.constant))
     total = parts[0]
@@ -330,32 +291,20 @@ def affine(form: Affine, *, engine: bool = False) -> exp.Expr:
     return total if len(parts) == 1 else exp.paren(total)
 
 
-def _scaled(operand: exp.Expr, coefficient: Fraction, *, engine: bool) -> exp.Expr:
-    if engine:
-        return exp.paren(exp.Mul(this=operand, expression=_wide(coefficient)))
-    product = exp.Mul(this=operand, expression=_literal(coefficient.numerator))
+def _scaled(operand: exp.Expr, coefficient: Fraction) -> exp.Expr:
+    product = exp.Mul(this=operand, expression=literal(coefficient.numerator))
     if coefficient.denominator == 1:
         return exp.paren(product)
-    return exp.paren(exp.Div(this=exp.paren(product), expression=_literal(coefficient.denominator)))
-
-
-def _wide(number: Fraction) -> exp.Expr:
-    """Return a finite number as a decimal of 38 digits: the engine keeps that width in a product."""
-    value = plain(number)
-    assert isinstance(value, int | Decimal)
-    assert Fraction(value) == number, "a fraction that does not end is refused before"
-    exponent = Decimal(value).normalize().as_tuple().exponent
-    assert isinstance(exponent, int)
-    return exp.cast(_literal(value), f"DECIMAL(38, {max(0, -exponent)})")
+    return exp.paren(exp.Div(this=exp.paren(product), expression=literal(coefficient.denominator)))
 
 
 def _fraction(number: Fraction) -> exp.Expr:
     value = plain(number)
     assert isinstance(value, int | Decimal)
     if Fraction(value) == number:
-        return _literal(value)
+        return literal(value)
     return exp.paren(
-        exp.Div(this=_literal(number.numerator), expression=_literal(number.denominator))
+        exp.Div(this=literal(number.numerator), expression=literal(number.denominator))
     )
 
 

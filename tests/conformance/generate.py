@@ -24,7 +24,7 @@ from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 
 SHIPPED = Path(__file__).parents[2] / "connectors" / "conformance_cases.json"
-DIALECTS = ("duckdb",)
+DIALECTS = ("duckdb", "postgres", "spark")
 
 
 def statements(sql, dialect):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from middleplatform.model.catalog import TypeKind
+from middleplatform.model.catalog import ColumnType, TypeKind
+from middleplatform.model.physical import AS_REGISTERED
 from middleplatform.model.query import (
     Boolean,
     Case,
@@ -20,6 +21,7 @@ from middleplatform.model.query import (
     Not,
     Opaque,
 )
+from middleplatform.planner.engine_sql import EngineSql, Scope
 from middleplatform.planner.plan import read_fragment
 from middleplatform.sql.render import fragment, predicate, row
 
@@ -126,7 +128,9 @@ def test_a_band_for_an_engine_is_exact_for_negative_numbers(world):
     for number in (-11, -10, -1, 0, 9, 10):
         (plain,) = world.plain(f"SELECT {number} - ((({number} % 10) + 10) % 10)")
         assert plain == ((number // 10) * 10,)
-    text = row(made.cell("SELECT FLOOR(birth_year / 10) * 10, COUNT(*) FROM ga.person GROUP BY 1").dimensions[0].expression, engine=True).sql("duckdb")  # fmt: skip
+    engine = EngineSql(Scope(lambda _: ColumnType(TypeKind.INTEGER), {}, AS_REGISTERED))
+    band = made.cell("SELECT FLOOR(birth_year / 10) * 10, COUNT(*) FROM ga.person GROUP BY 1").dimensions[0]  # fmt: skip
+    text = engine.row(band.expression).sql("duckdb")
     values = world.plain_database.execute(f"SELECT birth_year, {text} FROM (SELECT unnest([-11, -10, -1, 0, 9, 10]) AS birth_year) t0").fetchall()  # fmt: skip
     assert all(found == (number // 10) * 10 for number, found in values)
 
