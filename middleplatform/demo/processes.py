@@ -16,8 +16,12 @@ from typing import Self
 
 import yaml
 
+from middleplatform.crypto.certificates import CERTIFICATE_DAYS
 from middleplatform.demo.sources import SourceSpec
 from middleplatform.enrolment import quick
+from middleplatform.enrolment.folder import Folder
+from middleplatform.enrolment.member import Member
+from middleplatform.enrolment.registrar import Registrar
 from middleplatform.errors import SourceError
 from middleplatform.model.request import Subject
 from middleplatform.node.config import NodeConfig
@@ -65,7 +69,7 @@ class NodeProcesses:
         with contextlib.ExitStack() as held:
             ports = {name: held.enter_context(_free_port()) for name in names}
             addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-            quick.enrol_all(self.root, addresses, rng, clock)
+            self._enrol(addresses, clock, rng)
         for name in names:
             self.sources[name].register(name, quick.node_state(self.root, name), clock)
             self._write_config(name, addresses[name])
@@ -80,6 +84,21 @@ class NodeProcesses:
             self.close()
             raise
         return self
+
+    def _enrol(self, addresses: Mapping[str, str], clock: Clock, rng: Rng) -> None:
+        """Enrol all parties, or admit those of an earlier run again, each at its new address."""
+        if not quick.registrar(self.root).exists():
+            quick.enrol_all(self.root, addresses, rng, clock)
+            return
+        office = Registrar.open(quick.registrar(self.root), None, clock, rng)
+        for name, address in addresses.items():
+            member = Member(Folder(quick.node_trust(self.root, name)), None, clock, rng)
+            request = member.folder.request_file.read_bytes()
+            admission = office.admit(request, member.fingerprint(), address, CERTIFICATE_DAYS)
+            member.install(admission, office.fingerprint)
+        newest = office.roster_file.read_bytes()
+        for path in (self.trust, *(quick.node_trust(self.root, name) for name in addresses)):
+            Folder(path).accept(newest)
 
     def launch(self, department: str) -> None:
         """Start one node; ``start`` does it for all."""

@@ -4,6 +4,7 @@ Asks the demo bundle's own test suite through the gateway, prints what came of i
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress as Bar
+from rich.progress import TaskID
 from rich.table import Table
 
-from middleplatform.demo.runtime import Platform, open_platform
+from middleplatform.demo.departments import Departments, Shown, running
 from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.model.decision import Reason
 from middleplatform.model.request import Role
-from middleplatform.model.result import Answer
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
 from middleplatform.policy.suite import Case
@@ -36,6 +37,8 @@ _TEXTS = {
         "数据可用不可见：五个部门、六个区县，逐题作答",
     ),
     "question": ("question", "问题"),
+    "build": ("departments' databases", "部门数据库"),
+    "start": ("departments' nodes", "部门节点"),
     "refused": ("refused", "拒绝"),
     "rule": ("rule", "规则"),
     "why": ("why", "原因"),
@@ -55,7 +58,7 @@ class Outcome:
 
     id: str
     case: Case
-    answer: Answer | None
+    answer: Shown | None
     error: MiddleplatformError | None
 
     @property
@@ -95,14 +98,12 @@ class Outcome:
             "sql": self.case.sql,
             "status": self.status,
             "protocol": "" if answer is None else answer.protocol,
-            "columns": [] if answer is None else answer.release.table.column_names,
-            "rows": [] if answer is None else _rows(answer.release.table),
-            "suppressed": 0
-            if answer is None
-            else sum(each.cells for each in answer.release.withheld),
+            "columns": [] if answer is None else answer.table.column_names,
+            "rows": [] if answer is None else _rows(answer.table),
+            "suppressed": 0 if answer is None else sum(each.cells for each in answer.withheld),
             "code": "" if error is None else error.code,
             "rule": "" if error is None else error.rule,
-            "audit_index": answer.receipt.index
+            "audit_index": answer.entry
             if answer is not None
             else error.audit_index
             if error is not None
@@ -129,19 +130,38 @@ def run(settings: Settings, report: Path, console: Console, locale: str) -> int:
         ConfigError: C011 when the report cannot be written.
     """
     console.rule(_text("title", locale))
-    with open_platform(settings) as platform, Bar(console=console, transient=True) as bar:
+    with _started(settings, console, locale) as departments:
+        console.print(departments.where[1 if locale == "zh" else 0], style="dim")
+        platform = departments.platform
         cases = list(_cases())
-        task = bar.add_task(_text("question", locale), total=len(cases))
         outcomes: list[Outcome] = []
-        for number, case in cases:
-            outcomes.append(asyncio.run(_ask(platform, number, case)))
-            bar.advance(task)
+        with Bar(console=console, transient=True) as bar:
+            task = bar.add_task(_text("question", locale), total=len(cases))
+            for number, case in cases:
+                outcomes.append(asyncio.run(_ask(departments, number, case)))
+                bar.advance(task)
         entries = platform.gateway.audit.verify()
     _print(outcomes, console, locale)
     _write(report, outcomes)
     right = sum(each.right for each in outcomes)
     console.print(_text("done", locale).format(right=right, all=len(outcomes), entries=entries))
     return 0 if right == len(outcomes) else 1
+
+
+@contextlib.contextmanager
+def _started(settings: Settings, console: Console, locale: str) -> Iterator[Departments]:
+    """Start the departments with a bar."""
+    with contextlib.ExitStack() as opened:
+        with Bar(console=console, transient=True) as bar:
+            tasks: dict[str, TaskID] = {}
+
+            def progress(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bar.add_task(_text(stage, locale), total=total)
+                bar.update(tasks[stage], completed=done)
+
+            departments = opened.enter_context(running(settings, progress))
+        yield departments
 
 
 def _cases() -> Iterator[tuple[str, Case]]:
@@ -157,8 +177,8 @@ def _cases() -> Iterator[tuple[str, Case]]:
         yield (f"{number}-{variant}" if seen[number] > 1 and variant else number), case
 
 
-async def _ask(platform: Platform, number: str, case: Case) -> Outcome:
-    gateway = platform.gateway
+async def _ask(departments: Departments, number: str, case: Case) -> Outcome:
+    gateway = departments.platform.gateway
     for prior in case.prior:
         try:
             await gateway.submit(
@@ -175,11 +195,11 @@ async def _ask(platform: Platform, number: str, case: Case) -> Outcome:
         strict=case.strict,
     )
     try:
-        own = Role.DEPARTMENT_STEWARD in case.subject.roles and case.expect == "permit"
-        answer = (
-            await asyncio.to_thread(platform.own, request) if own else await gateway.submit(request)
-        )
-        return Outcome(number, case, answer, None)
+        if Role.DEPARTMENT_STEWARD in case.subject.roles and case.expect == "permit":
+            found = await asyncio.to_thread(departments.own, request)
+        else:
+            found = Shown.of(await gateway.submit(request))
+        return Outcome(number, case, found, None)
     except MiddleplatformError as error:
         return Outcome(number, case, None, error)
 
@@ -188,7 +208,7 @@ async def _ask(platform: Platform, number: str, case: Case) -> Outcome:
 
 
 def _text(name: str, locale: str) -> str:
-    return _TEXTS[name][1 if locale == "zh" else 0]
+    return _TEXTS.get(name, (name, name))[1 if locale == "zh" else 0]
 
 
 def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
@@ -226,12 +246,12 @@ def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
             )
 
 
-def _print_answer(outcome: Outcome, answer: Answer, console: Console, locale: str) -> None:
+def _print_answer(outcome: Outcome, answer: Shown, console: Console, locale: str) -> None:
     console.print(
         f"\n[bold]{outcome.id}. {escape(outcome.case.note)}[/]  ({outcome.case.subject.id}, {answer.protocol})"
     )
     shown = Table()
-    values, marks = answer.release.table, answer.release.marks
+    values, marks = answer.table, answer.marks
     for name in values.column_names:
         shown.add_column(
             escape(name),
@@ -253,11 +273,11 @@ def _print_answer(outcome: Outcome, answer: Answer, console: Console, locale: st
     console.print(shown)
     told = [
         f"{_text('withheld', locale)}: {each.cells} × {each.reason} ({each.rule})"
-        for each in answer.release.withheld
+        for each in answer.withheld
     ]
-    told += [note[1 if locale == "zh" else 0] for note in answer.release.notes]
+    told += [note[1 if locale == "zh" else 0] for note in answer.notes]
     console.print(
-        escape("; ".join([*told, f"{_text('entry', locale)} {answer.receipt.index}"])), style="dim"
+        escape("; ".join([*told, f"{_text('entry', locale)} {answer.entry}"])), style="dim"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
+from middleplatform.node.registration.profile import make_profile
 from middleplatform.node.registration.publication import Publisher, publish
 from middleplatform.node.registration.register import Request, register
 from middleplatform.node.registration.trial import run_test
@@ -43,4 +44,5 @@ class SourceSpec:
         )
         register(state, request, self.catalog, clock)
         run_test(state, "main", self.catalog, clock)
+        make_profile(state, "main", self.catalog, clock)
         publish(state, "main", Publisher(self.catalog, self.bundle, clock, by="demo"))
