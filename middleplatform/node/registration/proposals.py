@@ -1,8 +1,8 @@
 """Propose a class for a column from its names, its type and the shape of its values: an officer decides.
 
 A proposal carries its reasons and is applied by nobody. Where several rules speak, the stricter wins (就高从严). Law
-that forbids sharing is cited by officers, so ``not_shared`` is never proposed. Levels are those of GB/T 43697-2024 as the
-catalogue has them; what is sensitive follows 个人信息保护法 art. 28.
+that forbids sharing is cited by officers, so ``not_shared`` is never proposed. Levels are those of GB/T 43697-2024 as
+the catalogue has them; what is sensitive follows 个人信息保护法 art. 28.
 
 Reveals:
     Nothing: from names, types and counts, for the department's own engineer.
@@ -138,20 +138,23 @@ _RULES = (
     _Rule(_G4, Use.SENSITIVE_DIMENSION, ("health", "医疗健康"),
           r"病|诊断|症|医疗|慢性|残疾|过敏|用药|手术|住院|门诊"
           r"|(?<![a-z])(diagnos|disease|illness|chronic|symptom|icd|medical|health|disab|outpatient|inpatient|admission)"),
-    _Rule(_G4, Use.DENIED, ("biometrics", "生物识别"), r"指纹|人脸|虹膜|声纹|基因|\b(fingerprint|face|iris|voice_?print|dna)\b"),
+    _Rule(_G4, Use.DENIED, ("biometrics", "生物识别"),
+          r"指纹|人脸|虹膜|声纹|基因|\b(fingerprint|face|iris|voice_?print|dna)\b"),
     _Rule(_G4, Use.SENSITIVE_DIMENSION, ("religion", "宗教信仰"), r"宗教|信仰|\b(religion|faith)\b"),
     _Rule(_G3, Use.SENSITIVE_DIMENSION, ("ethnic group", "民族"), r"民族|\b(ethnic\w*|mz)\b"),
     _Rule(_G4, Use.DENIED, ("offence or special person", "违法犯罪、重点人员"),
           r"犯罪|前科|涉案|重点人员|吸毒|\b(crim\w*|offen[cs]e|convict\w*|key_person\w*)\b"),
     _Rule(_G4, Use.SENSITIVE_DIMENSION, ("minors", "未成年人"), r"未成年|儿童|监护|\b(minor|child|guardian)\w*\b"),
-    _Rule(_G4, Use.DENIED, ("whereabouts", "行踪轨迹"), r"行踪|轨迹|经度|纬度|定位|\b(track|gps|lng|lon|lat|longitude|latitude)\b"),
+    _Rule(_G4, Use.DENIED, ("whereabouts", "行踪轨迹"),
+          r"行踪|轨迹|经度|纬度|定位|\b(track|gps|lng|lon|lat|longitude|latitude)\b"),
     _Rule(_G3, Use.SENSITIVE_DIMENSION, ("marriage", "婚姻"), r"婚姻|\b(marital|marriage|hyzk)\b"),
     _Rule(_G3, Use.MEASURE, ("income", "收入"),
           r"收入|工资|薪|缴费基数|\b(income|salary|wage|contribution_base)s?\b", measured="元"),
     _Rule(_G3, Use.MEASURE, ("amount of money", "金额"),
-          r"金额|费用|税额|营收|营业额|欠税|价款|\b(revenue|amount|cost|fee|tax|turnover|arrears|price|je)s?\b", measured="元"),
+          r"金额|费用|税额|营收|营业额|欠税|价款|\b(revenue|amount|cost|fee|tax|turnover|arrears|price|je)s?\b",
+          measured="元"),
     _Rule(_G2, Use.MEASURE, ("number of things", "数量"),
-          r"人数|次数|数量|件数|\b(count|quantity|qty|number_of|employees|visits|times)\b"),
+          r"人数|次数|数量|件数|\b(count|quantity|qty|number_of|employees|times)\b"),
     _Rule(_G2, Use.DIMENSION, ("sex", "性别"), r"性别|\b(sex|gender|xb)\b"),
     _Rule(_G2, Use.DIMENSION, ("age or birth", "年龄、出生"), r"出生|年龄|生日|\b(birth|age|dob|csrq|csny|nl)\b"),
     _Rule(_G2, Use.DIMENSION, ("region", "行政区划"), r"区划|行政区|街道|\b(region|district|county|xzqh)\b"),

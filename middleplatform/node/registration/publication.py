@@ -30,11 +30,11 @@ from middleplatform.node.registration.files import (
 )
 from middleplatform.node.registration.mapping import held
 from middleplatform.node.registration.options import opened, said
-from middleplatform.node.registration.profile import profile_of
+from middleplatform.node.registration.profile import make_profile, profile_of
 from middleplatform.node.registration.record import MappedDataset, Mark, Registration
 from middleplatform.node.registration.safe import safe_profile
 from middleplatform.node.registration.trial import drift_of
-from middleplatform.ports import Clock
+from middleplatform.ports import Clock, Progress
 
 __all__ = ["Publisher", "log_entry", "missing", "publish"]
 
@@ -53,6 +53,7 @@ class Publisher:
         log: Takes the entry for the department's log; what it raises ends the publication. None where the caller
             keeps no log.
         allowed: Third-party connectors by name, each with its distribution.
+        progress: Hears how a profile advances that has to be made.
     """
 
     catalog: Catalog
@@ -61,13 +62,14 @@ class Publisher:
     by: str
     log: Callable[[AuditRecord], object] | None = None
     allowed: Mapping[str, str] | None = None
+    progress: Progress | None = None
 
 
 def publish(state: Path, name: str, publisher: Publisher) -> Registration:
     """Publish a connector and return its registration with the mark.
 
-    The files are brought to the disk first, then the log takes its entry, then they are moved under their names: a
-    log that is locked leaves everything as it was.
+    Without a profile of exactly this registration, one is made now. The files are brought to the disk first, then
+    the log takes its entry, then they are moved under their names: a log that is locked leaves everything as it was.
 
     Raises:
         ConfigError: C013 naming everything that is missing; C011 the file system refuses.
@@ -85,8 +87,9 @@ def publish(state: Path, name: str, publisher: Publisher) -> Registration:
     now = publisher.clock.now()
     mark = Mark(now.isoformat(), publisher.by, registration.digest)
     marked = replace(registration, published=mark)
-    profile = profile_of(state, registration)
-    assert profile is not None, "its absence is a gap"
+    profile = profile_of(state, registration) or make_profile(
+        state, name, publisher.catalog, publisher.clock, publisher.progress, publisher.allowed
+    )
     document = _document(marked, profile, publisher)
     with staged() as files:
         files.add(
@@ -165,11 +168,6 @@ def missing(state: Path, registration: Registration, publisher: Publisher) -> It
         yield from _covered(dataset, mapped)
     yield from _elsewhere(state, registration)
     yield from _tested(registration)
-    if profile_of(state, registration) is None:
-        yield (
-            "there is no profile of the present registration: run connector profile",
-            "没有当前登记的质量报告：请运行 connector profile",
-        )
 
 
 def _assessed(dataset: Dataset, today: date) -> Iterator[Pair]:
