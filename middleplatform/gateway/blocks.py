@@ -1,23 +1,26 @@
 """How one release block gets its answer: by one department, or by secure sum over several."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from middleplatform.disclosure.disclose import reason_rule
 from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.errors import LimitError
+from middleplatform.errors import LimitError, SourceError
 from middleplatform.gateway.secure_block import answer_block
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Fragment
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import QueryRequest
-from middleplatform.model.result import Withholding
+from middleplatform.model.result import PartialResult, Withholding
 
 __all__ = ["BlockAnswer", "answer", "withheld_summary"]
+
+_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,21 @@ async def answer(
             dispatcher, fragment, block, decision.disclosure, bundle.limits.cells_max
         )
         return BlockAnswer(found.cells, found.hidden, found.receipts)
-    result = await dispatcher.local(fragment)
+    result = await _local(dispatcher, fragment)
     if result.cells.num_rows > bundle.limits.cells_max:
         raise LimitError("L002", limit=bundle.limits.cells_max)
     return BlockAnswer(result.cells, (), {result.department: result.receipt})
+
+
+async def _local(dispatcher: Dispatcher, fragment: Fragment) -> PartialResult:
+    """Ask once more, as a new attempt, where the department could not be reached: it may have been restarted."""
+    try:
+        return await dispatcher.local(fragment)
+    except SourceError as error:
+        if error.code != "S001":
+            raise
+    await asyncio.sleep(_PAUSE_S)
+    return await dispatcher.local(replace(fragment, attempt=2))
 
 
 def withheld_summary(answers: Sequence[BlockAnswer]) -> tuple[Withholding, ...]:
