@@ -186,7 +186,7 @@ def _aggregate(kind: str, values: list[Fraction]) -> Fraction | None:
 
 def _six_places(number: float | Fraction) -> Fraction:
     """Round half away from zero: a mean exactly, a deviation as double precision has it."""
-    scaled = abs(number) * _MILLION
+    scaled = (number if number >= 0 else -number) * _MILLION
     whole = math.floor(scaled)
     whole += 2 * (scaled - whole) >= 1
     if whole >= 10**38:

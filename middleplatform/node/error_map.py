@@ -5,6 +5,11 @@ from middleplatform.errors import ConfigError, LimitError, MiddleplatformError, 
 
 __all__ = ["mapped"]
 
+_GONE = (
+    "a table, column or type that the statement needs is missing",
+    "缺少语句所需的表、列或类型",
+)
+
 
 def mapped(error: ConnectorError, department: str, dataset: str) -> MiddleplatformError:
     """Return the platform's error for a connector's.
@@ -27,7 +32,9 @@ def mapped(error: ConnectorError, department: str, dataset: str) -> Middleplatfo
         case ErrorKind.TIMEOUT:
             return SourceError("S002", detail=error.detail, department=department)
         case ErrorKind.SCHEMA:
-            return SourceError("S010", detail=error.detail, department=department, dataset=dataset)
+            return SourceError(
+                "S010", detail=error.detail, department=department, dataset=dataset, what=_GONE
+            )
         case ErrorKind.LIMIT:
             return LimitError("L002", detail=error.detail, limit="the node's limit of")
         case ErrorKind.CANCELLED:

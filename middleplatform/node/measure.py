@@ -12,10 +12,13 @@ import pyarrow.compute as pc
 from connectors.spi import Connector, ConnectorError, ExecutionLimits, TableDescription
 from connectors.spi import Statement as SourceStatement
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
+from middleplatform.errors import QueryError, SourceError
 from middleplatform.model.physical import AS_REGISTERED, PhysicalNames
 from middleplatform.model.plan import Layout
-from middleplatform.model.query import CellQuery
+from middleplatform.model.query import CellQuery, Table
+from middleplatform.node.drift import drift, table_name
 from middleplatform.node.error_map import mapped
+from middleplatform.planner.column_types import relations_in
 from middleplatform.planner.evidence import (
     Statement,
     distinct_statement,
@@ -24,11 +27,16 @@ from middleplatform.planner.evidence import (
     units_statement,
 )
 
-__all__ = ["Measured", "Source", "exact", "merged"]
+__all__ = ["Measured", "Source", "Sources", "exact", "merged"]
 
 _LABEL = "d"
 _EXACT = Context(prec=100)
 _UNITS_MAX = 100_000_000
+_NO_LIMITS = ExecutionLimits(timeout_s=1, rows_max=1, memory_mb=1)
+_SEVERAL = (
+    "rows of tables that the department keeps in several sources, joined",
+    "关联同一部门存放于不同数据源的数据表",
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,29 @@ class Source:
         """
         return replace(self, limits=replace(self.limits, stop=stop))
 
+    def check(self, layout: Layout) -> None:
+        """Check that the source still has what was registered, of the datasets that a cell reads.
+
+        Raises:
+            SourceError: S010, with what changed in the catalogue's names.
+            MiddleplatformError: What the source's failure maps to.
+
+        Reveals:
+            As ``drift``.
+        """
+        datasets = sorted({dataset for dataset, _, _ in layout.reads})
+        if not datasets:
+            return
+        tables = [table_name(dataset, self.names) for dataset in datasets]
+        try:
+            found = self.connector.describe(tables)
+        except ConnectorError as error:
+            raise mapped(error, self.department, datasets[0]) from None
+        changed = drift(layout.reads, self.names, self.registered, found)
+        if changed is not None:
+            dataset, what = changed
+            raise SourceError("S010", department=self.department, dataset=dataset, what=what)
+
     def measure(self, cell: CellQuery, layout: Layout) -> Measured:
         """Run ``cell`` and return its cells with their evidence.
 
@@ -80,6 +111,7 @@ class Source:
             Nothing: the caller decides what leaves.
         """
         dataset = _dataset(cell)
+        self.check(layout)
         table = self._run(evidence_statement(cell, layout, self._dialect, self.names), dataset)
         for index, word in enumerate(layout.keys):
             counted = self._run(
@@ -102,6 +134,7 @@ class Source:
         Reveals:
             Nothing: for the node's own history only.
         """
+        self.check(layout)
         # One row a unit and cell, more than any answer has; memory bounds them.
         source = replace(self, limits=replace(self.limits, rows_max=_UNITS_MAX))
         return source._run(units_statement(cell, layout, self._dialect, self.names), _dataset(cell))  # noqa: SLF001 - itself
@@ -112,6 +145,7 @@ class Source:
         Reveals:
             Nothing: for the share ladder, which leaves masked.
         """
+        self.check(layout)
         table = self._run(totals_statement(cell, layout, self._dialect, self.names), _dataset(cell))
         labels = [item.name for item in cell.dimensions]
         if not labels:
@@ -145,11 +179,90 @@ class Source:
             raise mapped(error, self.department, dataset) from None
 
 
+@dataclass(frozen=True)
+class Sources:
+    """All sources of a department: each cell is answered by the one that has its datasets.
+
+    Attributes:
+        department: Whose they are.
+        sources: By dataset; one source may have several.
+    """
+
+    department: str
+    sources: Mapping[str, Source]
+
+    @property
+    def limits(self) -> ExecutionLimits:
+        """Return the longest limits of the sources."""
+        found = [source.limits for source in self.sources.values()]
+        return max(found, key=lambda limits: limits.timeout_s, default=_NO_LIMITS)
+
+    def until(self, stop: threading.Event) -> "Sources":
+        """Return the same sources, whose statements end as CANCELLED once ``stop`` is set.
+
+        Reveals:
+            Nothing.
+        """
+        return replace(
+            self, sources={name: source.until(stop) for name, source in self.sources.items()}
+        )
+
+    def source_of(self, cell: CellQuery) -> Source:
+        """Return the source that has all datasets of ``cell``.
+
+        Raises:
+            SourceError: S011 for a dataset that no source has.
+            QueryError: Q031 when its datasets lie in several sources.
+
+        Reveals:
+            Which datasets of the department lie in one source.
+        """
+        chosen: Source | None = None
+        for dataset in _datasets(cell):
+            source = self.sources.get(dataset)
+            if source is None:
+                raise SourceError("S011", name=dataset)
+            if chosen is not None and source.connector is not chosen.connector:
+                raise QueryError("Q031", rule="R10", what=_SEVERAL)
+            chosen = source
+        assert chosen is not None, "a cell reads a dataset"
+        return chosen
+
+    def measure(self, cell: CellQuery, layout: Layout) -> Measured:
+        """Run ``cell`` on its source; see ``Source.measure``.
+
+        Raises:
+            MiddleplatformError: As ``source_of`` and ``Source.measure``.
+
+        Reveals:
+            Nothing: the caller decides what leaves.
+        """
+        return self.source_of(cell).measure(cell, layout)
+
+    def units(self, cell: CellQuery, layout: Layout) -> pa.Table:
+        """Return each cell's units; see ``Source.units``.
+
+        Reveals:
+            Nothing: for the node's own history only.
+        """
+        return self.source_of(cell).units(cell, layout)
+
+    def unit_totals(self, cell: CellQuery, layout: Layout) -> pa.Table:
+        """Return each unit's totals; see ``Source.unit_totals``.
+
+        Reveals:
+            Nothing: for the share ladder, which leaves masked.
+        """
+        return self.source_of(cell).unit_totals(cell, layout)
+
+
+def _datasets(cell: CellQuery) -> list[str]:
+    tables = [relation for _, relation in relations_in(cell.rows) if isinstance(relation, Table)]
+    return list(dict.fromkeys(table.dataset for table in tables))
+
+
 def _dataset(cell: CellQuery) -> str:
-    relation = cell.rows.first
-    while not hasattr(relation, "dataset"):
-        relation = relation.rows.first
-    return str(relation.dataset)
+    return _datasets(cell)[0]
 
 
 def merged(table: pa.Table, counted: pa.Table, name: str) -> pa.Table:

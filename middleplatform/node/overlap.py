@@ -23,7 +23,7 @@ from middleplatform.model.decision import Obligation
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predicate, Table
-from middleplatform.node.measure import Measured, Source
+from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.populations import Cells, Members, label_texts
 from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.evidence import condition_of
@@ -74,7 +74,7 @@ class Overlap:
     def __init__(
         self,
         history: History,
-        source: Source,
+        source: Source | Sources,
         catalog: Catalog,
         parameters: DisclosureParameters,
         project: str,

@@ -26,7 +26,7 @@ from middleplatform.model.policy import Bundle
 from middleplatform.model.query import CellQuery, QueryFacts
 from middleplatform.model.result import PartialResult
 from middleplatform.node.journal import Journal
-from middleplatform.node.measure import Measured, Source
+from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.served import ServedFragments
@@ -86,7 +86,7 @@ class Node:
     """
 
     department: str
-    source: Source
+    source: Source | Sources
     catalog: Catalog
     bundle: Bundle
     identity: IdentityKey

@@ -39,6 +39,7 @@ __all__ = [
     "columns_of",
     "decimals",
     "expression_type",
+    "relations_in",
     "sum_scale",
     "types_in",
 ]
@@ -58,7 +59,7 @@ def types_in(rows: Rows, columns: Columns) -> TypeOf:
 
     A field is a catalogue column, or what a unit block offers under that name.
     """
-    relations = dict(_relations(rows))
+    relations = dict(relations_in(rows))
 
     def type_of(item: Field) -> ColumnType:
         relation = relations[item.relation]
@@ -72,11 +73,12 @@ def types_in(rows: Rows, columns: Columns) -> TypeOf:
     return type_of
 
 
-def _relations(rows: Rows) -> Iterator[tuple[str, Relation]]:
+def relations_in(rows: Rows) -> Iterator[tuple[str, Relation]]:
+    """Yield every relation of ``rows`` and of the unit blocks inside, with its alias."""
     for relation in (rows.first, *(join.relation for join in rows.joins)):
         yield relation.alias, relation
         if isinstance(relation, UnitBlock):
-            yield from _relations(relation.rows)
+            yield from relations_in(relation.rows)
 
 
 def columns_of(catalog: Catalog) -> Columns:
@@ -93,7 +95,7 @@ def column_reads(governed: object, rows: Rows) -> tuple[tuple[str, str], ...]:
     """
     tables = {
         alias: relation.dataset
-        for alias, relation in _relations(rows)
+        for alias, relation in relations_in(rows)
         if isinstance(relation, Table)
     }
     found = {

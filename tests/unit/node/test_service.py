@@ -157,6 +157,9 @@ class BrokenConnector:
     def capabilities(self):
         return self.whole.capabilities()
 
+    def describe(self, names):
+        return self.whole.describe(names)
+
     def execute(self, *_):
         raise ConnectorError(self.kind, "value 990101199001011234 of row 7")
 
