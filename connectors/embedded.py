@@ -20,6 +20,7 @@ import pyarrow as pa
 from connectors.calls import Call, Calls
 from connectors.engine import (
     answered,
+    column_of,
     identifier,
     in_memory,
     interrupt_of,
@@ -50,6 +51,11 @@ _TYPES = {
     TypeKind.BOOLEAN: "BOOLEAN",
 }
 _PATH_MAX = 2
+
+_COLUMNS = """
+SELECT column_name, data_type, numeric_precision, numeric_scale, is_nullable FROM duckdb_columns()
+WHERE NOT internal AND table_name = ? AND schema_name <> 'pg_catalog' ORDER BY column_index
+"""
 
 
 class Session(Protocol):
@@ -173,6 +179,7 @@ def _load(engine: duckdb.DuckDBPyConnection, session: Session, wanted: Reads, ca
         query = session.query(name, columns)
         if query:
             engine.execute(f"CREATE VIEW {identifier(*path)} AS {query}")
+            _check_types(engine, path[-1], columns)
         else:
             _fill(engine, path, columns, session.batches(name, columns), call)
 
@@ -194,6 +201,20 @@ def _fill(
         engine.execute(insert)
         engine.unregister("arriving batch")
     call.check()
+
+
+def _check_types(
+    engine: duckdb.DuckDBPyConnection, name: str, columns: Sequence[ColumnDescription]
+) -> None:
+    """Check that the engine reads the types that the source describes.
+
+    Raises:
+        ConnectorError: SCHEMA when it does not.
+    """
+    found = [column_of(*row) for row in engine.execute(_COLUMNS, [name]).fetchall()]
+    exact = [(column.name, column.kind, column.precision, column.scale) for column in columns]
+    if [(item.name, item.kind, item.precision, item.scale) for item in found] != exact:
+        raise ConnectorError(ErrorKind.SCHEMA, f"the engine reads {name!r} in other types")
 
 
 def _type(column: ColumnDescription) -> str:
