@@ -17,6 +17,9 @@ __all__ = [
     "NONE_SHOWN",
     "NOT_YET",
     "OTHER_NAME",
+    "OURS_EXPIRED",
+    "OURS_NOT_YET",
+    "OURS_REVOKED",
     "REVOKED",
     "UNKNOWN_AUTHORITY",
     "tls_problem",
@@ -66,17 +69,17 @@ _NO_TLS = (
     "what answers at its address does not speak TLS; check the address in the roster",
     "该地址的服务不使用 TLS；请检查名册中的地址",
 )
-_OURS_EXPIRED = (
-    "it says that our certificate has expired; run: middleplatform gateway rotate (node rotate on a node)",
-    "对方称我方证书已过期；请运行 middleplatform gateway rotate（节点为 node rotate）",
+OURS_EXPIRED = (
+    "our own certificate has expired; run: middleplatform gateway rotate (node rotate on a node)",
+    "我方证书已过期；请运行 middleplatform gateway rotate（节点为 node rotate）",
 )
 _OURS_UNKNOWN = (
     "it does not know the authority of our certificate; it must be enrolled on this platform",
     "对方不认识我方证书的签发机构；其须在本平台注册",
 )
-_OURS_REVOKED = (
-    "it says that our certificate is revoked; run: middleplatform gateway rotate (node rotate on a node)",
-    "对方称我方证书已吊销；请运行 middleplatform gateway rotate（节点为 node rotate）",
+OURS_REVOKED = (
+    "our own certificate is revoked; run: middleplatform gateway rotate (node rotate on a node)",
+    "我方证书已吊销；请运行 middleplatform gateway rotate（节点为 node rotate）",
 )
 _OURS_REFUSED = (
     "it refused our certificate; its operator sees why with: middleplatform node status",
@@ -85,6 +88,10 @@ _OURS_REFUSED = (
 _OURS_MISSING = (
     "it asks for a certificate and we showed none; run: middleplatform gateway status",
     "对方要求出示证书而我方未出示；请运行 middleplatform gateway status",
+)
+OURS_NOT_YET = (
+    "our certificate does not hold yet: this machine's clock is wrong; set it by NTP",
+    "我方证书尚未生效：本机时钟有误；请用 NTP 校准",
 )
 _BROKEN_OFF = (
     "the connection was broken off while identities were checked; its operator's log says why",
@@ -98,8 +105,8 @@ _BY_VERIFY_CODE: dict[int, _Sentence] = {
 }  # fmt: skip
 # Parts of OpenSSL's reason names; the first that fits counts. An alert is what the other side says.
 _BY_REASON: tuple[tuple[str, _Sentence], ...] = (
-    ("ALERT_CERTIFICATE_EXPIRED", _OURS_EXPIRED),
-    ("ALERT_CERTIFICATE_REVOKED", _OURS_REVOKED),
+    ("ALERT_CERTIFICATE_EXPIRED", OURS_EXPIRED),
+    ("ALERT_CERTIFICATE_REVOKED", OURS_REVOKED),
     ("ALERT_CERTIFICATE_REQUIRED", _OURS_MISSING),
     ("ALERT_UNKNOWN_CA", _OURS_UNKNOWN),
     ("ALERT_PROTOCOL_VERSION", _OLD_TLS),

@@ -18,6 +18,7 @@ from middleplatform.crypto.key_files import is_encrypted, read_private
 from middleplatform.enrolment.folder import Folder, Local, Owner, Peers
 from middleplatform.enrolment.papers import read_request_paper
 from middleplatform.enrolment.roster import Party, Roster, follow
+from middleplatform.enrolment.view import certificate_in
 from middleplatform.ports import Clock
 
 __all__ = ["PartyStatus", "Status", "status_of"]
@@ -130,8 +131,7 @@ def _certificate(
 ) -> tuple[str, str, datetime | None]:
     if roster is None or owner.party not in roster.parties or not folder.tls_file.exists():
         return "none", "", None
-    content = read_private(folder.tls_file)
-    pem = content[content.find(b"-----BEGIN CERTIFICATE") :].decode("ascii", "replace")
+    pem = certificate_in(read_private(folder.tls_file))
     facts = read_issued(der_of(pem), roster.authority_of(owner.party))
     now = clock.now()
     if facts.serial in roster.revoked:

@@ -26,19 +26,24 @@ from middleplatform.enrolment.problems import (
     NONE_SHOWN,
     NOT_YET,
     OTHER_NAME,
+    OURS_EXPIRED,
+    OURS_NOT_YET,
+    OURS_REVOKED,
     REVOKED,
     UNKNOWN_AUTHORITY,
+    tls_problem,
 )
 from middleplatform.enrolment.roster import GATEWAY, Roster, server_name
 from middleplatform.enrolment.view import (
     View,
+    own_certificate,
     pinned_keys,
     read_view,
     require,
     stamp_of,
     standing,
 )
-from middleplatform.errors import ConfigError, ProtocolError
+from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolError
 from middleplatform.ports import Clock
 
 __all__ = ["Trust"]
@@ -228,6 +233,33 @@ class Trust:
         if facts.serial in view.roster.revoked:
             raise refused(party, *REVOKED, facts.serial)
         _check_time(party, facts, self._clock.now())
+
+    def explain(self, error: BaseException, party: str) -> MiddleplatformError:
+        """Return the error to raise for a connection to ``party`` that failed.
+
+        Our own certificate is looked at first: a server that refuses it may just hang up, since an
+        asyncio server does not send TLS's reason.
+
+        Args:
+            error: What opening, writing or reading raised.
+            party: The other side.
+
+        Returns:
+            As ``problems.tls_problem``.
+        """
+        view = self._view
+        now = self._clock.now()
+        try:
+            facts = own_certificate(self._folder, view)
+        except (ConfigError, ProtocolError) as own:
+            return own
+        if facts.serial in view.roster.revoked or not view.roster.parties[self.party].active:
+            return refused(party, *OURS_REVOKED, str(error))
+        if now > facts.not_after:
+            return refused(party, *OURS_EXPIRED, str(error))
+        if now < facts.not_before:
+            return refused(party, *OURS_NOT_YET, str(error))
+        return tls_problem(error, party)
 
     def _current(self) -> View:
         self.refresh()

@@ -12,14 +12,23 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from middleplatform.crypto.certificates import CertificateFacts
+from middleplatform.crypto.certificates import CertificateFacts, der_of, read_issued
 from middleplatform.crypto.identity import IdentityKey
-from middleplatform.crypto.key_files import Passphrase
+from middleplatform.crypto.key_files import Passphrase, read_private
 from middleplatform.enrolment.documents import refused
 from middleplatform.enrolment.folder import Folder, Local, Owner, Peers, not_enrolled
 from middleplatform.enrolment.roster import Roster, follow
 
-__all__ = ["View", "pinned_keys", "read_view", "require", "stamp_of", "standing"]
+__all__ = [
+    "View",
+    "certificate_in",
+    "own_certificate",
+    "pinned_keys",
+    "read_view",
+    "require",
+    "stamp_of",
+    "standing",
+]
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -75,13 +84,29 @@ def read_view(folder: Folder, passphrase: Passphrase | None) -> View:
     return View(stamp, owner, roster, local, identity)
 
 
+def own_certificate(folder: Folder, view: View) -> CertificateFacts:
+    """Return what the party's own certificate says.
+
+    Raises:
+        ConfigError: C006 when the file cannot be read.
+        ProtocolError: X001 when it holds none of the listed authority.
+    """
+    pem = certificate_in(read_private(folder.tls_file))
+    return read_issued(der_of(pem), view.roster.authority_of(view.owner.party))
+
+
+def certificate_in(content: bytes) -> str:
+    """Return the certificate (PEM) of a file that holds key and certificate."""
+    return content[max(content.find(b"-----BEGIN CERT"), 0) :].decode("ascii", "replace")
+
+
 def stamp_of(folder: Folder) -> _Stamp:
     """Return what changes whenever a watched file does; files are always replaced whole."""
     found = []
     for path in folder.watched:
         try:
             status = path.lstat()
-            found.append((status.st_mtime_ns, status.st_ino, status.st_size))
+            found.append((status.st_ctime_ns, status.st_ino, status.st_size))
         except OSError:
             found.append((0, 0, 0))
     return tuple(found)
