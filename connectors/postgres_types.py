@@ -27,7 +27,8 @@ _NUMERIC = "numeric"
 
 _KINDS = {
     **dict.fromkeys(("int2", "int4", "int8"), TypeKind.INTEGER),
-    **dict.fromkeys(("text", "varchar"), TypeKind.TEXT),
+    # char(n) too: statements read text as ``text``, and so without its padding.
+    **dict.fromkeys(("text", "varchar", "bpchar"), TypeKind.TEXT),
     "date": TypeKind.DATE,
     "bool": TypeKind.BOOLEAN,
 }
@@ -128,16 +129,25 @@ def _exact(column: pa.Array, field: pa.Field, wanted: pa.DataType | None) -> pa.
 
 def _decimals(text: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
     """Read numbers of at most 38 digits; more digits wrap around without an error."""
-    whole, places = wanted.precision - wanted.scale, wanted.scale
-    fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
-    number = rf"^-?[0-9]{{1,{whole}}}{fraction}$" if whole else rf"^-?0{fraction}$"
-    if not pc.all(pc.match_substring_regex(text, number)).as_py() and _present(text):
+    number = _number(wanted)
+    if not _all_match(text, number):
+        # Zeros beyond the places that are wanted say nothing, but count as digits.
+        text = pc.replace_substring_regex(text, rf"(\.[0-9]{{{wanted.scale}}})0+$", r"\1")
+        text = pc.replace_substring_regex(text, r"\.$", "")
+    if not _all_match(text, number):
         raise ConnectorError(ErrorKind.FAILED, f"column {name}: a number that {wanted} cannot say")
     return pc.cast(text, wanted)
 
 
-def _present(values: pa.Array) -> bool:
-    return bool(len(values) > values.null_count)
+def _number(wanted: pa.DataType) -> str:
+    whole, places = wanted.precision - wanted.scale, wanted.scale
+    fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+    return rf"^-?[0-9]{{1,{whole}}}{fraction}$" if whole else rf"^-?0{fraction}$"
+
+
+def _all_match(text: pa.Array, pattern: str) -> bool:
+    found = pc.match_substring_regex(text, pattern)
+    return bool(pc.all(found, min_count=0).as_py())
 
 
 def _check_days(column: pa.Array, name: str) -> None:

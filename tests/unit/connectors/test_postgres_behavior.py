@@ -413,7 +413,7 @@ def test_description_names_exact_kinds_and_tells_what_is_not_exact(server):
     assert [column.name for column in found["half"].columns] == ["y"]
     kinds = {column.name: column.kind for column in found["表"].columns}
     exact = {**dict.fromkeys("akt", TypeKind.INTEGER), **dict.fromkeys("bos", TypeKind.DECIMAL)}
-    exact |= {"c": TypeKind.TEXT, "l": TypeKind.TEXT, "d": TypeKind.DATE, "e": TypeKind.BOOLEAN}
+    exact |= {**dict.fromkeys("clm", TypeKind.TEXT), "d": TypeKind.DATE, "e": TypeKind.BOOLEAN}
     assert kinds == dict.fromkeys("abcdefghijklmnopqrst", TypeKind.OTHER) | exact
     digits = {column.name: (column.precision, column.scale) for column in found["表"].columns}
     assert (digits["b"], digits["o"], digits["s"]) == ((12, 2), (12, 2), (38, 38))
