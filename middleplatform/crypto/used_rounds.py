@@ -3,6 +3,7 @@
 A gateway that may ask again with fewer departments learns the missing one's values by subtraction.
 Therefore a query id, once used, stands for one cohort, layout and policy, and each attempt at it
 for one round.
+Nothing is ever forgotten here: 1,000 rounds take about 125 kB on disk, a million 125 MB.
 Imported by node and the recipes of this package.
 Spec: docs/spec/secure-sum.md, "Replay".
 """

@@ -126,7 +126,7 @@ class Journal:
             obligations: What the node's bundle added.
             facts: Read from the text; without them the entry is not found by dataset or column.
         """
-        body = self._fragment(fragment, fields.policy_digest)
+        body = self._fragment(fragment, fields.policy_digest, fields.fragment_digest)
         body |= _used(facts) | {
             "protocol": fields.protocol,
             "sql_run": sql or fragment.sql,
@@ -256,10 +256,11 @@ class Journal:
         except ValueError:  # whoever signs a fragment that fits no entry is told of all the same
             return self._append(event, end | {"message": fragment.digest()})
 
-    def _fragment(self, fragment: Fragment, policy_digest: str) -> dict[str, object]:
+    @staticmethod
+    def _fragment(fragment: Fragment, policy_digest: str, digest: str = "") -> dict[str, object]:
         return {
             "query_id": fragment.query_id,
-            "fragment": fragment.digest(),
+            "fragment": digest or fragment.digest(),
             "attempt": fragment.attempt,
             "number": fragment.number,
             "issued_at": fragment.issued_at,
