@@ -8,7 +8,9 @@ is loaded when ``connectors`` is not ours.
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib import metadata
 from types import MappingProxyType
 
@@ -78,13 +80,20 @@ def check_owner() -> None:
         ConnectorError: REFUSED when another distribution owns it too, or it is spread over several
             folders.
     """
-    owners = {_normal(owner) for owner in metadata.packages_distributions().get("connectors", ())}
+    owners = _owners(tuple(sys.path))
     if owners - {_DISTRIBUTION}:
         raise ConnectorError(
             ErrorKind.REFUSED, f"package connectors is also owned by {sorted(owners)}"
         )
     if len(list(connectors.__path__)) != 1:
         raise ConnectorError(ErrorKind.REFUSED, "package connectors is spread over several folders")
+
+
+@lru_cache(maxsize=4)
+def _owners(path: tuple[str, ...]) -> frozenset[str]:
+    """Return who owns the package; all distributions are read, so once a search path is enough."""
+    del path  # what the answer hangs on
+    return frozenset(map(_normal, metadata.packages_distributions().get("connectors", ())))
 
 
 def _normal(name: str) -> str:
