@@ -24,6 +24,8 @@ from middleplatform.enrolment.passphrases import (
     from_terminal,
     once,
 )
+from middleplatform.enrolment.registrar import platform_of
+from middleplatform.enrolment.roster import GATEWAY
 from middleplatform.enrolment.status import PartyStatus, Status, status_of
 from middleplatform.errors import ConfigError, QueryError
 
@@ -148,11 +150,7 @@ def key_passphrase(
     name = "registrar.key" if (folder / "registrar.key").exists() else "identity.key"
     if not (folder / name).exists() or not is_encrypted(read_private(folder / name)):
         return None
-    account = ""
-    if options.keyring:
-        files = Folder(folder)
-        owner = files.owner() if files.owner_file.exists() else None
-        account = f"{owner.platform}/{owner.party}" if owner else "registrar"
+    account = _account(folder) if options.keyring else ""
     asked = context.say(f"Passphrase of {folder}: ", f"{folder} 的口令：")
     return _source(context, options, account) or from_terminal(asked)
 
@@ -281,6 +279,14 @@ def _source(context: Context, options: argparse.Namespace, account: str) -> Pass
         return from_keyring(account)
     said = context.settings.passphrase_file
     return from_file(said) if said is not None else from_surroundings()
+
+
+def _account(folder: Path) -> str:
+    """Return the key store's account of a folder; registrar and gateway of one platform share one."""
+    if (folder / "registrar.key").exists():
+        return f"{platform_of(folder)}/{GATEWAY}"
+    owner = Folder(folder).owner()
+    return f"{owner.platform}/{owner.party}"
 
 
 def _typed_twice(context: Context) -> bytes:

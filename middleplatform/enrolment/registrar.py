@@ -51,7 +51,7 @@ from middleplatform.enrolment.roster import (
 from middleplatform.errors import ConfigError
 from middleplatform.ports import Clock, Rng
 
-__all__ = ["Issued", "Registrar"]
+__all__ = ["Issued", "Registrar", "platform_of"]
 
 _ISSUED_MAX = 20000
 _PORT_MAX = 65535
@@ -125,9 +125,7 @@ class Registrar:
                 "there is no registrar; name its folder with --registrar",
                 "该处没有注册机构；请用 --registrar 指明其文件夹",
             )
-        body = Fields(parse(read_private(path / "registrar.json"), "registrar.json"), "registrar")
-        authority, platform = body.text("authority", PEM), body.text("platform", PLATFORM)
-        body.end()
+        authority, platform = _about(path)
         issuing = decode_key(read_private(path / "authority.key"), passphrase)
         if not isinstance(issuing, Ed25519PrivateKey):
             raise ConfigError("C006", what=("it holds no Ed25519 key", "其中没有 Ed25519 密钥"))
@@ -291,6 +289,22 @@ def _continues(found: Request, before: Party) -> bool:
         return False
     after = replace(before, identity=found.identity, successions=(*before.successions, step))
     return follow(before.identity, after, found.platform)
+
+
+def platform_of(path: Path) -> str:
+    """Return the platform of a registrar's folder, without its keys.
+
+    Raises:
+        ConfigError: C006 when the folder has none.
+    """
+    return _about(path)[1]
+
+
+def _about(path: Path) -> tuple[str, str]:
+    body = Fields(parse(read_private(path / "registrar.json"), "registrar.json"), "registrar")
+    authority, platform = body.text("authority", PEM), body.text("platform", PLATFORM)
+    body.end()
+    return authority, platform
 
 
 def _check_address(party: Party) -> None:

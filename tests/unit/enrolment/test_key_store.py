@@ -4,6 +4,8 @@ import os
 import stat
 import subprocess
 
+import keyring
+import keyring.backend
 import pytest
 from conftest import World
 
@@ -107,3 +109,30 @@ def test_two_files_of_one_passphrase_share_no_derived_password():
     assert decode_key(first, words).private_bytes_raw() == key.private_bytes_raw()
     mixed = second.splitlines(keepends=True)[0] + b"".join(first.splitlines(keepends=True)[1:])
     assert code_of(decode_key, mixed, words) == "C006"
+
+
+def test_the_key_store_of_the_operating_system_keeps_the_passphrase():
+    """A store of the real library, in memory: a test must not touch the one of its user."""
+
+    class Store(keyring.backend.KeyringBackend):
+        priority = 1
+
+        def __init__(self):
+            self.kept = {("middleplatform", "mp.internal/ga"): "a long passphrase"}
+
+        def get_password(self, service, username):
+            return self.kept.get((service, username))
+
+        def set_password(self, service, username, password):
+            self.kept[service, username] = password
+
+        def delete_password(self, service, username):
+            del self.kept[service, username]
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Store())
+    try:
+        assert passphrases.from_keyring("mp.internal/ga")() == b"a long passphrase"
+        assert code_of(passphrases.from_keyring("mp.internal/fs")) == "C006"
+    finally:
+        keyring.set_keyring(before)
