@@ -190,7 +190,13 @@ def _reached(  # noqa: PLR0913, PLR0917 - as _assembled
         None if settings.passphrase_file is None else from_file(settings.passphrase_file),
     )
     transport = HttpTransport(trust, tls_problem)
-    caller = Caller(transport, trust.identity, trust.pins, clock, rng, settings.deadline_s)
+
+    def roster(after: int) -> tuple[int, bytes] | None:
+        trust.refresh()
+        number = trust.roster.sequence
+        return (number, trust.roster_document()) if number > after else None
+
+    caller = Caller(transport, trust.identity, trust.pins, clock, rng, settings.deadline_s, roster)
     links = {name: WireLink(name, caller) for name in _departments(catalog)}
     dispatcher = Dispatcher(links, trust.identity, trust.pins)
     gateway = _gateway(settings, catalog, bundle, audit, dispatcher, state, clock, rng)

@@ -4,12 +4,13 @@ Spec: docs/spec/node.md, "Messages".
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.dispatch.transport import Transport
+from middleplatform.errors import ProtocolError
 from middleplatform.model.result import PartialResult
 from middleplatform.ports import Clock, Rng
 from middleplatform.wire.faults import from_fields
@@ -33,6 +34,8 @@ class Caller:
         clock: For the moment of each call.
         rng: For nonces.
         deadline_s: Seconds for one call.
+        roster: Returns number and bytes of the roster where it is newer than the number given, else None; each node
+            is told before its next call.
     """
 
     transport: Transport
@@ -41,6 +44,7 @@ class Caller:
     clock: Clock
     rng: Rng
     deadline_s: float
+    roster: Callable[[int], tuple[int, bytes] | None] | None = None
 
 
 class WireLink:
@@ -54,6 +58,7 @@ class WireLink:
     def __init__(self, department: str, caller: Caller) -> None:
         self.department = department
         self._caller = caller
+        self._told = 0
 
     async def call(
         self, name: str, parts: Sequence[bytes] = (), timeout_s: float = 0, **fields: object
@@ -73,6 +78,8 @@ class WireLink:
         Reveals:
             To the node: the call. To the gateway: the reply.
         """
+        if name != "roster":
+            await self._tell_roster()
         caller = self._caller
         nonce = caller.rng.token_bytes(16).hex()
         at = caller.clock.now().isoformat()
@@ -86,6 +93,19 @@ class WireLink:
         if "error" in reply.fields:
             raise from_fields(reply.fields["error"], self.department)
         return reply
+
+    async def _tell_roster(self) -> None:
+        """Hand over a roster that this node was not told of; a node that knows a newer one keeps it."""
+        newer = None if self._caller.roster is None else self._caller.roster(self._told)
+        if newer is None:
+            return
+        number, raw = newer
+        try:
+            await self.roster(raw)
+        except ProtocolError as error:
+            if error.code != "X006":
+                raise
+        self._told = number
 
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
         """Answer a fragment all of whose rows lie there; the digest is of the bytes that came."""
