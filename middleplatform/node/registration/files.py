@@ -225,6 +225,10 @@ def _plain(mapped: Mapped) -> dict[str, str]:
     return {"physical": mapped.physical, "how": str(mapped.how), "state": state}
 
 
+class TakenError(Exception):
+    """There is a file of that name."""
+
+
 class Staged:
     """Files that are on the disk under other names, to be moved under their own together."""
 
@@ -254,10 +258,13 @@ class Staged:
         """Put the only file in its place unless there is one already.
 
         Raises:
-            FileExistsError: There is one.
+            TakenError: There is one.
         """
         ((part, path),) = self._parts
-        os.link(part, path)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise TakenError from None
         _sync(path.parent)
 
     def drop(self) -> None:
@@ -285,8 +292,6 @@ def staged() -> Iterator[Staged]:
     files = Staged()
     try:
         yield files
-    except FileExistsError:
-        raise
     except OSError as error:
         raise ConfigError("C011", what=str(error.filename or ""), detail=str(error)) from None
     finally:
@@ -307,7 +312,7 @@ def save(state: Path, registration: Registration, *, replace: bool = True) -> Pa
                 files.move()
             else:
                 files.link()
-    except FileExistsError:
+    except TakenError:
         raise incomplete(
             registration.name,
             "a connector of this name is registered; add --replace to register it anew",
