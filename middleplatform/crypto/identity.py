@@ -83,7 +83,11 @@ class IdentityKey:
 
     @property
     def public_key(self) -> bytes:
-        """The public half, 32 bytes."""
+        """The public half, 32 bytes.
+
+        Reveals:
+            Who the party is, to whoever sees it.
+        """
         return self._pair[1]
 
     def replace(self, other: "IdentityKey") -> None:
@@ -178,7 +182,11 @@ class PinnedKeys:
 
     @property
     def names(self) -> frozenset[str]:
-        """The parties that are pinned now."""
+        """The parties that are pinned now.
+
+        Reveals:
+            Names, to the caller alone.
+        """
         return frozenset(self._keys)
 
     def replace(self, keys: Mapping[str, bytes]) -> None:

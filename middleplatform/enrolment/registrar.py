@@ -1,6 +1,6 @@
 """The registrar: admits parties, issues certificates, and signs the roster.
 
-Its folder may lie on a machine of its own: it needs no network, only files carried to and fro.
+Its folder may lie on a machine of its own: it needs no network, only files that are carried there and back.
 ``registrar.key`` signs (its fingerprint is the platform's), ``authority.key`` issues certificates,
 ``roster.json`` is the newest roster, ``issued.json`` lists what was issued.
 Imported by the commands and by quick.
