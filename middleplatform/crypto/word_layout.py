@@ -127,6 +127,41 @@ class WordLayout:
                 row += 1
         return words.reshape(-1)
 
+    def encode_counts(
+        self,
+        counts: npt.NDArray[np.int64],
+        *,
+        positions: npt.NDArray[np.int64],
+        cells: int,
+        parties: int,
+    ) -> Words:
+        """Return this department's words where every measure is a whole number in one word.
+
+        Args:
+            counts: Shape ``(measures, own cells)``.
+            positions: As ``encode``.
+            cells: As ``encode``.
+            parties: As ``encode``.
+
+        Returns:
+            As ``encode`` of the same numbers as columns.
+
+        Raises:
+            ProtocolError: As ``encode``; X001 also for a measure of two words or with decimals.
+
+        Reveals:
+            As ``encode``.
+        """
+        self._check_shape(cells, parties)
+        _check_positions(positions, cells)
+        narrow = all(each.words == NARROW and each.scale == 0 for each in self.measures)
+        shape = (len(self.measures), positions.size)
+        if not narrow or counts.dtype != np.int64 or counts.shape != shape:
+            raise bad_message("counts do not fit the layout")
+        words = np.zeros((len(self.measures), cells), dtype=np.uint64)
+        words[:, positions] = narrow_words(counts, parties)
+        return words.reshape(-1)
+
     def decode(self, words: Words, *, cells: int) -> dict[str, pa.Array]:
         """Return the totals, exactly.
 

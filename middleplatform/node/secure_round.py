@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from threading import Event
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from middleplatform.crypto.messages import Hello, MaskedVector, SealedKey
+from middleplatform.crypto.messages import Hello, SealedKey
 from middleplatform.crypto.secure_sum import Party, agreed_digest
 from middleplatform.crypto.sum_words import (
     ATTEMPTS_MAX,
@@ -30,7 +31,7 @@ from middleplatform.crypto.sum_words import (
     round_key,
     word_layout,
 )
-from middleplatform.crypto.word_layout import Measure, WordLayout
+from middleplatform.crypto.word_layout import Measure
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
 from middleplatform.node.measure import Measured, exact
 from middleplatform.node.open_rounds import ROUNDS_MAX, OpenRounds, Step
@@ -40,6 +41,12 @@ __all__ = ["SecureRounds"]
 
 _GRACE_S = 10.0
 """The gateway gives a late department up first, so that its error can name the department."""
+
+
+class _Frame(TypedDict):
+    positions: npt.NDArray[np.int64]
+    cells: int
+    parties: int
 
 
 @dataclass(eq=False)
@@ -52,6 +59,16 @@ class _Round:
     positions: npt.NDArray[np.int64] | None = None
     stop: Event = field(default_factory=Event)
     dropped: bool = False
+
+    @property
+    def frame(self) -> _Frame:
+        """Where the own cells stand among all, for encoding."""
+        assert self.positions is not None, "known since the cells"
+        return {
+            "positions": self.positions,
+            "cells": len(self.codes),
+            "parties": len(self.task.fragment.cohort),
+        }
 
 
 class SecureRounds:
@@ -155,8 +172,9 @@ class SecureRounds:
                 measure.name: _whole(measured.table[measure.name], measure)
                 for measure in layout.measures
             }
+            words = layout.encode(columns, **current.frame)
             agreed = cells_agreed(current.codes)
-            return _masked(current, layout, columns, "cells", agreed).to_bytes()
+            return current.party.mask(words, phase="cells", agreed=agreed).to_bytes()
 
     def ladder(self, key: str, totals: Sequence[Sequence[int]], stop: Event | None = None) -> bytes:
         """Return, under masks, how many units of each cell exceed each percent of its total.
@@ -168,8 +186,7 @@ class SecureRounds:
             stop: Set when nobody waits any more.
 
         Raises:
-            ProtocolError: X001 for totals of another shape, or one below this department's own largest unit: no
-                honest total is.
+            ProtocolError: X001 for totals of another shape, or that are no whole numbers from 0 to 2**127 - 1.
 
         Reveals:
             To the gateway, together with all others: by nameless group, how many units lie on each rung.
@@ -184,10 +201,13 @@ class SecureRounds:
             current.stop = stop or current.stop
             source = self._node.source.until(current.stop)
             own_units = source.unit_totals(current.task.cell, current.task.layout)
-            columns = _over(
-                measured, own_units, [np.array(each, dtype=object)[positions] for each in totals]
+            counts = _over(
+                measured.table.num_rows,
+                own_units,
+                [np.array(each, dtype=object)[positions] for each in totals],
             )
-            return _masked(current, layout, columns, "share-ladder", agreed).to_bytes()
+            words = layout.encode_counts(counts, **current.frame)
+            return current.party.mask(words, phase="share-ladder", agreed=agreed).to_bytes()
 
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes, and a receipt; ends the round.
@@ -242,23 +262,6 @@ def _measured(current: _Round) -> Measured:
     return current.measured
 
 
-def _masked(
-    current: _Round,
-    layout: WordLayout,
-    columns: Mapping[str, pa.Array],
-    phase: str,
-    agreed: bytes,
-) -> MaskedVector:
-    assert current.positions is not None, "the step before this one"
-    words = layout.encode(
-        columns,
-        positions=current.positions,
-        cells=len(current.codes),
-        parties=len(current.task.fragment.cohort),
-    )
-    return current.party.mask(words, phase=phase, agreed=agreed)
-
-
 def _whole(column: pa.ChunkedArray, measure: Measure) -> pa.Array:
     kind = pa.int64() if measure.words == 1 else pa.decimal128(38, measure.scale)
     filled = pc.fill_null(
@@ -296,24 +299,28 @@ def _tagged(value: object) -> object:
 
 
 def _over(
-    measured: Measured,
+    cells: int,
     own: pa.Table,
     totals: Sequence["np.ndarray[tuple[int], np.dtype[np.object_]]"],
-) -> dict[str, pa.Array]:
-    """Count, by cell and rung, the units whose absolute total exceeds the rung's percent of the cell's."""
-    cells, rungs = measured.table.num_rows, len(LADDER)
-    columns: dict[str, pa.Array] = {}
+) -> npt.NDArray[np.int64]:
+    """Count the units whose absolute total exceeds each rung's percent of the cell's: a row a rung, a column a cell.
+
+    Where a unit exceeds the whole total, the gateway lies or the data changed: then all units of the cell are counted
+    on every rung. So the cell is withheld, and rungs of the gateway's own choice show nothing of the units.
+    """
+    rungs = len(LADDER)
     where = own["cell"].to_numpy()
+    found = []
     for s, total in enumerate(totals):
         size, whole = np.abs(exact(own[f"s{s}"])), total[where]
         asked = (whole > 0).astype(np.bool_)
-        if (size[asked] > whole[asked]).any():
-            raise ProtocolError("X001", detail="a total below one of its units")
+        place, size, whole = where[asked], size[asked], whole[asked]
+        beyond = np.zeros(cells, dtype=np.bool_)
+        beyond[place[(size > whole).astype(np.bool_)]] = True
         # The rungs are 0, 1, ... percent, so a unit exceeds as many as its share in percent, rounded up.
-        climbed = -(-(size[asked] * 100) // whole[asked]).astype(np.int64)
-        places = where[asked] * (rungs + 1) + climbed
+        climbed = np.minimum(-(-(size * 100) // whole), rungs).astype(np.int64)
+        climbed[beyond[place]] = rungs
+        places = place * (rungs + 1) + climbed
         count = np.bincount(places, minlength=cells * (rungs + 1)).reshape(cells, rungs + 1)
-        over = count[:, ::-1].cumsum(axis=1)[:, ::-1]
-        for rung, percent in enumerate(LADDER):
-            columns[f"over_{s}_{percent}"] = pa.array(over[:, rung + 1])
-    return columns
+        found.append(count[:, ::-1].cumsum(axis=1)[:, -2::-1].T)
+    return np.concatenate(found).astype(np.int64)

@@ -6,6 +6,7 @@ import pytest
 
 from middleplatform.crypto.sum_words import round_key
 from middleplatform.errors import MiddleplatformError, ProtocolError, SourceError
+from middleplatform.node.served import ServedFragments
 
 SECTION = "SELECT section, COUNT(*) AS n, SUM(staff) AS staff, SUM(capital) AS capital, AVG(staff) AS mean, STDDEV_SAMP(staff) AS sd FROM city.firm GROUP BY section"  # fmt: skip
 CITY = made_platform.CITY
@@ -108,7 +109,7 @@ def test_a_department_that_drops_out_ends_the_round_and_nothing_is_released(smal
         platform.ask("SELECT SUM(staff) FROM city.firm")
     assert caught.value.code == "S001"
     assert [event for event, _ in platform.entries()][-2:] == ["received", "failed"]
-    assert all(not rounds._rounds for rounds in platform.rounds.values())
+    assert not any(len(rounds) for rounds in platform.rounds.values())
 
 
 @pytest.mark.parametrize("step", ["hello", "codes", "cells", "ladder"])
@@ -134,7 +135,7 @@ def test_a_round_is_opened_once(platform):
 def test_a_restarted_node_refuses_a_used_round(platform):
     fragment = platform.fragment('SELECT COUNT(*) AS "a0" FROM "city"."firm" AS "t0"', "c1", "secure_sum")  # fmt: skip
     platform.rounds["c1"].hello(*platform.signed(fragment))
-    platform.nodes["c1"]._served.clear()
+    platform.nodes["c1"].served = ServedFragments(None, platform.clock)
     with pytest.raises(ProtocolError) as caught:
         platform.rounds["c1"].hello(*platform.signed(fragment))
     assert caught.value.code == "X002"
@@ -153,4 +154,5 @@ def test_steps_of_no_round_or_out_of_order_are_refused(platform):
         rounds.cells(key, [])
     rounds.drop(key)
     rounds.drop(key)
-    assert key not in rounds._rounds
+    with pytest.raises(ProtocolError):
+        rounds.agree(key, [])
