@@ -41,6 +41,8 @@ __all__ = [
     "SumWord",
 ]
 
+_NUMBER_MAX = 1 << 31
+
 
 @dataclass(frozen=True, slots=True)
 class Population:
@@ -204,18 +206,30 @@ class Fragment:
         Raises:
             KeyError, TypeError, ValueError: The form is not one that ``to_bytes`` writes.
         """
-        subject = body["subject"]
-        assert isinstance(subject, Mapping)
+        subject, cohort = body["subject"], body["cohort"]
+        if not isinstance(subject, Mapping):
+            raise TypeError("a subject is a mapping")
+        rest = {key: value for key, value in body.items() if key not in ("subject", "cohort")}
+        whole = {name: rest.pop(name) for name in ("attempt", "number")}
+        names = [subject["id"], subject["department"]]
+        texts = (cohort, subject["roles"], subject["regions"], names, list(rest.values()))
+        if not all(map(_texts, texts)) or not all(map(_whole, whole.values())):
+            raise TypeError("a field of another type")
         rebuilt = Subject(
-            str(subject["id"]),
-            str(subject["department"]),
+            subject["id"],
+            subject["department"],
             frozenset(Role(role) for role in subject["roles"]),
             tuple(subject["regions"]),
         )
-        cohort = body["cohort"]
-        assert isinstance(cohort, list | tuple)
-        rest = {key: value for key, value in body.items() if key not in ("subject", "cohort")}
-        return Fragment(**rest, subject=rebuilt, cohort=tuple(cohort))  # type: ignore[arg-type]  # checked by to_bytes
+        return Fragment(**rest, **whole, subject=rebuilt, cohort=tuple(cohort))  # type: ignore[arg-type]  # checked above
+
+
+def _texts(values: object) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int and 0 <= value < _NUMBER_MAX
 
 
 @dataclass(frozen=True, slots=True)

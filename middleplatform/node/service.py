@@ -6,6 +6,7 @@ Spec: docs/spec/node.md.
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from threading import Event
 
 import pyarrow as pa
@@ -117,7 +118,13 @@ class Node:
             fragment = _decode(raw)
             task = self._checked(fragment, protocol)
         except MiddleplatformError as error:
-            self.journal.ended(fragment, error, self.bundle.digest)
+            if fragment is None:
+                digest = sha256(raw).hexdigest()
+                self.journal.refused(
+                    None, error.code, policy_digest=self.bundle.digest, digest=digest
+                )
+            else:
+                self.journal.ended(fragment, error, self.bundle.digest)
             raise
         if protocol == "secure_sum":
             self.journal.taken(fragment, self.bundle.digest)
@@ -330,8 +337,9 @@ class Node:
 def _decode(raw: bytes) -> Fragment:
     try:
         fragment = Fragment.from_mapping(json.loads(raw))
-    except (KeyError, TypeError, ValueError, AssertionError):
+        same = fragment.to_bytes() == raw
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ProtocolError("X001", detail="a malformed fragment") from None
-    if fragment.to_bytes() != raw:
+    if not same:
         raise ProtocolError("X001", detail="a fragment that is not canonical")
     return fragment

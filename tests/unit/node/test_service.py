@@ -280,3 +280,21 @@ def test_own_data_keeps_no_history(platform):
     for number, sql in enumerate([ALL, BUT_FOUR]):
         fragment = platform.fragment(sql, subject=made.STEWARD, purpose="data_quality", project="ga", query_id=f"own{number}")  # fmt: skip
         assert node.answer(*platform.signed(fragment)).cells["m0"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sql": "\ud800"}, {"query_id": 5}, {"query_id": ["a"]}, {"attempt": "1"}, {"attempt": True}, {"number": -1}, {"number": 2**40}, {"cohort": "ga"}, {"cohort": [1]},
+        {"subject": None}, {"subject": {"id": 1, "department": "drc", "roles": [], "regions": []}}, {"subject": {"id": "x", "department": "drc", "roles": ["root"], "regions": []}}, {"more": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_fragment_of_other_types_is_malformed_and_in_the_nodes_log(platform, change):
+    node, body = platform.nodes["ga"], json.loads(platform.fragment(COUNT).to_bytes())
+    raw = json.dumps({**body, **change}, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")  # fmt: skip
+    with pytest.raises(ProtocolError) as caught:
+        node.answer(*platform.signed(None, raw=raw))
+    assert caught.value.code == "X001"
+    last = list(node.journal.log.entries())[-1]
+    assert (last.record.event, last.record.body["code"], len(last.record.body["message"])) == ("refused", "X001", 64)  # fmt: skip
