@@ -17,10 +17,10 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	&& "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { command -v "$$name"; break; }; done)
 
-.PHONY: help setup demo serve test check bench nightly clean
+.PHONY: help setup demo serve test check bench test-spark nightly clean
 
 help:  ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "A Python of at least 3.11 is needed; name it with PYTHON=..." >&2; exit 1; }
@@ -56,6 +56,22 @@ check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
 
 bench: $(VENV)/.dev  ## Run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.run
+
+# Apache Spark itself, from its own distribution (about 900 MB) and in an environment of its own: it and the client
+# that the platform uses are both called pyspark. Needs Java 17 or later.
+SPARK_VERSION ?= 4.3.0
+SPARK_VENV := build/spark-venv
+
+$(SPARK_VENV)/.pyspark-$(SPARK_VERSION): | $(BIN)/python
+	$(BIN)/python -m venv $(SPARK_VENV)
+	$(SPARK_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt \
+		'pyspark==$(SPARK_VERSION)' cryptography numpy pandas pyarrow
+	@touch $@
+
+test-spark: $(VENV)/.dev $(SPARK_VENV)/.pyspark-$(SPARK_VERSION)  ## Test the Spark connector on an Apache Spark cluster on this machine
+	@java -version 2>/dev/null || { echo "Java 17 or later is needed" >&2; exit 1; }
+	MIDDLEPLATFORM_TEST_SPARK_HOME="$$($(SPARK_VENV)/bin/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')" \
+		$(BIN)/python -m pytest tests/spark -n 0
 
 nightly: check  ## Checks, then the tests with many new random examples and every benchmark
 	.ci/packages

@@ -306,19 +306,20 @@ def _collected(session: SparkSession, frame: DataFrame, limits: ExecutionLimits)
     """Run ``frame`` and read its result in pieces."""
     plan = frame._plan.to_proto(session.client)  # noqa: SLF001 - the client collects only whole results
     pieces = session.client.to_table_as_iterator(plan, {})
-    schemas: list[pa.Schema] = []
+    told: list[pa.Schema | spark.StructType] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         for piece in pieces:
             if isinstance(piece, pa.Table):
-                schemas.append(piece.schema)
+                told.append(piece.schema)
                 yield from piece.to_batches()
             else:
-                schemas.append(to_arrow_schema(piece))
+                told.append(piece)
 
     found = list(bounded(batches(), limits))
     # The types that came are those that count; an empty result may come without a batch.
-    return pa.Table.from_batches(found, schemas[-1])
+    schema = told[-1] if isinstance(told[-1], pa.Schema) else to_arrow_schema(told[-1])
+    return pa.Table.from_batches(found, schema)
 
 
 def _carried(kind: pa.DataType) -> pa.DataType:

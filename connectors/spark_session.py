@@ -36,9 +36,11 @@ _SETTINGS: Mapping[str, str] = {
     "spark.sql.groupByOrdinal": "true",
     "spark.sql.decimalOperations.allowPrecisionLoss": "false",  # a product is exact, or fails
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
+    "spark.sql.connect.serverStacktrace.enabled": "false",
+    "spark.sql.pyspark.jvmStacktrace.enabled": "false",
 }
-# Set after the views are made: they name files, statements never do.
-_LAST: Mapping[str, str] = {"spark.sql.runSQLOnFiles": "false"}
+# No statement of ours names a file; the views do, each time that they are read.
+_NO_FILES: Mapping[str, str] = {"spark.sql.runSQLOnFiles": "false"}
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _NOT_IN_ADDRESS = ("token", "session_id", "user_id", "user_agent")
 _OPTIONS = [
@@ -137,7 +139,8 @@ def open_session(server: Server) -> tuple[SparkSession, str]:
                 f"CREATE OR REPLACE TEMPORARY VIEW {quoted(name)} AS "  # noqa: S608 - quoted
                 f"SELECT * FROM parquet.{quoted(path)}"
             )
-        _set(session, _LAST)
+        if not server.views:
+            _set(session, _NO_FILES)
     except BaseException:
         session.client.close()
         raise
