@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,7 @@ class _Running:
             self._config.socket.unlink(missing_ok=True)
 
     def _front(self) -> _Server:
-        served = Served(
-            self._opened.node, self._opened.rounds, self._status, self._trust.accept_roster
-        )
+        served = Served(self._opened.node, self._opened.rounds, self._status, self._accept_roster)
         app = NodeApp(
             served,
             self._trust,
@@ -125,6 +124,15 @@ class _Running:
                 timeout_graceful_shutdown=self._config.grace_s,
             )
         )
+
+    def _accept_roster(self, raw: bytes) -> None:
+        """Take a roster; a new one is an event of the node's log."""
+        before = self._trust.roster.sequence
+        self._trust.accept_roster(raw)
+        number = self._trust.roster.sequence
+        if number != before:
+            digest = sha256(raw).hexdigest()
+            self._opened.node.journal.event("roster", {"sequence": number, "digest": digest})
 
     # --- what the desk and the gateway may ask --------------------------------------------------------------------
 
