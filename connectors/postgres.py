@@ -34,7 +34,7 @@ _OWN: Final = ExecutionLimits(timeout_s=60, rows_max=1_000_000, memory_mb=256)
 
 
 class PostgresConnector:
-    """Reads one schema of a PostgreSQL database, 12 or newer.
+    """Reads one schema of a PostgreSQL database, 13 or newer.
 
     Args:
         options: Fields of ``PostgresOptions``, by name.

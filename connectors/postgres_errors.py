@@ -30,15 +30,13 @@ _STATES: tuple[tuple[str, ErrorKind], ...] = (
 _QUERY = "Query was:"
 
 
-def connector_error(error: Error | OSError, secret: str = "") -> ConnectorError:
+def connector_error(error: Error | OSError) -> ConnectorError:
     """Return what to raise, ``from None``, for an error of the driver.
 
     Args:
-        error: As the driver raised it; its text may quote rows and the statement.
-        secret: Cut out of the detail, should the driver ever repeat it.
+        error: As the driver raised it; its text may quote rows.
     """
-    text = str(error).split(_QUERY)[0].strip()
-    detail = text.replace(secret, "***") if secret else text
+    detail = str(error).split(_QUERY)[0].strip()
     if is_gone(error):
         return ConnectorError(ErrorKind.UNREACHABLE, detail)
     return ConnectorError(_kind(_state(error)), detail)

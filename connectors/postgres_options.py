@@ -40,7 +40,7 @@ class PostgresOptions:
         passfile: A password file of libpq (0600), else ``~/.pgpass``.
         sslmode: Of libpq. Default: ``verify-full``, and ``prefer`` on this machine; what does not
             encrypt is refused for any other machine.
-        sslrootcert: File with the certificate authority of the server, or ``system``.
+        sslrootcert: Whole path of the file with the server's certificate authority, or ``system``.
         connect_timeout_s: Seconds for one connection, at least 2.
         connections: At most so many at once, at least 1; one more while a connection is made.
         threads: Processes of the server for one statement, at least 1.
@@ -59,7 +59,7 @@ class PostgresOptions:
     password_env: str = ""
     passfile: str | Path = ""
     sslmode: str = ""
-    sslrootcert: str | Path = ""
+    sslrootcert: str = ""
     connect_timeout_s: int = 10
     connections: int = 4
     threads: int = 2
@@ -102,7 +102,7 @@ def conninfo(options: PostgresOptions, secret: str) -> str:
         "password": secret,
         "passfile": str(options.passfile),
         "sslmode": options.sslmode,
-        "sslrootcert": str(options.sslrootcert),
+        "sslrootcert": options.sslrootcert,
         "gssencmode": "disable",
         "connect_timeout": str(options.connect_timeout_s),
         "keepalives_idle": "10",

@@ -23,6 +23,7 @@ __all__ = ["Pool"]
 _LOOK_EVERY_S = 0.05
 _CANCEL_EVERY_S = 0.25
 _GRACE_S = 2.0
+_MILLISECONDS_MAX = 2**31 - 1  # of the server's clock
 
 Result = TypeVar("Result")
 
@@ -182,7 +183,7 @@ class _Call(Generic[Result]):
     def run(self, take: Callable[[int], Session]) -> bool:
         """Do the work; tell whether the connection may be used again."""
         try:
-            self.session = take(max(1, int((self._ends - time.monotonic()) * 1000)))
+            self.session = take(self._left_ms())
             self._check()
             self._result = self._work(self.session)
             self.session.end()
@@ -203,6 +204,9 @@ class _Call(Generic[Result]):
         if self.session is not None:
             self.session.close()
             self.session = None
+
+    def _left_ms(self) -> int:
+        return min(_MILLISECONDS_MAX, max(1, int((self._ends - time.monotonic()) * 1000)))
 
     def _check(self) -> None:
         if self._given_up is not None:

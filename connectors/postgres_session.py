@@ -28,7 +28,7 @@ __all__ = ["Session"]
 
 _BATCH_BYTES = "adbc.postgresql.batch_size_hint_bytes"
 _BATCH: Final = 4 << 20
-_VERSION_LEAST = 120_000
+_VERSION_LEAST = 130_000
 _SELECT = re.compile(r"\s*\(*\s*(SELECT|WITH)\b", re.IGNORECASE)
 
 _ABOUT = """
@@ -140,7 +140,7 @@ def _check(session: Session, options: PostgresOptions) -> None:
     schema = "'" + options.schema.replace("'", "''") + "'"
     (about,) = session.rows(_ABOUT.format(schema=schema)).to_pylist()
     if about["version"] < _VERSION_LEAST:
-        raise ConnectorError(ErrorKind.REFUSED, "the server is older than PostgreSQL 12")
+        raise ConnectorError(ErrorKind.REFUSED, "the server is older than PostgreSQL 13")
     if about["encoding"] != "UTF8":
         raise ConnectorError(
             ErrorKind.REFUSED,

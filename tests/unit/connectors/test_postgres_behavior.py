@@ -318,6 +318,17 @@ def test_no_server_and_no_role_are_unreachable(server):
         assert found is ErrorKind.UNREACHABLE
 
 
+@pytest.mark.parametrize("schema", ["部门 一", 'a"b', "it's", "back\\slash", "x, public"])
+def test_a_schema_of_any_name_is_read_over_a_unix_socket_too(server, schema):
+    server.load({"t": pa.table({"x": [1, 2]})}, schema)
+    where = {"host": str(server.folder), "port": server.port, "dbname": "postgres", "user": READER}
+    connector = PostgresConnector(**where, schema=schema)
+    assert list(connector.describe()) == ["t"]
+    forever = ExecutionLimits(10.0**9, 10, 1)
+    assert run(connector, COUNT, forever).to_pylist() == [{"n": 2}]
+    connector.close()
+
+
 def test_a_wrong_password_is_unreachable_and_stays_out_of_the_detail(server, tmp_path):
     path = tmp_path / "password"
     path.write_text("wrong-secret")
