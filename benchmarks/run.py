@@ -52,6 +52,9 @@ def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
     size = ["--rows", "1000000", "--runs", "3"] if quick else ["--rows", "10000000", "--runs", "7"]
     where = [] if folder is None else ["--folder", str(folder)]
     governed = _object("bench_governed_aggregate", *size, *where)
+    loads["postgres"] = _told("PostgreSQL push-down", quiet_s)
+    pushed = ["--rows", "200000", "--runs", "2"] if quick else []
+    postgres = _object("bench_postgres", *pushed)
     loads["audit"] = _told("audit log", quiet_s)
     audit = _lines("bench_audit", "--entries", "10000" if quick else "100000", *where)
     loads["secure_sum"] = _told("secure sum", quiet_s)
@@ -63,6 +66,7 @@ def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
         "loads": loads,
         "control_plane": control,
         "governed_aggregate": governed,
+        "postgres": postgres,
         "audit": audit,
         "secure_sum": secure,
     }
@@ -74,7 +78,8 @@ def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
 def markdown(found: Mapping) -> str:
     """Return the figures as Markdown tables, ready for the README."""
     return "\n".join([*_about(found), "", *_control(found["control_plane"]), "",
-                      *_governed(found["governed_aggregate"]), "", *_parts(found), ""])  # fmt: skip
+                      *_governed(found["governed_aggregate"]), "", *_postgres(found["postgres"]), "",
+                      *_parts(found), ""])  # fmt: skip
 
 
 def _about(found: Mapping) -> Iterator[str]:
@@ -136,6 +141,19 @@ def _governed(found: Mapping) -> Iterator[str]:
     yield "|---|--:|---|--:|"
     for told in found["history"]["one_project_in_order"]:
         yield f"| {told['question']} | {told['seconds']} | {told['code'] or 'answered'} | {told['peak_mib']} |"
+
+
+def _postgres(found: Mapping) -> Iterator[str]:
+    yield (
+        f"| PostgreSQL {found['server']}, {found['rows']:,} rows, one machine | evidence pushed down, s "
+        "| rows read out into DuckDB, s | read out ÷ pushed | plain aggregate, s | KiB out, pushed | MiB out, read out |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    for query, figures in found["queries"].items():
+        yield (
+            f"| {query} | {figures['pushed_s']} | {figures['read_out_s']} | {figures['ratio']} | {figures['plain_s']} "
+            f"| {figures['pushed_kib']} | {figures['read_out_mib']} |"
+        )
 
 
 def _parts(found: Mapping) -> Iterator[str]:
