@@ -40,7 +40,19 @@ def parser(locale: str) -> Parser:
     commands = top.add_subparsers(
         required=True, metavar=say("COMMAND", "命令"), title=say("commands", "命令")
     )
-    for each in (demo, query, catalog, policy, audit, token, gateway, node, connector, serve, version):
+    for each in (
+        demo,
+        query,
+        catalog,
+        policy,
+        audit,
+        token,
+        gateway,
+        node,
+        connector,
+        serve,
+        version,
+    ):
         each.add(commands, say)
     return top
 

@@ -134,6 +134,7 @@ _RULES = (
     _Rule(_G3, Use.KEY, ("household", "户"), r"户号|家庭编号|\b(household|hh)(_?(id|no|number))?\b", "household"),
     _Rule(_G1, Use.DENIED, ("name of an organization", "单位名称"),
           r"(企业|单位|机构|公司|店铺?)名称?|\b(company|enterprise|firm|employer|business)_?name\b"),
+    _Rule(_G3, Use.KEY, ("employment", "就业"), r"参保单位|工作单位|用人单位|\bemployer\b", "firm"),
     _Rule(_G3, Use.DENIED, ("address", "地址"), r"地址|住址|门牌|\b(address|addr|street|dz|zz)\b"),
     _Rule(_G4, Use.SENSITIVE_DIMENSION, ("health", "医疗健康"),
           r"病|诊断|症|医疗|慢性|残疾|过敏|用药|手术|住院|门诊"

@@ -29,7 +29,10 @@ class Clock:
 
 def numbers():
     """Return sound identity numbers, one a person."""
-    bodies = [f"99010{1 + place % 6}19{50 + place % 40}0{1 + place % 9}1{place % 10}{place:03}" for place in range(PEOPLE)]
+    bodies = [
+        f"99010{1 + place % 6}19{50 + place % 40}0{1 + place % 9}1{place % 10}{place:03}"
+        for place in range(PEOPLE)
+    ]
     return identity_numbers(bodies)
 
 
@@ -44,7 +47,7 @@ def write(path, statements=()):
         (
             ids[place], f"居民{place:06}", "1" if place % 2 else "2" if place else "9",
             1950 + place % 40, f"99010{1 + place % 6}", None if place < 25 else 9, f"h{place // 3}",
-            "1391234%04d" % place,
+            f"1391234{place:04}",
         )
         for place in range(PEOPLE)
     ]  # fmt: skip
@@ -96,7 +99,9 @@ class Department:
         return make_profile(self.state, "main", self.catalog, self.clock)
 
     def publish(self, name="main", **changes):
-        publisher = Publisher(self.catalog, self.bundle, self.clock, "engineer", self.entries.append)
+        publisher = Publisher(
+            self.catalog, self.bundle, self.clock, "engineer", self.entries.append
+        )
         return publish(self.state, name, replace(publisher, **changes))
 
     def alter(self, *statements):

@@ -1,6 +1,5 @@
 """A registration is read back as it was written, and whatever goes wrong leaves the one that was there."""
 
-import os
 import stat
 
 import pytest
@@ -16,19 +15,48 @@ from middleplatform.node.registration.record import How, Mapped, MappedDataset, 
 SOUND = st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn"))
 NAME = st.one_of(
     st.text(SOUND, min_size=1, max_size=12),
-    st.sampled_from(("yes", "null", "1e5", "0x1F", "1_000", "2024-01-01", "~", "- a", "a: b", "#x", "'", '"', "off")),
+    st.sampled_from(
+        (
+            "yes",
+            "null",
+            "1e5",
+            "0x1F",
+            "1_000",
+            "2024-01-01",
+            "~",
+            "- a",
+            "a: b",
+            "#x",
+            "'",
+            '"',
+            "off",
+        )
+    ),
 )
 MAPPED = st.builds(Mapped, NAME, st.sampled_from(How), st.booleans())
-COLUMN = st.builds(ColumnDescription, NAME, st.sampled_from(TypeKind), st.integers(0, 38), st.integers(-3, 9), st.booleans())
+COLUMN = st.builds(
+    ColumnDescription,
+    NAME,
+    st.sampled_from(TypeKind),
+    st.integers(0, 38),
+    st.integers(-3, 9),
+    st.booleans(),
+)
 
 
 @st.composite
 def registrations(draw):
-    tables = draw(st.dictionaries(NAME, st.builds(TableDescription, st.lists(COLUMN, max_size=3).map(tuple)), max_size=2))
+    tables = draw(
+        st.dictionaries(
+            NAME, st.builds(TableDescription, st.lists(COLUMN, max_size=3).map(tuple)), max_size=2
+        )
+    )
     datasets = {}
     for place, table in enumerate(tables):
         columns = draw(st.dictionaries(NAME, MAPPED, max_size=3))
-        datasets[f"ga.t{place}"] = MappedDataset(Mapped(table, How.EXACT, draw(st.booleans())), columns)
+        datasets[f"ga.t{place}"] = MappedDataset(
+            Mapped(table, How.EXACT, draw(st.booleans())), columns
+        )
     digest = "a" * 64
     return Registration(
         "main", "ga", draw(NAME.filter(str.strip)), draw(st.dictionaries(NAME, NAME, max_size=3)), "2026-03-01T00:00:00+00:00",
@@ -61,19 +89,24 @@ def test_a_taken_name_is_refused_and_left_as_it_is(tmp_path):
     with pytest.raises(ConfigError, match="--replace"):
         files.save(tmp_path, ONE.changed(kind="other"), replace=False)
     assert path.read_bytes() == before
-    assert os.listdir(path.parent) == ["main.yaml"]
+    assert [each.name for each in path.parent.iterdir()] == ["main.yaml"]
 
 
 def test_a_disk_that_refuses_leaves_nothing_half_written(tmp_path):
     files.save(tmp_path, ONE)
     folder = tmp_path / "connectors"
     (tmp_path / "elsewhere").write_text("no folder")
-    with pytest.raises(ConfigError) as refused, files.staged() as staged:
-        staged.add(folder / "main.yaml", "new")
-        staged.add(tmp_path / "elsewhere" / "x", "new")
-        staged.move()
+
+    def two_files():
+        with files.staged() as staged:
+            staged.add(folder / "main.yaml", "new")
+            staged.add(tmp_path / "elsewhere" / "x", "new")
+            staged.move()
+
+    with pytest.raises(ConfigError) as refused:
+        two_files()
     assert refused.value.code == "C011"
-    assert os.listdir(folder) == ["main.yaml"]
+    assert [each.name for each in folder.iterdir()] == ["main.yaml"]
     assert files.load_one(tmp_path, "main") == ONE
 
 

@@ -1,7 +1,7 @@
 """From a file to a published connector that a node opens: nothing counts before it was confirmed, tested, published."""
 
 import json
-import os
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +10,7 @@ from middleplatform.errors import AuditError, ConfigError
 from middleplatform.model.catalog import Level
 from middleplatform.node.registration import files
 from middleplatform.node.registration.loading import load
+from middleplatform.node.registration.profile import profile_of
 from middleplatform.node.registration.trial import passed
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
@@ -24,7 +25,10 @@ def refused(call, *arguments, **more):
 
 
 def columns(profile):
-    return {each["name"] or each["physical"]: each for each in profile["datasets"]["ga.population"]["columns"]}
+    return {
+        each["name"] or each["physical"]: each
+        for each in profile["datasets"]["ga.population"]["columns"]
+    }
 
 
 # --- mapping ----------------------------------------------------------------------------------------------------------
@@ -57,14 +61,26 @@ def test_a_table_that_is_called_otherwise_is_not_guessed(department):
 
 def test_two_names_that_are_alike_are_not_proposed(department):
     department.alter('ALTER TABLE RKXX ADD COLUMN "s_e_x" VARCHAR')
-    assert "sex" not in department.add("ga.population=RKXX").registration.datasets["ga.population"].columns
+    assert (
+        "sex"
+        not in department.add("ga.population=RKXX").registration.datasets["ga.population"].columns
+    )
 
 
 def test_mappings_that_fit_nothing_are_all_named_and_nothing_is_written(department):
     said = refused(
-        department.add, "ga.population=absent", "tax.individual_income=RKXX", "nonsense", "ga.population.id_number=x"
+        department.add,
+        "ga.population=absent",
+        "tax.individual_income=RKXX",
+        "nonsense",
+        "ga.population.id_number=x",
     )
-    for part in ("no table absent", "tax.individual_income is not in the catalogue", "write dataset=table", "map ga.population"):
+    for part in (
+        "no table absent",
+        "tax.individual_income is not in the catalogue",
+        "write dataset=table",
+        "map ga.population",
+    ):
         assert part in said
     assert files.names(department.state) == ()
 
@@ -83,7 +99,7 @@ def test_registering_anew_needs_to_be_said_and_forgets_the_old_profile(departmen
     department.profile()
     assert "--replace" in refused(department.add)
     department.add("ga.population=RKXX", replace=True)
-    assert os.listdir(department.state / "connectors") == ["main.yaml"]
+    assert [each.name for each in (department.state / "connectors").iterdir()] == ["main.yaml"]
 
 
 # --- test -------------------------------------------------------------------------------------------------------------
@@ -101,7 +117,12 @@ def test_a_sound_source_passes_its_test(department):
     ("statement", "where", "said", "fails"),
     [
         ("ALTER TABLE RKXX DROP COLUMN SEX", "RKXX.SEX", "the column is gone", True),
-        ("ALTER TABLE RKXX ALTER BirthYear TYPE VARCHAR", "RKXX.BirthYear", "was integer, is text", True),
+        (
+            "ALTER TABLE RKXX ALTER BirthYear TYPE VARCHAR",
+            "RKXX.BirthYear",
+            "was integer, is text",
+            True,
+        ),
         ("ALTER TABLE RKXX RENAME TO other", "RKXX", "the table is gone", True),
         ("ALTER TABLE RKXX ADD COLUMN fresh DATE", "RKXX.fresh", "a new column, date", False),
         ("ALTER TABLE RKXX DROP COLUMN 联系方式", "RKXX.联系方式", "the column is gone", False),
@@ -117,7 +138,13 @@ def test_what_changed_in_the_source_is_named(department, statement, where, said,
 
 
 @pytest.mark.parametrize(
-    ("column", "kind"), [("BirthYear", "VARCHAR"), ("BirthYear", "DECIMAL(20, 0)"), ("SEX", "INTEGER"), ("BirthYear", "DOUBLE")]
+    ("column", "kind"),
+    [
+        ("BirthYear", "VARCHAR"),
+        ("BirthYear", "DECIMAL(20, 0)"),
+        ("SEX", "INTEGER"),
+        ("BirthYear", "DOUBLE"),
+    ],
 )
 def test_a_column_that_cannot_be_what_the_catalogue_says_fails(department, column, kind):
     department.alter(f"ALTER TABLE RKXX ALTER {column} TYPE {kind} USING NULL")
@@ -152,7 +179,11 @@ def test_the_seeded_defects_are_found_with_their_right_numbers(department):
     assert found["education_years"]["counts"]["missing"] == 25
     assert found["education_years"]["quality"] == 0.93
     phone = found["联系方式"]
-    assert (phone["name"], phone["proposal"]["use"], phone["proposal"]["state"]) == ("", "denied", "proposed")
+    assert (phone["name"], phone["proposal"]["use"], phone["proposal"]["state"]) == (
+        "",
+        "denied",
+        "proposed",
+    )
     assert phone["proposal"]["level"] == "general-3"
 
 
@@ -162,8 +193,6 @@ def test_a_profile_belongs_to_its_registration_only(department):
     department.remap("ga.population.sex=")
     assert files.read_json(files.profile_path(department.state, "main")) is not None
     registration = files.load_one(department.state, "main")
-    from middleplatform.node.registration.profile import profile_of  # noqa: PLC0415 - beside its use
-
     assert profile_of(department.state, registration) is None
 
 
@@ -190,14 +219,20 @@ def test_a_publication_is_marked_logged_and_opened_by_the_node(department):
     published = department.publish()
     assert published.is_published
     (entry,) = department.entries
-    assert (entry.event, entry.body["connector"], entry.body["by"]) == ("connector", "main", "engineer")
+    assert (entry.event, entry.body["connector"], entry.body["by"]) == (
+        "connector",
+        "main",
+        "engineer",
+    )
     assert "SFZH" not in str(entry.body)
     found = load(department.state, "ga", department.catalog)
     assert (found.not_connected, dict(found.set_aside)) == ((), {})
     (connector,) = found.published
     source = connector.open_source(ExecutionLimits(30, 1000, 64))
     try:
-        cell, _ = read_fragment("SELECT sex, COUNT(*) FROM ga.population GROUP BY sex", department.catalog)
+        cell, _ = read_fragment(
+            "SELECT sex, COUNT(*) FROM ga.population GROUP BY sex", department.catalog
+        )
         measured = source.measure(cell, layout_of(cell, department.catalog))
     finally:
         source.connector.close()
@@ -215,7 +250,9 @@ def test_what_leaves_has_no_small_count_and_no_name_of_the_source(department):
         "type": "text", "missing": None, "normalisable": None, "invalid": None, "duplicates": None, "quality": 1.0,
     }  # fmt: skip
     assert document["columns"]["education_years"]["missing"] == 25
-    assert not any(word in text for word in ("SFZH", "RKXX", "BirthYear", "联系方式", str(department.folder)))
+    assert not any(
+        word in text for word in ("SFZH", "RKXX", "BirthYear", "联系方式", str(department.folder))
+    )
 
 
 def test_everything_that_is_missing_is_named_at_once(department, future):
@@ -236,8 +273,6 @@ def test_everything_that_is_missing_is_named_at_once(department, future):
 
 
 def test_a_column_that_the_policy_does_not_know_is_not_classified(department):
-    from dataclasses import replace  # noqa: PLC0415 - beside its use
-
     ready(department)
     rule = department.bundle.datasets["ga.population"]
     known = {name: each for name, each in rule.columns.items() if name != "sex"}
@@ -247,8 +282,6 @@ def test_a_column_that_the_policy_does_not_know_is_not_classified(department):
 
 
 def test_core_data_is_not_connected(department):
-    from dataclasses import replace  # noqa: PLC0415 - beside its use
-
     ready(department)
     before = department.catalog.datasets["ga.population"].columns
     columns = {**before, "sex": replace(before["sex"], level=Level.CORE)}
@@ -279,7 +312,9 @@ def test_one_dataset_is_published_by_one_connector(department):
     ready(department)
     department.publish()
     department.add("ga.population=RKXX", name="second")
-    assert "ga.population is published by connector main" in refused(department.publish, name="second")
+    assert "ga.population is published by connector main" in refused(
+        department.publish, name="second"
+    )
 
 
 def test_a_locked_log_leaves_everything_as_it_was(department):

@@ -20,7 +20,9 @@ KERNEL = ProfileKernel(
     ),
     date(2026, 3, 1),
 )
-SCHEMA = pa.schema([("key", pa.string()), ("sex", pa.string()), ("year", pa.int64()), ("staff", pa.int64())])
+SCHEMA = pa.schema(
+    [("key", pa.string()), ("sex", pa.string()), ("year", pa.int64()), ("staff", pa.int64())]
+)
 
 rows = st.lists(
     st.fixed_dictionaries(
@@ -50,7 +52,9 @@ def batch(values):
 @given(rows, rows, rows)
 def test_counts_do_not_depend_on_how_rows_are_cut(first, second, third):
     whole = run([batch(first + second + third)])
-    assert run([batch(first), batch(second)], [batch(third)], []) == whole or not (first + second + third)
+    assert run([batch(first), batch(second)], [batch(third)], []) == whole or not (
+        first + second + third
+    )
 
 
 def test_what_comes_out_is_counts_and_no_value():

@@ -12,11 +12,13 @@ PARTS = st.lists(st.integers(0, 90), min_size=4, max_size=4)
 
 @given(PARTS, LEAST, st.integers(0, 300))
 def test_every_shown_count_and_what_it_leaves_is_at_least_the_threshold(parts, least, duplicates):
-    missing, normalisable, invalid, right = parts
+    missing, normalisable, invalid, _ = parts
     found = Faults(sum(parts), missing, normalisable, invalid)
     duplicates = min(duplicates, found.rows - missing)
     shown = safe_counts(found, duplicates, least)
-    visible = [shown[kind] for kind in ("missing", "normalisable", "invalid") if shown[kind] is not None]
+    visible = [
+        shown[kind] for kind in ("missing", "normalisable", "invalid") if shown[kind] is not None
+    ]
     assert all(count >= least for count in visible)
     if visible:
         assert found.rows - sum(visible) >= least
@@ -28,7 +30,7 @@ def test_every_shown_count_and_what_it_leaves_is_at_least_the_threshold(parts, l
 @given(PARTS, LEAST)
 def test_a_reader_cannot_tell_small_counts_apart(parts, least):
     """Moving rows among counts below the threshold and the right values changes nothing that is shown."""
-    missing, normalisable, invalid, right = parts
+    missing, normalisable, invalid, _ = parts
     rows = sum(parts)
     shown = safe_counts(Faults(rows, missing, normalisable, invalid), None, least)
     cleaned = [0 if count < least else count for count in (missing, normalisable, invalid)]
@@ -46,7 +48,9 @@ def test_the_quality_that_leaves_is_that_of_the_counts_that_leave():
 @given(
     st.integers(0, 100),
     st.dictionaries(
-        st.sampled_from(("missing", "normalisable", "old_form", "bad_form", "outside_codes", "future")),
+        st.sampled_from(
+            ("missing", "normalisable", "old_form", "bad_form", "outside_codes", "future")
+        ),
         st.integers(0, 60),
     ),
 )
