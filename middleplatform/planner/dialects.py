@@ -5,8 +5,8 @@ comparisons and groups above it are by bytes, and padding of ``char(n)`` is gone
 which has no width to overflow; a bucket is cut from a timestamp without a zone.
 
 Spark: a decimal has 38 digits at most and silently gives up places of a product or sum that would need more, so every
-factor and addend is first cast to digits that leave room; a sum of whole numbers is one of decimals; a bucket is cut
-from the date itself.
+factor and addend is first cast to digits that leave room; a sum of whole numbers is one of decimals; a bucket is
+put together from the date's parts.
 
 Neither has a list of the three largest, so units are ranked in a level between.
 """
@@ -22,11 +22,14 @@ from middleplatform.model.physical import PhysicalTable
 from middleplatform.model.query import (
     Affine,
     Arithmetic,
+    Case,
     Coalesce,
     Field,
     Literal,
+    Predicate,
     RowExpression,
     Table,
+    UnitBlock,
 )
 from middleplatform.planner.column_types import MEAN_PLACES, expression_type
 from middleplatform.planner.engine_sql import (
@@ -196,8 +199,46 @@ class SparkSql(_Ranking):
         return expression_type(expression, self._scope.type_of)
 
     def bucket(self, unit: str, operand: exp.Expr) -> exp.Expr:
-        """Cut the date itself: a timestamp would have the session's zone."""
-        return exp.Anonymous(this="TRUNC", expressions=[operand, exp.Literal.string(unit.upper())])
+        """Put the date together from its parts: a timestamp would have the session's zone, and end in 2262."""
+        month = {
+            "month": exp.Month(this=operand.copy()),
+            "quarter": exp.Sub(
+                this=exp.Mul(this=exp.Quarter(this=operand.copy()), expression=number(3)),
+                expression=number(2),
+            ),
+            "year": number(1),
+        }[unit]
+        parts = [exp.Year(this=operand), month, number(1)]
+        return exp.Anonymous(this="MAKE_DATE", expressions=parts)
+
+    def coalesce(self, node: Coalesce) -> exp.Expr:
+        """Bring both numbers to one type: the engine's own choice may have fewer places."""
+        found = super().coalesce(node)
+        for side in (found.this, *found.expressions):
+            side.replace(self._as(self._type(node), side))
+        return found
+
+    def case(self, node: Case) -> exp.Expr:
+        """Bring all numbers to one type, as above."""
+        found = super().case(node)
+        for value in (*(item.args["true"] for item in found.args["ifs"]), found.args["default"]):
+            value.replace(self._as(self._type(node), value))
+        return found
+
+    def _as(self, kind: ColumnType, node: exp.Expr) -> exp.Expr:
+        return decimal(node.copy(), kind.scale) if kind.kind is TypeKind.DECIMAL else node
+
+    def is_true(self, condition: exp.Expr) -> exp.Expr:
+        """Say false for unknown: an IS TRUE that occurs twice fails in some engines."""
+        return exp.Coalesce(this=condition, expressions=[exp.Boolean(this=False)])
+
+    def having(self, select: exp.Select, block: UnitBlock, condition: Predicate) -> exp.Select:
+        """Filter the groups by their columns from outside: some engines lose a group's label in HAVING."""
+        alias = exp.TableAlias(this=exp.to_identifier(block.alias, quoted=True))
+        outer = exp.Select(expressions=[exp.Star()])
+        outer.set("from_", exp.From(this=exp.Subquery(this=select, alias=alias)))
+        outer.set("where", exp.Where(this=self.predicate(condition)))
+        return outer
 
     def band(self, width: int, operand: exp.Expr) -> exp.Expr:
         """Compute in 64 bits, whatever the column has."""
@@ -213,9 +254,10 @@ class SparkSql(_Ranking):
         doubled = exp.Mul(this=size, expression=decimal(number(_DOUBLED_MICRO), 0, _FACTOR))
         floor = decimal(exp.Floor(this=exp.paren(doubled)), 0, _DIGITS - 1)
         upper = exp.paren(exp.Add(this=floor, expression=decimal(count, 0, _COUNT_DIGITS)))
-        lower = decimal(
-            exp.paren(exp.Mul(this=count.copy(), expression=number(2))), 0, _COUNT_DIGITS
+        twice = exp.Nullif(
+            this=exp.Mul(this=count.copy(), expression=number(2)), expression=number(0)
         )
+        lower = decimal(twice, 0, _COUNT_DIGITS)
         rest = exp.paren(exp.Mod(this=upper.copy(), expression=lower.copy()))
         whole = exp.Div(this=exp.paren(exp.Sub(this=upper, expression=rest)), expression=lower)
         micro = decimal(number(Decimal(1).scaleb(-MEAN_PLACES)), MEAN_PLACES, MEAN_PLACES)

@@ -111,16 +111,23 @@ class EngineSql:
                 return self.date_part(unit, self.row(operand))
             case Band(width=width, operand=operand):
                 return self.band(width, self.row(operand))
-            case Coalesce(operand=operand, default=default):
-                return exp.Coalesce(this=self.row(operand), expressions=[literal(default.value)])
-            case Case(branches=branches, default=default_value):
-                ifs = [
-                    exp.If(this=self.predicate(when), true=self.row(then))
-                    for when, then in branches
-                ]
-                return exp.Case(ifs=ifs, default=self.row(default_value))
+            case Coalesce():
+                return self.coalesce(expression)
+            case Case():
+                return self.case(expression)
             case Opaque():
                 raise AssertionError("an opaque form never runs")
+
+    def coalesce(self, node: Coalesce) -> exp.Expr:
+        """Return the operand, or a constant where it is missing."""
+        return exp.Coalesce(this=self.row(node.operand), expressions=[self.row(node.default)])
+
+    def case(self, node: Case) -> exp.Expr:
+        """Return the value of the first condition that holds."""
+        ifs = [
+            exp.If(this=self.predicate(when), true=self.row(then)) for when, then in node.branches
+        ]
+        return exp.Case(ifs=ifs, default=self.row(node.default))
 
     def arithmetic(self, node: Arithmetic) -> exp.Expr:
         """Return ``left op right`` in parentheses."""
@@ -155,14 +162,17 @@ class EngineSql:
             case Not(operand=inner):
                 return exp.paren(exp.Not(this=self.predicate(inner)))
             case IsTrue(operand=inner):
-                truth = exp.Boolean(this=True)
-                return exp.paren(exp.Is(this=self.predicate(inner), expression=truth))
+                return self.is_true(self.predicate(inner))
             case Field() | Literal():
                 return self.row(condition)
             case Opaque():
                 raise AssertionError("an opaque form never runs")
             case _:
                 return exp.paren(self._test(condition))
+
+    def is_true(self, condition: exp.Expr) -> exp.Expr:
+        """Return whether a predicate holds, neither false nor unknown."""
+        return exp.paren(exp.Is(this=condition, expression=exp.Boolean(this=True)))
 
     def _test(self, condition: Compare | Between | InList | IsNull) -> exp.Expr:
         match condition:
@@ -242,15 +252,13 @@ class EngineSql:
         select = self.rows_from(exp.Select(expressions=projections), block.rows)
         positions = [_position(block, key) for key in block.keys]
         select.set("group", exp.Group(expressions=[number(place) for place in positions]))
-        if block.having is not None:
-            select.set("having", exp.Having(this=self._having(block, block.having)))
-        return select
+        return select if block.having is None else self.having(select, block, block.having)
 
     def _content(self, content: RowExpression | Aggregate) -> exp.Expr:
         return self.aggregate(content) if isinstance(content, Aggregate) else self.row(content)
 
-    def _having(self, block: UnitBlock, having: Predicate) -> exp.Expr:
-        """HAVING speaks of the block's own columns; SQL wants the expressions behind them."""
+    def having(self, select: exp.Select, block: UnitBlock, condition: Predicate) -> exp.Select:
+        """Keep the units that meet a condition: it names the block's columns, HAVING the expressions behind them."""
         contents = {item.name: item.content for item in block.columns}
 
         def expand(node: exp.Expr) -> exp.Expr:
@@ -258,7 +266,8 @@ class EngineSql:
                 return self._content(contents[node.name])
             return node
 
-        return self.predicate(having).transform(expand)
+        select.set("having", exp.Having(this=self.predicate(condition).transform(expand)))
+        return select
 
     # --- aggregates per unit ------------------------------------------------------------------------------------
 
