@@ -40,7 +40,6 @@ _DESCRIBE = """
 SELECT table_name, column_name, data_type, numeric_precision, numeric_scale, is_nullable
 FROM duckdb_columns()
 WHERE NOT internal AND database_name = current_database() AND schema_name = current_schema()
-AND (? OR list_contains(?, table_name))
 ORDER BY table_name, column_index
 """
 
@@ -78,6 +77,7 @@ class DuckDBConnector:
         except OSError as error:
             raise ConnectorError(ErrorKind.UNREACHABLE, str(error)) from None
         self._calls = Calls()
+        self._tables: Mapping[str, TableDescription] | None = None
 
     def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the tables and views of the file's main schema.
@@ -85,12 +85,20 @@ class DuckDBConnector:
         Raises:
             ConnectorError: The file cannot be read.
         """
+        with self._calls.running(None):
+            # Read once: while this process has the file open, no other can write to it.
+            if self._tables is None:
+                self._tables = self._read_tables()
+            tables = self._tables
+        kept = {name: tables[name] for name in names if name in tables} if names else tables
+        return MappingProxyType(dict(kept))
+
+    def _read_tables(self) -> Mapping[str, TableDescription]:
         found: dict[str, list[ColumnDescription]] = {}
         with self._cursor(None) as (cursor, _):
-            for table, *column in cursor.execute(_DESCRIBE, [not names, list(names)]).fetchall():
+            for table, *column in cursor.execute(_DESCRIBE).fetchall():
                 found.setdefault(table, []).append(column_of(*column))
-        tables = {name: TableDescription(tuple(columns)) for name, columns in found.items()}
-        return MappingProxyType(tables)
+        return {name: TableDescription(tuple(columns)) for name, columns in found.items()}
 
     def capabilities(self) -> Capabilities:
         """Return the dialect ``duckdb``, streaming."""
