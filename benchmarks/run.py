@@ -146,7 +146,7 @@ def _governed(found: Mapping) -> Iterator[str]:
 def _postgres(found: Mapping) -> Iterator[str]:
     yield (
         f"| PostgreSQL {found['server']}, {found['rows']:,} rows, one machine | evidence pushed down, s "
-        "| rows read out into DuckDB, s | read out ÷ pushed | plain aggregate, s | KiB out, pushed | MiB out, read out |"
+        "| rows read out into DuckDB, s | read out ÷ pushed | plain, s | KiB out, pushed | MiB out, read out |"
     )
     yield "|---|--:|--:|--:|--:|--:|--:|"
     for query, figures in found["queries"].items():
