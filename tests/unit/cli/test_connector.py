@@ -5,6 +5,9 @@ import json
 import duckdb
 import pytest
 
+from middleplatform.access.system import SystemClock, SystemRng
+from middleplatform.node.journal import Journal
+
 
 @pytest.fixture
 def engineer(shell, tmp_path):
@@ -111,3 +114,61 @@ def test_a_third_party_connector_is_allowed_by_kind_and_distribution(engineer):
     assert (ran.code, "KIND=DISTRIBUTION" in ran.err) == (17, True)
     ran = engineer("add", "main", "--kind", "x", "--department", "ga", "--allow", "x=absent")
     assert (ran.code, "no connector of kind 'x'" in ran.err) == (17, True)
+
+
+@pytest.fixture
+def ready(engineer, shell, tmp_path):
+    """Return an engineer whose source is mapped and tested, on the machine of a node."""
+    with duckdb.connect(str(engineer.path)) as connection:
+        connection.execute("DROP TABLE population")
+        connection.execute(
+            "CREATE TABLE population (id_number VARCHAR, name VARCHAR, sex VARCHAR, birth_year INTEGER,"
+            " region_code VARCHAR, education_years INTEGER, household_id VARCHAR)"
+        )
+    made = shell(
+        "node",
+        "init",
+        "--state",
+        str(tmp_path / "node"),
+        "--department",
+        "ga",
+        "--unencrypted",
+    )
+    assert made.code == 0, made.err
+    assert (
+        engineer(
+            "add",
+            "main",
+            "--kind",
+            "duckdb",
+            "--department",
+            "ga",
+            "--option",
+            f"path={engineer.path}",
+        ).code
+        == 0
+    )
+    assert engineer("test", "main").code == 0
+    return engineer
+
+
+def test_a_publication_is_entered_in_the_nodes_log(ready, shell, tmp_path):
+    ran = ready("publish", "main", "--by", "engineer")
+    assert ran.code == 0, ran.err
+    shown = shell("audit", "show", "0", "--log", str(tmp_path / "node" / "audit.db"), "--json")
+    entry = json.loads(shown.out)
+    assert (entry["event"], entry["body"]["connector"], entry["body"]["by"]) == (
+        "connector",
+        "main",
+        "engineer",
+    )
+
+
+def test_while_the_node_runs_nothing_is_published_by_half(ready, tmp_path):
+    before = (ready.files / "main.yaml").read_bytes()
+    with Journal.open(tmp_path / "node", "ga", "mp.internal", SystemClock(), SystemRng()):
+        ran = ready("publish", "main")
+    assert (ran.code, ran.err.splitlines()[0][:4]) == (16, "A003")
+    assert (ready.files / "main.yaml").read_bytes() == before
+    assert not (ready.files / "main.published.json").exists()
+    assert ready("publish", "main").code == 0
