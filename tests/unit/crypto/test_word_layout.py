@@ -179,3 +179,28 @@ def test_digests_tell_layouts_apart():
         (Measure("b", 1), Measure("a", 1)),
     ]
     assert len({WordLayout(measures).digest for measures in layouts}) == 6
+
+
+def test_counts_are_encoded_as_the_same_numbers_in_columns():
+    layout = WordLayout(tuple(Measure(f"over_{at}", 1) for at in range(3)))
+    counts = np.array([[1, 2], [0, -5], [2**40, 7]], dtype=np.int64)
+    placed = {"positions": np.array([3, 0]), "cells": 5, "parties": 4}
+    columns = {f"over_{at}": pa.array(counts[at]) for at in range(3)}
+    assert np.array_equal(layout.encode_counts(counts, **placed), layout.encode(columns, **placed))
+
+
+@pytest.mark.parametrize(
+    ("measures", "counts", "code"),
+    [
+        ((Measure("a", 2),), np.zeros((1, 2), np.int64), "X001"),
+        ((Measure("a", 1, 2),), np.zeros((1, 2), np.int64), "X001"),
+        ((Measure("a", 1),), np.zeros((2, 2), np.int64), "X001"),
+        ((Measure("a", 1),), np.zeros((1, 3), np.int64), "X001"),
+        ((Measure("a", 1),), np.zeros((1, 2), np.int32), "X001"),
+        ((Measure("a", 1),), np.full((1, 2), 2**62), "X004"),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused(measures, counts, code):
+    with pytest.raises(ProtocolError) as caught:
+        WordLayout(measures).encode_counts(counts, positions=np.array([0, 1]), cells=2, parties=4)
+    assert caught.value.code == code
