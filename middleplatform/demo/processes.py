@@ -8,6 +8,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,11 +43,13 @@ class NodeProcesses:
         root: Folder of all parties' keys and states.
         sources: Where each department's data lie.
         stewards: Who may ask their department's own data.
+        limits: Of each node, as in its settings.
     """
 
     root: Path
     sources: Mapping[str, SourceSpec]
     stewards: Sequence[Subject] = ()
+    limits: Mapping[str, int] = field(default_factory=lambda: _LIMITS)
     _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     @property
@@ -101,7 +104,9 @@ class NodeProcesses:
             Folder(path).accept(newest)
 
     def launch(self, department: str) -> None:
-        """Start one node; ``start`` does it for all."""
+        """Start one node, again where it has ended; ``start`` does it for all."""
+        if department in self._running:
+            self._end(self._running.pop(department), time.monotonic())
         command = [
             sys.executable,
             "-m",
@@ -111,13 +116,11 @@ class NodeProcesses:
             "--config",
             str(self._config(department)),
         ]
-        self._running[department] = subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # A file, not a pipe: nobody reads while the node runs, and a full pipe would stop it.
+        with self._said(department).open("ab") as said:
+            self._running[department] = subprocess.Popen(  # noqa: S603 - our own program
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
+            )
 
     def wait_for(self, department: str) -> None:
         """Return once a launched node takes calls.
@@ -130,6 +133,10 @@ class NodeProcesses:
     def process(self, department: str) -> "subprocess.Popen[str]":
         """Return a node's process, e.g. to end it without a word."""
         return self._running[department]
+
+    def _said(self, department: str) -> Path:
+        """Return the file of what a node writes to its standard error."""
+        return quick.node_state(self.root, department) / "stderr.log"
 
     def _config(self, department: str) -> Path:
         return quick.node_state(self.root, department) / "node.yaml"
@@ -144,7 +151,7 @@ class NodeProcesses:
             "department": department,
             "state": ".",
             "listen": address,
-            "limits": _LIMITS,
+            "limits": dict(self.limits),
             "stewards": stewards,
             "lifeline": True,
         }
@@ -152,14 +159,17 @@ class NodeProcesses:
         self._config(department).write_text(text, encoding="utf-8")
 
     def _await(self, department: str) -> None:
-        """Read the line that a node prints once it takes calls."""
+        """Read the line that a node prints once it takes calls; one that prints none in time is ended."""
         process = self._running[department]
         assert process.stdout is not None
-        assert process.stderr is not None
-        begun = time.monotonic()
-        line = process.stdout.readline()
-        if not line or time.monotonic() - begun > _START_S:
-            said = "" if line else process.stderr.read()
+        late = threading.Timer(_START_S, process.kill)
+        late.start()
+        try:
+            line = process.stdout.readline()
+        finally:
+            late.cancel()
+        if not line:
+            said = self._said(department).read_text(encoding="utf-8", errors="replace")
             raise SourceError("S001", department=department, detail=said)
 
     def close(self) -> None:
@@ -170,15 +180,21 @@ class NodeProcesses:
                     process.stdin.close()
         ends = time.monotonic() + _END_S
         for process in self._running.values():
-            try:
-                process.wait(max(0.0, ends - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for stream in (process.stdout, process.stderr):
-                if stream is not None:
-                    stream.close()
+            self._end(process, ends)
         self._running.clear()
+
+    @staticmethod
+    def _end(process: "subprocess.Popen[str]", ends: float) -> None:
+        """Wait for a process until ``ends``, then kill it; close its pipes."""
+        try:
+            process.wait(max(0.0, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # of a pipe that nobody reads
+                    stream.close()
 
     def __enter__(self) -> Self:
         return self

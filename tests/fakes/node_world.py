@@ -1,0 +1,296 @@
+"""Departments as real processes, a gateway in this one, and what a test does to both and finds afterwards."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+
+from middleplatform import catalog as catalogs
+from middleplatform import policy as policies
+from middleplatform.access.system import SystemClock, SystemRng
+from middleplatform.audit.keys import VerifierKey
+from middleplatform.audit.reader import ReadOnlyLog
+from middleplatform.crypto.certificates import CERTIFICATE_DAYS
+from middleplatform.demo.processes import NodeProcesses
+from middleplatform.demo.runtime import PERSONAS, Platform, open_platform
+from middleplatform.demo.sources import SourceSpec
+from middleplatform.enrolment import quick
+from middleplatform.enrolment.folder import Folder
+from middleplatform.enrolment.member import Member
+from middleplatform.enrolment.registrar import Registrar
+from middleplatform.errors import MiddleplatformError
+from middleplatform.node.desk_client import read
+from middleplatform.policy.examples import example
+from middleplatform.settings import Settings
+
+__all__ = [
+    "BOUND_S",
+    "COUNTY",
+    "PEOPLE",
+    "SCORES",
+    "Asked",
+    "NodeWorld",
+    "duckdb_sources",
+    "known_values",
+    "running_world",
+    "shipped",
+    "until",
+]
+
+PEOPLE = "SELECT p.region_code, COUNT(*) AS n FROM ga.population p GROUP BY p.region_code"
+COUNTY = (
+    "SELECT industry_section, COUNT(*) AS firms FROM amr_county.enterprise"
+    " GROUP BY industry_section ORDER BY industry_section"
+)
+SCORES = (
+    "SELECT inspect_year, COUNT(*) AS inspections, AVG(score) AS score FROM amr_county.inspection"
+    " WHERE inspect_year >= 2015 GROUP BY inspect_year ORDER BY inspect_year"
+)
+BOUND_S = 40.0
+"""What no question may exceed, whatever happens: far more than its deadlines add up to, on a busy machine too."""
+
+_PATIENCE_S = 60.0
+_LOOK_EVERY_S = 0.05
+_ANALYST = PERSONAS["analyst_drc"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of a question: rows, or the error's code and message."""
+
+    query_id: str
+    rows: tuple[Mapping[str, object], ...] = ()
+    code: str = ""
+    message: str = ""
+
+
+@dataclass
+class NodeWorld:
+    """Running nodes and a gateway.
+
+    Attributes:
+        processes: The nodes.
+        platform: The gateway.
+        said: Every error message that an analyst was shown.
+    """
+
+    processes: NodeProcesses
+    platform: Platform
+    said: list[str] = field(default_factory=list)
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def ask(self, sql: str, project: str = "") -> Asked:
+        """Ask; what hangs fails the test."""
+        gateway = self.platform.gateway
+        request = gateway.request(sql, _ANALYST, "statistics", project=project)
+
+        async def submitted() -> Asked:
+            try:
+                answer = await asyncio.wait_for(gateway.submit(request), BOUND_S)
+            except MiddleplatformError as error:
+                message = f"{error.message('en')} {error.message('zh')}"
+                self.said.append(message)
+                return Asked(request.query_id, code=error.code, message=message)
+            return Asked(request.query_id, tuple(answer.release.table.to_pylist()))
+
+        return asyncio.run(submitted())
+
+    def asking(self, sql: str) -> "Future[Asked]":
+        """Ask in another thread."""
+        return self._threads.submit(self.ask, sql)
+
+    def answered(self, sql: str) -> tuple[Mapping[str, object], ...]:
+        """Return the rows, asking until they come: what was broken heals, at its own pace."""
+        found = until(lambda: self._rows(sql), f"an answer to {sql}")
+        assert found is not None
+        return found
+
+    def _rows(self, sql: str) -> tuple[Mapping[str, object], ...] | None:
+        asked = self.ask(sql)
+        assert asked.code in {"", "S001", "S002", "X006"}, asked
+        return asked.rows if not asked.code else None
+
+    # --- what is written down -------------------------------------------------------------------------------------
+
+    def entries(self, asked: Asked) -> list[tuple[str, str]]:
+        """Return (event, code) of the platform's entries of a question, in order."""
+        return [
+            (each.record.event, str(each.record.body.get("code", "")))
+            for each in self.platform.gateway.audit.entries()
+            if each.record.body.get("query_id") == asked.query_id
+        ]
+
+    def node_entries(self, department: str, asked: Asked) -> list[tuple[str, str]]:
+        """Return (event, code) of a department's entries of a question, read while the node may run."""
+        state = self.state(department)
+        key = VerifierKey.parse((state / "audit.pub").read_text(encoding="utf-8").split("\n")[0])
+        with ReadOnlyLog.open(state / "audit.db", [key], SystemClock()) as log:
+            return [
+                (each.record.event, str(each.record.body.get("code", "")))
+                for each in log.entries()
+                if each.record.body.get("query_id") == asked.query_id
+            ]
+
+    def operator_log(self, department: str) -> str:
+        """Return what a node told its operator."""
+        file = self.state(department) / "operator.log"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def leaks(self, values: Iterable[str]) -> list[str]:
+        """Return which of these values stand in a message, a log or another file of any party."""
+        root = self.processes.root
+        texts = [message.encode() for message in self.said]
+        for file in [*root.rglob("*.log"), *root.rglob("audit.db*"), *root.rglob("served.db*")]:
+            raw = file.read_bytes()
+            # A log of lines is plain ASCII: a Chinese value stands in it as its escapes.
+            texts += [
+                raw,
+                *([raw.decode("unicode_escape").encode()] if file.suffix == ".log" else []),
+            ]
+        return [value for value in values if any(value.encode() in text for text in texts)]
+
+    # --- nodes ----------------------------------------------------------------------------------------------------
+
+    def state(self, department: str) -> Path:
+        """Return a node's folder."""
+        return quick.node_state(self.processes.root, department)
+
+    def pid(self, department: str) -> int:
+        """Return a node's process number."""
+        return self.processes.process(department).pid
+
+    def send(self, department: str, number: int) -> None:
+        """Send a signal to a node."""
+        os.kill(self.pid(department), number)
+
+    def kill(self, department: str) -> None:
+        """End a node without a word, and wait until it has ended."""
+        self.send(department, signal.SIGKILL)
+        self.processes.process(department).wait(_PATIENCE_S)
+
+    def restart(self, department: str) -> None:
+        """Start a node again and wait until it takes calls."""
+        self.processes.launch(department)
+        self.processes.wait_for(department)
+
+    def metric(self, department: str, name: str) -> float:
+        """Return a number that a node's desk shows."""
+        text = read(self.processes.socket(department), department, "/metrics")
+        found = re.search(rf"^middleplatform_node_{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        assert found, text
+        return float(found[1])
+
+    def at_rest(self, departments: Iterable[str] = ()) -> bool:
+        """Tell whether no node runs a call or holds a round."""
+        return all(
+            self.metric(name, "running") == 0 and self.metric(name, "rounds") == 0
+            for name in departments or self.processes.sources
+        )
+
+    # --- enrolment ------------------------------------------------------------------------------------------------
+
+    @property
+    def office(self) -> Registrar:
+        """Return the registrar."""
+        folder = quick.registrar(self.processes.root)
+        return Registrar.open(folder, None, SystemClock(), SystemRng())
+
+    def admit(self, department: str, address: str) -> None:
+        """Have a node admitted (again) at an address; the gateway takes the new roster."""
+        member = self.member(department)
+        request = member.folder.request_file.read_bytes()
+        office = self.office
+        admitted = office.admit(request, member.fingerprint(), address, CERTIFICATE_DAYS)
+        member.install(admitted, office.fingerprint)
+        self.publish()
+
+    def member(self, department: str) -> Member:
+        """Return a node's own side of enrolment."""
+        folder = Folder(quick.node_trust(self.processes.root, department))
+        return Member(folder, None, SystemClock(), SystemRng())
+
+    def publish(self) -> None:
+        """Bring the newest roster to the gateway, which hands it to the nodes."""
+        Folder(self.processes.trust).accept(self.office.roster_file.read_bytes())
+
+    def address(self, department: str) -> str:
+        """Return a node's address in the roster."""
+        roster = self.office.roster()
+        assert roster is not None
+        return roster.parties[department].address
+
+
+@contextmanager
+def running_world(
+    root: Path,
+    sources: Mapping[str, SourceSpec],
+    *,
+    deadline_s: int = 3,
+    limits: Mapping[str, int] = {},  # noqa: B006 - read only
+    clock: object = None,
+):
+    """Start nodes for these sources and open a gateway to them; all ends with the block."""
+    settings = Settings(state=root / "platform", deadline_s=deadline_s)
+    processes = NodeProcesses(root, sources, tuple(PERSONAS.values()))
+    processes.limits = {**processes.limits, "timeout_s": 2 * deadline_s, **limits}
+    with ExitStack() as held:
+        held.enter_context(processes)
+        processes.start(clock or SystemClock(), SystemRng(), lambda *_: None)
+        platform = held.enter_context(open_platform(replace(settings, trust=processes.trust)))
+        world = NodeWorld(processes, platform)
+        held.callback(world._threads.shutdown, wait=True)  # noqa: SLF001 - its own maker
+        started = [processes.process(name) for name in sources]
+        yield world
+        started += [processes.process(name) for name in sources]
+        for name in sources:  # a stopped one could not end by itself
+            world.send(name, signal.SIGCONT)
+    assert all(each.poll() is not None for each in started), "a node outlived its world"
+
+
+def until(found: Callable[[], object], what: str):
+    """Return the first true value of ``found``; it must come while a person would still wait."""
+    ends = time.monotonic() + _PATIENCE_S
+    while True:
+        value = found()
+        if value:
+            return value
+        assert time.monotonic() < ends, f"waited in vain for {what}"
+        time.sleep(_LOOK_EVERY_S)
+
+
+def shipped():
+    """Return the demonstration's catalogue and bundle."""
+    catalog = catalogs.load(example("demo") / "catalog")
+    return catalog, policies.load(example("demo"), catalog)
+
+
+def duckdb_sources(data: Path, names: Iterable[str]) -> dict[str, SourceSpec]:
+    """Return the demonstration's departments on their DuckDB files."""
+    catalog, bundle = shipped()
+    return {
+        name: SourceSpec("duckdb", {"path": str(data / f"{name}.duckdb")}, catalog, bundle)
+        for name in names
+    }
+
+
+def known_values(data: Path, department: str, table: str, columns: Iterable[str]) -> list[str]:
+    """Return every text that stands in these columns: none of them may be found outside."""
+    with duckdb.connect(str(data / f"{department}.duckdb"), read_only=True) as connection:
+        return [
+            str(value)
+            for column in columns
+            for (value,) in connection.execute(
+                f'SELECT DISTINCT "{column}" FROM "{table}"'
+            ).fetchall()
+            if value is not None
+        ]
