@@ -24,7 +24,6 @@ from middleplatform.dispatch.link import InProcessLink
 from middleplatform.dispatch.transport import Transport
 from middleplatform.dispatch.wire_link import Caller, WireLink
 from middleplatform.enrolment.passphrases import from_file
-from middleplatform.enrolment.problems import tls_problem
 from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, MiddleplatformError, PolicyError
 from middleplatform.gateway import Gateway
@@ -189,7 +188,7 @@ def _reached(  # noqa: PLR0913, PLR0917 - as _assembled
         clock,
         None if settings.passphrase_file is None else from_file(settings.passphrase_file),
     )
-    transport = HttpTransport(trust, tls_problem)
+    transport = HttpTransport(trust, trust.explain)
 
     def roster(after: int) -> tuple[int, bytes] | None:
         trust.refresh()

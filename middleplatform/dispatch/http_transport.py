@@ -21,6 +21,7 @@ _CONNECT_S = 5.0
 _CONNECTIONS_PER_NODE = 16
 _CHUNK = 1 << 18
 _LINGER_S = 0.05
+_OLDER = ("it knows another roster, not older than ours", "其已有不早于本方的另一名册")
 
 
 class Peers(Protocol):
@@ -95,6 +96,8 @@ class HttpTransport:
                 return await _body(response)
             case 400:
                 raise ProtocolError("X001", detail=f"{department} refused our message")
+            case 409:
+                raise ProtocolError("X006", party=department, what=_OLDER)
             case 403:
                 what = (
                     "it refuses the platform's certificate; its operator runs: middleplatform node status",

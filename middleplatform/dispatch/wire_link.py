@@ -78,8 +78,7 @@ class WireLink:
         Reveals:
             To the node: the call. To the gateway: the reply.
         """
-        if name != "roster":
-            await self._tell_roster()
+        await self._tell_roster()
         caller = self._caller
         nonce = caller.rng.token_bytes(16).hex()
         at = caller.clock.now().isoformat()
@@ -100,8 +99,10 @@ class WireLink:
         if newer is None:
             return
         number, raw = newer
+        caller = self._caller
         try:
-            await self.roster(raw)
+            # No message of ours around it: a node may not know our newest key before it has read this roster.
+            await caller.transport.call(self.department, "roster", raw, caller.deadline_s)
         except ProtocolError as error:
             if error.code != "X006":
                 raise
@@ -162,7 +163,3 @@ class WireLink:
             To the gateway: these.
         """
         return (await self.call("status")).fields
-
-    async def roster(self, raw: bytes) -> None:
-        """Hand the registrar's newest roster over."""
-        await self.call("roster", [raw])

@@ -29,6 +29,7 @@ __all__ = ["Door", "NodeApp"]
 
 _LOG = logging.getLogger("middleplatform.node.server")
 _PREFIX = "/v1/"
+_ROSTER = "roster"
 _BODY_S = 30.0
 _CHUNK = 1 << 20
 _MIB = 1 << 20
@@ -95,8 +96,11 @@ class NodeApp:
             await _plain(send, 403)
             return
         name = str(scope["path"]).removeprefix(_PREFIX)
-        if scope["method"] != "POST" or name not in CALLS:
+        if scope["method"] != "POST" or name not in (*CALLS, _ROSTER):
             await _plain(send, 404)
+            return
+        if name == _ROSTER:
+            await self._roster(scope, receive, send)
             return
         try:
             body = await self._body(scope, receive)
@@ -116,6 +120,21 @@ class NodeApp:
             self._door.identity,
         )  # fmt: skip
         await _whole(send, raw)
+
+    async def _roster(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the registrar's roster: it proves itself, and may be what makes the gateway's new key known."""
+        try:
+            body = await self._body(scope, receive)
+            await self._gate.run(
+                lambda _: self._served.accept_roster(body),
+                lambda: asyncio.ensure_future(_gone(receive)),
+            )
+        except MiddleplatformError as error:
+            self._metrics.refused("roster")
+            _LOG.warning("a roster was refused: %s", error.detail or error.code)
+            await _plain(send, 409)
+            return
+        await _whole(send, b"")
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         said = dict(scope["headers"]).get(b"content-length", b"0")

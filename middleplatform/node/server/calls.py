@@ -94,12 +94,6 @@ def _status(served: Served, asked: Message, stop: Event) -> Reply:
     return Reply(served.status())
 
 
-def _roster(served: Served, asked: Message, stop: Event) -> Reply:
-    del stop
-    served.accept_roster(asked.part(0))
-    return Reply({})
-
-
 CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "answer": _answer,
     "hello": _hello,
@@ -110,7 +104,6 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "reveal": _reveal,
     "drop": _drop,
     "status": _status,
-    "roster": _roster,
 }
 """By name, as in the address of a call."""
 

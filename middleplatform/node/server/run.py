@@ -55,12 +55,21 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.ready = asyncio.Event()
+        self.ready, self._stopping = asyncio.Event(), asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take calls."""
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Wait for ``stop``; the parent class looks ten times a second instead, busy or not."""
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Take no more calls, and end."""
+        self.should_exit = True
+        self._stopping.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,7 +106,7 @@ class _Running:
             )
         finally:
             for server, _ in servers:
-                server.should_exit = True
+                server.stop()
             await asyncio.gather(*running, return_exceptions=True)
             await asyncio.to_thread(self._gate.close)
             journal.event("stop", {"version": __version__})
