@@ -40,6 +40,7 @@ class PostgresServer:
     port: int
     user: str | None
     process: subprocess.Popen | None = field(default=None, repr=False)
+    guard: subprocess.Popen | None = field(default=None, repr=False)
 
     def start(self):
         """Start it and return once it takes connections."""
@@ -54,6 +55,11 @@ class PostgresServer:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, start_new_session=True, **_as(self.user)
             )
+        # Whose standard input ends with this process, also when that is killed: no server stays behind.
+        guard = ["sh", "-c", 'read -r _; kill -INT "$0"', str(self.process.pid)]
+        self.guard = subprocess.Popen(
+            guard, stdin=subprocess.PIPE, start_new_session=True, **_as(self.user)
+        )
         ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-U", ADMIN, "-p", str(self.port)]
         for _ in range(600):
             if subprocess.run([*ready, "-t", "1"], check=False).returncode == 0:
@@ -67,10 +73,15 @@ class PostgresServer:
 
     def stop(self):
         """End it, and every connection with it, in good order."""
-        self._signal(signal.SIGINT)
+        self._unguard()
+        if self._alive():
+            self.process.send_signal(signal.SIGINT)
+            if not self._ended(30):
+                self.kill()
 
     def kill(self):
         """End it as a power cut would: the server and each process of it, which has a session of its own."""
+        self._unguard()
         if self._alive():
             self.process.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
             for pid in self._processes():
@@ -133,11 +144,11 @@ class PostgresServer:
             return False
         return True
 
-    def _signal(self, number):
-        if self._alive():
-            self.process.send_signal(number)
-            if not self._ended(30):
-                self.kill()
+    def _unguard(self):
+        if self.guard is not None:
+            self.guard.kill()
+            self.guard.communicate()
+            self.guard = None
 
     def _processes(self):
         """Return the server and its children, the children last."""
