@@ -97,7 +97,8 @@ def _served(folder: Path, rows: int) -> Iterator[tuple[PostgresServer, PostgresC
 
 def _statement(sql: str, catalog: Catalog, dialect: str) -> Statement:
     (cell,) = qualify(parse(sql, Limits()), catalog).cells
-    return evidence_statement(cell, layout_of(cell, catalog), dialect)
+    found = evidence_statement(cell, layout_of(cell, catalog), dialect)
+    return Statement(found.kind, found.sql, found.tree, found.result)
 
 
 def _pushed(connector: PostgresConnector, sql: str, catalog: Catalog) -> Side:
@@ -109,14 +110,18 @@ def _read_out(
     connector: PostgresConnector, sql: str, columns: Sequence[str], catalog: Catalog
 ) -> tuple[Side, Side]:
     """Return what reads the rows, and what reads them and computes on them."""
-    rows = rows_statement("health.visit", (_KEY, *columns), catalog, "postgres")
+    found = rows_statement("health.visit", (_KEY, *columns), catalog, "postgres")
+    rows = Statement(found.kind, found.sql, found.tree, found.result)
     statement = _statement(sql, catalog, "duckdb")
 
     def read() -> pa.Table:
         return connector.execute(rows, _LIMITS)
 
     def answer() -> pa.Table:
-        config = {"threads": THREADS, "memory_limit": f"{MEMORY_MB}MiB"}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": THREADS,
+            "memory_limit": f"{MEMORY_MB}MiB",
+        }
         with duckdb.connect(":memory:", config=config) as engine:
             engine.register("visit", read())
             return engine.sql(statement.sql).to_arrow_table().cast(statement.result)

@@ -16,7 +16,7 @@ from connectors.spi import (
     TypeKind,
 )
 
-LIMITS = ExecutionLimits(timeout_s=30, rows_max=1000, memory_mb=16)
+LIMITS = ExecutionLimits(timeout_s=120, rows_max=1000, memory_mb=16)
 NUMBER = pa.schema([("n", pa.int64())])
 ENDLESS = (
     "SELECT COUNT(*) AS n FROM generate_series(1, 10000000) AS a, generate_series(1, 10000000) AS b"
