@@ -150,14 +150,14 @@ class SparkConnector:
             ConnectorError: As ``execute``; FAILED also for what the kernel raises.
         """
         sql = _subquery(statement.sql)
-        for module in (spark_beside, _module_of(kernel)):
+        for module in (spark_beside, *spark_beside.TRAVELS, _module_of(kernel)):
             cloudpickle.register_pickle_by_value(module)
-        carried = pa.schema([pa.field(item.name, _carried(item.type)) for item in result])
-        run = spark_beside.beside(kernel, statement.result, carried)
+        carried = from_arrow_schema(spark_beside.carried(result))
+        run = spark_beside.beside(kernel, statement.result, result)
 
         def work(session: SparkSession) -> pa.Table:
             rows = DataFrame(SQL(sql), session)
-            yielded = rows.mapInArrow(run, from_arrow_schema(carried))
+            yielded = rows.mapInArrow(run, carried)
             return _uncarried(_collected(session, yielded, limits), result)
 
         return self._run(work, limits)
@@ -316,18 +316,17 @@ def _collected(session: SparkSession, frame: DataFrame, limits: ExecutionLimits)
             else:
                 told.append(piece)
 
-    found = list(bounded(batches(), limits))
+    try:
+        found = list(bounded(batches(), limits))
+    finally:
+        pieces.close()  # the server lets go of a result that was not read to its end
     # The types that came are those that count; an empty result may come without a batch.
     schema = told[-1] if isinstance(told[-1], pa.Schema) else to_arrow_schema(told[-1])
     return pa.Table.from_batches(found, schema)
 
 
-def _carried(kind: pa.DataType) -> pa.DataType:
-    """Return the type in which Spark carries a kernel's column: it has no binary of fixed width."""
-    return pa.binary() if pa.types.is_fixed_size_binary(kind) else kind
-
-
 def _uncarried(table: pa.Table, result: pa.Schema) -> pa.Table:
+    """Return a kernel's columns as it yielded them."""
     for place, item in enumerate(result):
         if pa.types.is_fixed_size_binary(item.type):
             table = table.set_column(place, item, table.column(place).cast(item.type))

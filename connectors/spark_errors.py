@@ -27,11 +27,12 @@ _CONDITIONS: tuple[tuple[str, ErrorKind], ...] = (
     ("TABLE_OR_VIEW_NOT_FOUND", ErrorKind.SCHEMA),
     ("FIELD_NOT_FOUND", ErrorKind.SCHEMA),
 )
-# What has no condition: the driver's bound on a result, and an engine that is short of memory.
+# What has no condition: the driver's bound on a result, an engine that is short of memory, a worker.
 _WORDS: tuple[tuple[str, ErrorKind], ...] = (
     ("spark.driver.maxResultSize", ErrorKind.LIMIT),
     ("Resources exhausted", ErrorKind.LIMIT),
     ("OutOfMemoryError", ErrorKind.LIMIT),
+    ("ConnectorError: schema", ErrorKind.SCHEMA),  # of ours, from a worker
 )
 _UNREACHABLE = frozenset(
     {

@@ -34,7 +34,9 @@ _SETTINGS: Mapping[str, str] = {
     "spark.sql.ansi.enforceReservedKeywords": "false",
     "spark.sql.parser.escapedStringLiterals": "false",
     "spark.sql.groupByOrdinal": "true",
-    "spark.sql.decimalOperations.allowPrecisionLoss": "false",  # a product is exact, or fails
+    # A product is exact or fails; two decimals meet in one that has the places of both, or fails.
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.legacy.decimal.retainFractionDigitsOnTruncate": "true",
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
     "spark.sql.connect.serverStacktrace.enabled": "false",
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
