@@ -21,7 +21,7 @@ from middleplatform.policy.examples import example
 from middleplatform.ports import Progress
 from middleplatform.settings import Settings
 
-__all__ = ["Departments", "Shown", "running"]
+__all__ = ["Departments", "Shown", "running", "sources"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def running(settings: Settings, progress: Progress) -> Iterator[Departments]:
     """
     build.build(settings.data, progress)
     root = settings.state / "platform"
-    specs = _sources(settings)
+    specs = sources(settings)
     processes = NodeProcesses(root, specs, tuple(PERSONAS.values()))
     with processes.start(SystemClock(), SystemRng(), progress):
         reached = replace(settings, trust=processes.trust, state=root / "log")
@@ -111,7 +111,8 @@ def running(settings: Settings, progress: Progress) -> Iterator[Departments]:
             yield Departments(platform, processes, _where(specs))
 
 
-def _sources(settings: Settings) -> Mapping[str, SourceSpec]:
+def sources(settings: Settings) -> Mapping[str, SourceSpec]:
+    """Return where each department's data lie."""
     catalog = catalogs.load(settings.catalog or example("demo") / "catalog")
     bundle = policies.load(settings.bundle or example("demo"), catalog)
     names = sorted({name for dataset in catalog.datasets.values() for name in dataset.held_by})

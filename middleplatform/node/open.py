@@ -1,6 +1,7 @@
 """Opens a node on a DuckDB file of its department."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.duckdb import DuckDBConnector
@@ -28,12 +29,21 @@ _ROWS_MAX = 5_000_000
 
 @dataclass(frozen=True)
 class OpenNode:
-    """A running node with what must be closed at its end."""
+    """A running node with what must be closed at its end.
+
+    Attributes:
+        node: For local answers.
+        rounds: For secure sums.
+        connectors: Of its sources.
+        used: Its record of rounds.
+        registered: Fingerprint of each published connector, by name.
+    """
 
     node: Node
     rounds: SecureRounds
     connectors: tuple[Connector, ...]
     used: SqliteUsedRounds
+    registered: Mapping[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close its sources and its files."""

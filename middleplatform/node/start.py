@@ -71,7 +71,8 @@ def open_configured(config: NodeConfig, trust: Trust, clock: Clock, rng: Rng) ->
         journal.close()
         raise
     rounds = SecureRounds(node, rounds_max=config.limits.rounds_max)
-    return OpenNode(node, rounds, tuple(connectors), used)
+    registered = {each.name: each.registration.digest for each in found.published}
+    return OpenNode(node, rounds, tuple(connectors), used, registered)
 
 
 def _sources(

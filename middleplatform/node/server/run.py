@@ -97,7 +97,10 @@ class _Running:
         stop = _stopper(self._config.lifeline)
         running = [asyncio.create_task(server.serve(sockets)) for server, sockets in servers]
         journal = self._opened.node.journal
-        journal.event("start", {"version": __version__, **self._digests()})
+        connectors = dict(self._opened.registered)
+        journal.event(
+            "start", {"version": __version__, **self._digests(), "connectors": connectors}
+        )
         await asyncio.gather(*(server.ready.wait() for server, _ in servers))
         ready(address)
         try:
