@@ -25,9 +25,12 @@ GROUP = "middleplatform.connectors"
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "duckdb": "connectors.duckdb:DuckDBConnector",
+        "files": "connectors.files:FilesConnector",
         "memory": "connectors.memory:MemoryConnector",
+        "odbc": "connectors.odbc:OdbcConnector",
         "postgres": "connectors.postgres:PostgresConnector",
         "spark": "connectors.spark:SparkConnector",
+        "sqlite": "connectors.sqlite:SqliteConnector",
     }
 )
 """Our own connectors by name."""
