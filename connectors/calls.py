@@ -5,7 +5,7 @@ Engines differ in how they are interrupted; each hands its interrupt to the call
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from connectors.spi import ConnectorError, ErrorKind, ExecutionLimits
@@ -13,6 +13,8 @@ from connectors.spi import ConnectorError, ErrorKind, ExecutionLimits
 __all__ = ["Call", "Calls"]
 
 _INTERRUPT_EVERY_S = 0.05
+_SOONEST_S = 0.002
+_IDLE_S = 10.0
 
 
 class Call:
@@ -26,7 +28,8 @@ class Call:
         self._limits = limits
         self._ends = float("inf") if limits is None else time.monotonic() + limits.timeout_s
         self._closed = threading.Event()
-        self._done = threading.Event()
+        self._ending = threading.Lock()
+        self._done = False
         self._interrupts: list[Callable[[], object]] = []
         self.over = False
 
@@ -59,28 +62,31 @@ class Call:
         """End it as UNREACHABLE."""
         self._closed.set()
 
-    def watch(self) -> None:
-        """Interrupt the engines once the call is over, until ``finish``."""
-        while not self._done.wait(max(0.0, min(_INTERRUPT_EVERY_S, self.remaining_s()))):
+    def interrupt_if_over(self) -> None:
+        """Interrupt the engines if the call is over and has not finished yet."""
+        with self._ending:
+            if self._done:
+                return
             try:
                 self.check()
             except ConnectorError:
                 self.over = True
                 for interrupt in tuple(self._interrupts):
                     interrupt()
-                self._done.wait(_INTERRUPT_EVERY_S)
 
     def finish(self) -> None:
-        """End the watching."""
-        self._done.set()
+        """Have no engine interrupted any more: it may work for another call next."""
+        with self._ending:
+            self._done = True
 
 
 class Calls:
-    """All calls of one connector."""
+    """All calls of one connector, watched by one thread while there are any."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._running: set[Call] = set()
+        self._watched = False
         self._closed = False
 
     @contextmanager
@@ -93,25 +99,44 @@ class Calls:
             ConnectorError: As ``Call.check``.
         """
         call = Call(limits)
+        call.check()
         with self._changed:
             if self._closed:
                 raise ConnectorError(ErrorKind.UNREACHABLE, "the connector is closed")
             self._running.add(call)
-        watcher = threading.Thread(target=call.watch, name="connector call", daemon=True)
+            self._watch()
         try:
-            call.check()
-            watcher.start()
             try:
                 yield call
             finally:
                 call.finish()
-                watcher.join()
                 if call.over:
                     call.check()
         finally:
             with self._changed:
                 self._running.discard(call)
-                self._changed.notify_all()
+                if self._closed:
+                    self._changed.notify_all()
+
+    def _watch(self) -> None:
+        """See that a thread watches; it ends when there has been nothing to watch for a while."""
+        if not self._watched:
+            self._watched = True
+            threading.Thread(target=self._watching, name="connector calls", daemon=True).start()
+
+    def _watching(self) -> None:
+        idle_at = time.monotonic()
+        while True:
+            with self._changed:
+                calls = tuple(self._running)
+                if calls:
+                    idle_at = time.monotonic()
+                elif self._closed or time.monotonic() - idle_at > _IDLE_S:
+                    self._watched = False
+                    return
+                self._changed.wait(_wait_s(calls))
+            for call in calls:
+                call.interrupt_if_over()
 
     def close(self) -> None:
         """End every call, and wait until all have ended."""
@@ -119,5 +144,12 @@ class Calls:
             self._closed = True
             for call in self._running:
                 call.close()
+            self._changed.notify_all()
             while self._running:
                 self._changed.wait()
+
+
+def _wait_s(calls: Collection[Call]) -> float:
+    """Return the seconds until somebody must look again; an engine may lose an interrupt, so soon."""
+    left = min((call.remaining_s() for call in calls), default=_INTERRUPT_EVERY_S)
+    return max(_SOONEST_S, min(_INTERRUPT_EVERY_S, left))
