@@ -35,7 +35,11 @@ def failure(column, wanted):
         (("0.10", "-0.01", "7"), 2, (Decimal("0.10"), Decimal("-0.01"), Decimal("7.00"))),
         (("0." + WIDEST, "-0.5"), 38, (Decimal("0." + WIDEST), Decimal("-0.5"))),
         ((None, None), 2, (None, None)),
-        (("1.5000000", "-0.10" + "0" * 60, WIDEST[2:] + ".990000"), 2, (Decimal("1.50"), Decimal("-0.10"), Decimal(WIDEST[2:] + ".99"))),
+        (
+            ("1.5000000", "-0.10" + "0" * 60, WIDEST[2:] + ".990000"),
+            2,
+            (Decimal("1.50"), Decimal("-0.10"), Decimal(WIDEST[2:] + ".99")),
+        ),
         (("7.000", "-8"), 0, (Decimal(7), Decimal(-8))),
         ((), 2, ()),
     ],
