@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 __all__ = ["Fault", "FaultProxy"]
 
@@ -79,7 +80,7 @@ class FaultProxy:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def befall(self, fault: Fault = Fault()) -> None:  # noqa: B008 - frozen
+    def befall(self, fault: Fault = Fault()) -> None:
         """Let ``fault`` befall the connections to come; without one, all is well again."""
         with self._lock:
             self._fault, self._left = fault, fault.times
@@ -108,7 +109,7 @@ class FaultProxy:
         with self._lock:
             self._armed = None
 
-    def __enter__(self) -> "FaultProxy":
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
@@ -179,7 +180,7 @@ class FaultProxy:
         self,
         current: _Connection,
         reader: asyncio.StreamReader,
-        up: bool,  # noqa: FBT001 - towards the node
+        up: bool,
         twin: asyncio.StreamWriter | None,
     ) -> None:
         fault, passed = current.fault, 0
@@ -206,7 +207,7 @@ class FaultProxy:
         if current.silent:
             await asyncio.Event().wait()
 
-    def _note(self, current: _Connection, up: bool) -> None:  # noqa: FBT001 - as above
+    def _note(self, current: _Connection, up: bool) -> None:
         turned = up and not current.upward
         current.upward = up
         if not turned:

@@ -33,6 +33,7 @@ __all__ = ["serve"]
 
 _KEEP_ALIVE_S = 75
 _BACKLOG = 128
+_LINE = 4096
 
 
 def serve(config: NodeConfig, trust: Trust, opened: OpenNode, ready: Callable[[str], None]) -> None:
@@ -252,9 +253,11 @@ def _stopper(lifeline: bool) -> asyncio.Event:  # noqa: FBT001 - of the settings
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if lifeline:
+        stdin = sys.stdin.fileno()
 
         def watch() -> None:
-            while sys.stdin.buffer.read(4096):
+            # Past Python's own buffer: its lock, held here, would abort the process at its end.
+            while os.read(stdin, _LINE):
                 pass
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(stop.set)
