@@ -166,7 +166,7 @@ def _load(engine: duckdb.DuckDBPyConnection, session: Session, wanted: Reads, ca
         ConnectorError: SCHEMA when the source does not have it.
     """
     paths = {".".join(path): path for path in sorted(wanted.tables | wanted.optional)}
-    found = session.describe(tuple(paths))
+    found = session.describe(tuple(paths)) if paths else {}
     missing = [".".join(path) for path in wanted.tables if ".".join(path) not in found]
     if missing or any(len(path) > _PATH_MAX for path in paths.values()):
         raise ConnectorError(ErrorKind.SCHEMA, f"no table {missing or list(paths)}")
