@@ -168,6 +168,9 @@ def translated() -> Iterator[None]:
 
 def running_kind(error: Exception) -> ErrorKind:
     """Return the kind of an error of a running engine."""
+    # Out of memory while it commits, the engine says so in its text only.
+    if isinstance(error, duckdb.TransactionException) and "could not allocate" in str(error):
+        return ErrorKind.LIMIT
     return next((kind for known, kind in _RUNNING if isinstance(error, known)), ErrorKind.FAILED)
 
 
