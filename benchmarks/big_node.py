@@ -14,7 +14,7 @@ from middleplatform.model.result import PartialResult
 from middleplatform.node.config import NodeConfig
 from middleplatform.node.journal import Journal
 from middleplatform.node.server.run import serve
-from middleplatform.wire.tables import encode_table
+from middleplatform.wire.tables import digest_of, encode_table
 
 
 @dataclass
@@ -34,7 +34,9 @@ class BigNode:
     def answer(self, raw: bytes, signature: bytes, stop: Event | None = None) -> PartialResult:
         del raw, signature, stop
         payload = encode_table(self.table)
-        return PartialResult("ga", self.table, "0" * 64, "0" * 64, "none", "", payload)
+        return PartialResult(
+            "ga", self.table, "0" * 64, "0" * 64, "none", digest_of(payload), payload
+        )
 
 
 def main() -> None:

@@ -23,6 +23,9 @@ from middleplatform.settings import Settings
 
 __all__ = ["Departments", "Shown", "running", "sources"]
 
+_ENGINE = {"threads": "1", "memory_mb": "1024"}
+"""Eleven engines share one machine."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -117,7 +120,7 @@ def sources(settings: Settings) -> Mapping[str, SourceSpec]:
     bundle = policies.load(settings.bundle or example("demo"), catalog)
     names = sorted({name for dataset in catalog.datasets.values() for name in dataset.held_by})
     return {
-        name: SourceSpec("duckdb", {"path": _file(settings.data, name)}, catalog, bundle)
+        name: SourceSpec("duckdb", {"path": _file(settings.data, name)} | _ENGINE, catalog, bundle)
         for name in names
     }
 

@@ -32,7 +32,7 @@ __all__ = ["NodeProcesses"]
 
 _START_S = 60.0
 _END_S = 25.0
-_LIMITS = {"threads": 1, "memory_mb": 1024, "concurrency": 4}
+_LIMITS = {"memory_mb": 512, "concurrency": 4}
 
 
 @dataclass

@@ -15,7 +15,7 @@ from middleplatform.model.result import PartialResult
 from middleplatform.ports import Clock, Rng
 from middleplatform.wire.faults import from_fields
 from middleplatform.wire.frame import CALL, REPLY, Message, decode, encode, pack, unpack
-from middleplatform.wire.tables import decode_table, digest_of
+from middleplatform.wire.tables import decode_table
 
 __all__ = ["Caller", "WireLink"]
 
@@ -118,7 +118,7 @@ class WireLink:
             reply.text("fragment_digest"),
             reply.text("policy_digest"),
             reply.text("receipt"),
-            digest_of(payload),
+            reply.digests[0],
         )
 
     async def hello(self, fragment: bytes, signature: bytes) -> bytes:

@@ -34,7 +34,8 @@ ORDER BY p.id DESC, q.id DESC LIMIT ?;
 -- name: add
 INSERT INTO population (project, dataset, shape, label, units_low, units_high, released_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET units_low = excluded.units_low, units_high = excluded.units_high;
+ON CONFLICT DO UPDATE SET units_low = excluded.units_low, units_high = excluded.units_high
+WHERE units_low <> excluded.units_low OR units_high <> excluded.units_high;
 -- name: ask
 INSERT INTO question (project, day, fingerprint, statement) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
 -- name: asked

@@ -22,8 +22,9 @@ class NodeLimits:
         waiting: Calls that wait for a place; one more is refused with L001.
         timeout_s: Seconds for one call.
         rows_max: Rows of one statement's result inside the node.
-        memory_mb: Mebibytes that the engine may use.
-        threads: Of the engine.
+        memory_mb: Mebibytes of one statement's result inside the node. What an engine may use is an option of its
+            connector.
+        threads: Taken and not used in this version: an engine's threads are an option of its connector.
         rounds_max: Secure sums under way.
         body_mb: Mebibytes of one message.
     """
@@ -32,8 +33,7 @@ class NodeLimits:
     waiting: int = 64
     timeout_s: int = 60
     rows_max: int = 5_000_000
-    memory_mb: int = 2048
-    threads: int = 2
+    memory_mb: int = 1024
     rounds_max: int = 64
     body_mb: int = 64
 

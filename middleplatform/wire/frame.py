@@ -17,7 +17,17 @@ from typing import Any
 from middleplatform.crypto.encoding import Reader, bad_message, join_parts
 from middleplatform.crypto.identity import SIGNATURE_BYTES, IdentityKey, PinnedKeys
 
-__all__ = ["CALL", "HEADER_BYTES_MAX", "REPLY", "Message", "decode", "encode", "pack", "unpack"]
+__all__ = [
+    "CALL",
+    "HEADER_BYTES_MAX",
+    "REPLY",
+    "Message",
+    "decode",
+    "encode",
+    "pack",
+    "pieces",
+    "unpack",
+]
 
 CALL, REPLY = "call", "reply"
 HEADER_BYTES_MAX = 65_536
@@ -42,6 +52,7 @@ class Message:
         at: ISO 8601, UTC, when it was made.
         fields: Small values: texts, whole numbers, lists and mappings of them.
         parts: Byte strings, at most 16.
+        digests: SHA-256 of each part, hexadecimal, where it is known already; what was read has them all.
     """
 
     kind: str
@@ -52,6 +63,7 @@ class Message:
     at: str
     fields: Mapping[str, object] = field(default_factory=dict)
     parts: tuple[bytes, ...] = ()
+    digests: tuple[str, ...] = field(default=(), compare=False)
 
     def text(self, name: str) -> str:
         """Return a field that must be a text.
@@ -81,6 +93,16 @@ def encode(message: Message, identity: IdentityKey) -> bytes:
     Reveals:
         The message to whoever sees the bytes: they travel inside TLS.
     """
+    return b"".join(pieces(message, identity))
+
+
+def pieces(message: Message, identity: IdentityKey) -> tuple[bytes, ...]:
+    """Return the message as ``encode`` does, in pieces that follow each other: a large part is not copied.
+
+    Reveals:
+        As ``encode``.
+    """
+    digests = message.digests or tuple([sha256(part).hexdigest() for part in message.parts])
     header = _canonical(
         {
             "kind": message.kind,
@@ -90,11 +112,11 @@ def encode(message: Message, identity: IdentityKey) -> bytes:
             "nonce": message.nonce,
             "at": message.at,
             "fields": message.fields,
-            "parts": [[len(part), sha256(part).hexdigest()] for part in message.parts],
+            "parts": [[len(part), each] for part, each in zip(message.parts, digests, strict=True)],
         }
     )
     signature = identity.sign(_context(message.kind), header)
-    return b"".join([_MAGIC, len(header).to_bytes(4, "big"), header, signature, *message.parts])
+    return (b"".join([_MAGIC, len(header).to_bytes(4, "big"), header, signature]), *message.parts)
 
 
 def decode(raw: bytes, pins: PinnedKeys, *, kind: str, sender: str, receiver: str) -> Message:
@@ -121,7 +143,7 @@ def decode(raw: bytes, pins: PinnedKeys, *, kind: str, sender: str, receiver: st
     reader.end()
     message = Message(
         body["kind"], body["name"], body["sender"], body["receiver"], body["nonce"], body["at"],
-        body["fields"], tuple(parts),
+        body["fields"], tuple(parts), tuple([digest for _, digest in body["parts"]]),
     )  # fmt: skip
     if (message.kind, message.sender, message.receiver) != (kind, sender, receiver):
         raise bad_message("a message of another kind or for somebody else")

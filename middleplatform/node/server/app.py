@@ -8,7 +8,7 @@ Spec: docs/spec/node.md, "Messages".
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from middleplatform.node.server.protocol import PEER
 from middleplatform.node.service import GATEWAY
 from middleplatform.ports import Clock
 from middleplatform.wire.faults import to_fields
-from middleplatform.wire.frame import CALL, REPLY, Message, decode, encode
+from middleplatform.wire.frame import CALL, REPLY, Message, decode, pieces
 
 __all__ = ["Door", "NodeApp"]
 
@@ -113,13 +113,10 @@ class NodeApp:
         with self._metrics.call(name) as outcome:
             reply = await self._reply(asked, receive)
             outcome.code = _code(reply)
-        raw = encode(
-            Message(
-                REPLY, name, asked.receiver, GATEWAY, asked.nonce, self._now(), reply.fields, reply.parts,
-            ),
-            self._door.identity,
+        answer = Message(
+            REPLY, name, asked.receiver, GATEWAY, asked.nonce, self._now(), reply.fields, reply.parts, reply.digests,
         )  # fmt: skip
-        await _whole(send, raw)
+        await _whole(send, pieces(answer, self._door.identity))
 
     async def _roster(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take the registrar's roster: it proves itself, and may be what makes the gateway's new key known."""
@@ -134,7 +131,7 @@ class NodeApp:
             _LOG.warning("a roster was refused: %s", error.detail or error.code)
             await _plain(send, 409)
             return
-        await _whole(send, b"")
+        await _whole(send, ())
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         said = dict(scope["headers"]).get(b"content-length", b"0")
@@ -238,14 +235,15 @@ async def _plain(send: Send, status: int) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _whole(send: Send, raw: bytes) -> None:
+async def _whole(send: Send, parts: Sequence[bytes]) -> None:
     headers = [
         (b"content-type", b"application/octet-stream"),
-        (b"content-length", str(len(raw)).encode()),
+        (b"content-length", str(sum(map(len, parts))).encode()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    view = memoryview(raw)
-    for start in range(0, len(raw), _CHUNK):
-        more = start + _CHUNK < len(raw)
-        body = bytes(view[start : start + _CHUNK])
-        await send({"type": "http.response.body", "body": body, "more_body": more})
+    for part in parts:
+        view = memoryview(part)
+        for start in range(0, len(part), _CHUNK):
+            body = view[start : start + _CHUNK] if len(part) > _CHUNK else part
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -36,10 +36,11 @@ class Served:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a call answers."""
+    """What a call answers; ``digests`` as in ``wire.frame.Message``."""
 
     fields: Mapping[str, object]
     parts: tuple[bytes, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 def _answer(served: Served, asked: Message, stop: Event) -> Reply:
@@ -49,7 +50,7 @@ def _answer(served: Served, asked: Message, stop: Event) -> Reply:
         "policy_digest": found.policy_digest,
         "receipt": found.receipt,
     }
-    return Reply(fields, (found.payload,))
+    return Reply(fields, (found.payload,), (found.result_digest,))
 
 
 def _hello(served: Served, asked: Message, stop: Event) -> Reply:
