@@ -1,4 +1,8 @@
-"""``node.yaml``: what a department's operator sets. Every field documented, unknown ones refused."""
+"""``node.yaml``: what a department's operator sets. Every field documented, unknown ones refused.
+
+Reveals:
+    Nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields

@@ -5,6 +5,9 @@
 The header names the call, both parties, a nonce, the moment, small fields, and length and SHA-256 of each part, so
 that one signature over it covers everything and a large part is hashed once. A reply bears the nonce of its call.
 Spec: docs/spec/node.md, "Messages".
+
+Reveals:
+    A message to who holds its bytes; it travels inside TLS. To nobody: anything of a key.
 """
 
 import json

@@ -9,7 +9,7 @@ import ast
 import pytest
 from tree import ROOT, relative, sources, tree
 
-PACKAGES = ("crypto", "combine", "disclosure", "node")
+PACKAGES = ("crypto", "combine", "disclosure", "node", "enrolment", "wire")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -46,10 +46,10 @@ def _add_config(made: argparse.ArgumentParser, say: Say) -> None:
 def _serve(context: Context, options: argparse.Namespace) -> int:
     """Serve; interrupting is the usual way to stop and ends with 0."""
     from middleplatform.enrolment.passphrases import from_file  # noqa: PLC0415 - slow to import
-    from middleplatform.enrolment.trust import Trust  # noqa: PLC0415
-    from middleplatform.node.config import load  # noqa: PLC0415
-    from middleplatform.node.server.run import serve  # noqa: PLC0415
-    from middleplatform.node.start import open_configured  # noqa: PLC0415
+    from middleplatform.enrolment.trust import Trust  # noqa: PLC0415 - the same
+    from middleplatform.node.config import load  # noqa: PLC0415 - the same
+    from middleplatform.node.server.run import serve  # noqa: PLC0415 - the same
+    from middleplatform.node.start import open_configured  # noqa: PLC0415 - the same
 
     config = load(options.config)
     clock, rng = SystemClock(), SystemRng()
@@ -74,7 +74,7 @@ def _serve(context: Context, options: argparse.Namespace) -> int:
 
 def _own(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.node.config import load  # noqa: PLC0415 - slow to import
-    from middleplatform.node.desk_client import ask_own  # noqa: PLC0415
+    from middleplatform.node.desk_client import ask_own  # noqa: PLC0415 - the same
 
     config = load(options.config)
     if not config.socket.exists():

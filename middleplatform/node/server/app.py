@@ -3,6 +3,9 @@
 A plain ASGI application: one address a call, one signed message in, one signed message out. Before a message is
 read, the certificate of the connection must be the gateway's *now*: so a revocation ends open connections too.
 Spec: docs/spec/node.md, "Messages".
+
+Reveals:
+    To who is not the gateway: that something listens. To the gateway: the replies of its calls.
 """
 
 import asyncio

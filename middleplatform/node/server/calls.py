@@ -1,4 +1,8 @@
-"""What a gateway may call, and how each call's message becomes a method's arguments and its result a reply."""
+"""What a gateway may call, and how each call's message becomes a method's arguments and its result a reply.
+
+Reveals:
+    To the gateway: what the node and the round of each call reveal.
+"""
 
 import json
 from collections.abc import Callable, Mapping

@@ -2,6 +2,10 @@
 
 It listens on a Unix socket that its owner alone may open, and, health and metrics only, on a loopback port where
 the operator asks for one. No other machine reaches it.
+
+Reveals:
+    To who may open the socket, which is the department itself: health, metrics, digests, and own data where a grant
+    says so. To who asks the loopback port: health and metrics.
 """
 
 import json

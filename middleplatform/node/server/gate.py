@@ -1,4 +1,8 @@
-"""How many calls run at once, and the end of a call for which nobody waits any more."""
+"""How many calls run at once, and the end of a call for which nobody waits any more.
+
+Reveals:
+    To who calls: that the node is busy, or that its own call was late.
+"""
 
 import asyncio
 import threading

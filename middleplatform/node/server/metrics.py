@@ -1,4 +1,8 @@
-"""What a node counts, in Prometheus' text format: calls, outcomes and times; no literal and no label from data."""
+"""What a node counts, in Prometheus' text format: calls, outcomes and times; no literal and no label from data.
+
+Reveals:
+    To whoever may read the metrics: how many calls of which name ended how, and how long they took; nothing of data.
+"""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,6 +1,9 @@
 """The HTTP protocol of the server, with the one thing that it does not tell an application: who is at the other end.
 
 ``scope["state"]["peer_certificate"]`` holds the client's certificate (DER), or None on a plain connection.
+
+Reveals:
+    Nothing.
 """
 
 import asyncio

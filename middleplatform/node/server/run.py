@@ -1,4 +1,8 @@
-"""Runs a node until it is asked to stop: the encrypted interface, the operator's desk, and an orderly end."""
+"""Runs a node until it is asked to stop: the encrypted interface, the operator's desk, and an orderly end.
+
+Reveals:
+    Nothing by itself: what its interfaces reveal is said there.
+"""
 
 import asyncio
 import contextlib
