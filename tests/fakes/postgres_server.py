@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,20 +84,18 @@ class PostgresServer:
         self._unguard()
         if self._alive():
             self.process.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
-            for pid in self._processes():
-                os.kill(pid, signal.SIGKILL)
+            self._each(signal.SIGKILL)
         if self.process is not None:
             self.process.wait(timeout=30)
 
     def freeze(self):
         """Stop every process of it where it stands: it takes connections and says nothing."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGSTOP)
+        self.process.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
+        self._each(signal.SIGSTOP)
 
     def thaw(self):
         """Let it go on."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGCONT)
+        self._each(signal.SIGCONT)
 
     def run(self, *statements, database="postgres", user=ADMIN):
         """Run statements of the administrator's, each by itself."""
@@ -150,10 +148,12 @@ class PostgresServer:
             self.guard.communicate()
             self.guard = None
 
-    def _processes(self):
-        """Return the server and its children, the children last."""
+    def _each(self, number):
+        """Send a signal to the server's children, then to itself."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [self.process.pid, *map(int, children.split())]
+        for pid in [*map(int, children.split()), self.process.pid]:
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.kill(pid, number)
 
 
 @contextmanager
