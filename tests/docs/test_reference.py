@@ -4,10 +4,13 @@ import re
 import tomllib
 from dataclasses import fields
 
-from pages import ROOT
+import node_page
+import pytest
+from pages import ROOT, blocks
 from settings_page import PAGE, described, page
 
 from middleplatform.errors import CODES
+from middleplatform.node.config import NodeConfig, NodeLimits, load
 from middleplatform.settings import Settings
 
 
@@ -28,6 +31,23 @@ def test_every_code_that_a_page_names_exists():
 def test_every_setting_is_documented_and_the_page_is_fresh():
     assert set(described()) == {field.name for field in fields(Settings)}
     assert PAGE.read_text(encoding="utf-8") == page(), "run python tests/docs/settings_page.py"
+
+
+def test_every_setting_of_a_node_is_documented_and_the_page_is_fresh():
+    for settings in (NodeConfig, NodeLimits):
+        assert set(node_page.described(settings)) == {field.name for field in fields(settings)}
+    written = node_page.PAGE.read_text(encoding="utf-8")
+    assert written == node_page.page(), "run python tests/docs/node_page.py"
+
+
+@pytest.mark.parametrize("place", ["docs/reference/node.md", "docs/howto/run-a-node.md"])
+def test_the_settings_of_a_node_that_a_page_shows_are_taken(place, tmp_path):
+    shown = [block.text for block in blocks(ROOT / place) if block.kind == "yaml"]
+    assert shown
+    for number, text in enumerate(shown):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text, encoding="utf-8")
+        assert load(path).department == "ga"
 
 
 def declared():
