@@ -28,7 +28,6 @@ class NodeLimits:
         rows_max: Rows of one statement's result inside the node.
         memory_mb: Mebibytes of one statement's result inside the node. What an engine may use is an option of its
             connector.
-        threads: Taken and not used in this version: an engine's threads are an option of its connector.
         rounds_max: Secure sums under way.
         body_mb: Mebibytes of one message.
     """
