@@ -10,10 +10,11 @@ import pyarrow as pa
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
 from middleplatform.access.system import SystemClock, SystemRng
-from middleplatform.demo import build
+from middleplatform.demo import build, postgres
 from middleplatform.demo.processes import NodeProcesses
 from middleplatform.demo.runtime import PERSONAS, Platform, open_platform
 from middleplatform.demo.sources import SourceSpec
+from middleplatform.enrolment import quick
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Answer, Withholding
 from middleplatform.node.desk_client import ask_own
@@ -23,6 +24,7 @@ from middleplatform.settings import Settings
 
 __all__ = ["Departments", "Shown", "running", "sources"]
 
+_POSTGRES = "tax"
 _ENGINE = {"threads": "1", "memory_mb": "1024"}
 """Eleven engines share one machine."""
 
@@ -106,12 +108,26 @@ def running(settings: Settings, progress: Progress) -> Iterator[Departments]:
     """
     build.build(settings.data, progress)
     root = settings.state / "platform"
-    specs = sources(settings)
-    processes = NodeProcesses(root, specs, tuple(PERSONAS.values()))
-    with processes.start(SystemClock(), SystemRng(), progress):
+    with contextlib.ExitStack() as opened:
+        specs = {**sources(settings), **opened.enter_context(_on_postgres(settings, root))}
+        processes = NodeProcesses(root, specs, tuple(PERSONAS.values()))
+        opened.enter_context(processes.start(SystemClock(), SystemRng(), progress))
         reached = replace(settings, trust=processes.trust, state=root / "log")
-        with open_platform(reached, progress) as platform:
-            yield Departments(platform, processes, _where(specs))
+        platform = opened.enter_context(open_platform(reached, progress))
+        yield Departments(platform, processes, _where(specs))
+
+
+@contextlib.contextmanager
+def _on_postgres(settings: Settings, root: Path) -> Iterator[Mapping[str, SourceSpec]]:
+    """Give one department a PostgreSQL server, where PostgreSQL is installed."""
+    if not postgres.available():
+        yield {}
+        return
+    secrets = quick.node_state(root, _POSTGRES)
+    secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = settings.data / f"{_POSTGRES}.duckdb"
+    with postgres.options_of_running(_POSTGRES, file, secrets, SystemRng()) as options:
+        yield {_POSTGRES: replace(sources(settings)[_POSTGRES], kind="postgres", options=options)}
 
 
 def sources(settings: Settings) -> Mapping[str, SourceSpec]:
@@ -134,6 +150,8 @@ def _where(specs: Mapping[str, SourceSpec]) -> tuple[str, str]:
     for name, spec in specs.items():
         kinds.setdefault(spec.kind, []).append(name)
     told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in sorted(kinds.items()))
+    if "postgres" not in kinds:
+        told += "; postgres: not installed"
     return (
         f"{len(specs)} node processes on this machine, reached over mutual TLS ({told})",
         f"本机 {len(specs)} 个节点进程，经双向 TLS 访问（{told}）",
