@@ -22,7 +22,6 @@ from middleplatform.model.physical import PhysicalTable
 from middleplatform.model.query import (
     Affine,
     Arithmetic,
-    Case,
     Coalesce,
     Field,
     Literal,
@@ -124,6 +123,10 @@ class PostgresSql(_Ranking):
         """Compute in numeric; its remainder has the sign of the dividend too."""
         return super().band(width, _numeric(operand))
 
+    def unlike(self, scales: Sequence[int]) -> bool:  # noqa: ARG002 - a numeric has any
+        """Leave numbers as they are: none is rounded to another's type."""
+        return False
+
     def spread(self, argument: exp.Expr) -> exp.Expr:
         """Take variances of numerics, which the engine sums exactly."""
         return _numeric(argument)
@@ -211,22 +214,9 @@ class SparkSql(_Ranking):
         parts = [exp.Year(this=operand), month, number(1)]
         return exp.Anonymous(this="MAKE_DATE", expressions=parts)
 
-    def coalesce(self, node: Coalesce) -> exp.Expr:
-        """Bring both numbers to one type: the engine's own choice may have fewer places."""
-        found = super().coalesce(node)
-        for side in (found.this, *found.expressions):
-            side.replace(self._as(self._type(node), side))
-        return found
-
-    def case(self, node: Case) -> exp.Expr:
-        """Bring all numbers to one type, as above."""
-        found = super().case(node)
-        for value in (*(item.args["true"] for item in found.args["ifs"]), found.args["default"]):
-            value.replace(self._as(self._type(node), value))
-        return found
-
-    def _as(self, kind: ColumnType, node: exp.Expr) -> exp.Expr:
-        return decimal(node.copy(), kind.scale) if kind.kind is TypeKind.DECIMAL else node
+    def unlike(self, scales: Sequence[int]) -> bool:  # noqa: ARG002 - always, to be sure
+        """Bring all numbers to one type: the engine's own choice may have fewer places."""
+        return True
 
     def is_true(self, condition: exp.Expr) -> exp.Expr:
         """Say false for unknown: an IS TRUE that occurs twice fails in some engines."""

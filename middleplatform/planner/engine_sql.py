@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from sqlglot import exp
 
-from middleplatform.model.catalog import ColumnType
+from middleplatform.model.catalog import ColumnType, TypeKind
 from middleplatform.model.physical import PhysicalNames, PhysicalTable
 from middleplatform.model.query import (
     Affine,
@@ -43,7 +43,7 @@ from middleplatform.model.query import (
     Table,
     UnitBlock,
 )
-from middleplatform.planner.column_types import MEAN_PLACES, TypeOf, sum_scale
+from middleplatform.planner.column_types import MEAN_PLACES, TypeOf, expression_type, sum_scale
 from middleplatform.sql.affine import plain
 from middleplatform.sql.render import ARITHMETIC, COMPARISON, column, literal
 
@@ -112,22 +112,41 @@ class EngineSql:
             case Band(width=width, operand=operand):
                 return self.band(width, self.row(operand))
             case Coalesce():
-                return self.coalesce(expression)
+                return self._coalesce(expression)
             case Case():
-                return self.case(expression)
+                return self._case(expression)
             case Opaque():
                 raise AssertionError("an opaque form never runs")
 
-    def coalesce(self, node: Coalesce) -> exp.Expr:
-        """Return the operand, or a constant where it is missing."""
-        return exp.Coalesce(this=self.row(node.operand), expressions=[self.row(node.default)])
+    def _coalesce(self, node: Coalesce) -> exp.Expr:
+        operand, default = self._alike((node.operand, node.default))
+        return exp.Coalesce(this=operand, expressions=[default])
 
-    def case(self, node: Case) -> exp.Expr:
-        """Return the value of the first condition that holds."""
+    def _case(self, node: Case) -> exp.Expr:
+        *values, default = self._alike((*(then for _, then in node.branches), node.default))
         ifs = [
-            exp.If(this=self.predicate(when), true=self.row(then)) for when, then in node.branches
+            exp.If(this=self.predicate(when), true=value)
+            for (when, _), value in zip(node.branches, values, strict=True)
         ]
-        return exp.Case(ifs=ifs, default=self.row(node.default))
+        return exp.Case(ifs=ifs, default=default)
+
+    def _alike(self, values: Sequence[RowExpression]) -> list[exp.Expr]:
+        """Return values of one expression, decimals of several places brought to the most of them."""
+        kinds = [expression_type(value, self._scope.type_of) for value in values]
+        telling = [
+            kind.scale
+            for value, kind in zip(values, kinds, strict=True)
+            if kind.numeric and not _whole_constant(value)
+        ]
+        rows = [self.row(value) for value in values]
+        if not any(kind.kind is TypeKind.DECIMAL for kind in kinds) or not self.unlike(telling):
+            return rows
+        scale = max(kind.scale for kind in kinds)
+        return [decimal(item, scale) for item in rows]
+
+    def unlike(self, scales: Sequence[int]) -> bool:
+        """Say whether the engine would round values of these places to one type: a wide one's places win."""
+        return len(set(scales)) > 1
 
     def arithmetic(self, node: Arithmetic) -> exp.Expr:
         """Return ``left op right`` in parentheses."""
@@ -319,13 +338,30 @@ class EngineSql:
     def _argument(self, pieces: Sequence[Piece]) -> exp.Expr:
         if len(pieces) == 1 and pieces[0].condition is None:
             return self.affine(pieces[0].value)
+        scales = [self._affine_scale(piece.value) for piece in pieces]
+        telling = [
+            scale for piece, scale in zip(pieces, scales, strict=True) if piece.value.terms or scale
+        ]
+        wide = self.unlike(telling)
+
+        def value(piece: Piece) -> exp.Expr:
+            found = self.affine(piece.value)
+            return decimal(found, max(scales)) if wide else found
+
         ifs = [
-            exp.If(this=self.predicate(piece.condition), true=self.affine(piece.value))
+            exp.If(this=self.predicate(piece.condition), true=value(piece))
             for piece in pieces
             if piece.condition is not None
         ]
-        rest = [self.affine(piece.value) for piece in pieces if piece.condition is None]
+        rest = [value(piece) for piece in pieces if piece.condition is None]
         return exp.Case(ifs=ifs, default=rest[-1] if rest else None)
+
+    def _affine_scale(self, form: Affine) -> int:
+        own = [
+            expression_type(term.operand, self._scope.type_of).scale + places_of(term.coefficient)
+            for term in form.terms
+        ]
+        return max([*own, places_of(form.constant)])
 
     def affine(self, form: Affine) -> exp.Expr:
         """Return an affine form in decimals so wide that no row overflows."""
@@ -363,6 +399,10 @@ class EngineSql:
         """Return the absolute unit total number ``place`` of sum ``s``, missing where there are fewer."""
         found = exp.func("max", exp.Abs(this=exp.column(f"s{s}")), number(3), dialect="duckdb")
         return exp.Anonymous(this="list_extract", expressions=[found, number(place)])
+
+
+def _whole_constant(value: RowExpression) -> bool:
+    return isinstance(value, Literal) and not isinstance(value.value, Decimal)
 
 
 def _every_row(pieces: Sequence[Piece]) -> bool:

@@ -16,6 +16,7 @@ from middleplatform.model.policy import Limits
 from middleplatform.planner.evidence import (
     distinct_statement,
     evidence_statement,
+    rows_statement,
     totals_statement,
     units_statement,
 )
@@ -56,11 +57,39 @@ def cases():
                     "name": f"{kind}: {name}",
                     "kind": statement.kind,
                     "sql": text,
-                    "tree": encoded(statement.tree),
-                    "result": {field.name: _result_kind(field.type) for field in statement.result},
+                    **_common(statement),
                 }
             )
     return found
+
+
+def rows_cases():
+    """Return the plain projections: every column, and some in another order."""
+    catalog = small_world.catalog()
+    wanted = {
+        dataset.split(".")[1]: (dataset, tuple(columns))
+        for dataset, columns in small_world.COLUMNS.items()
+    }
+    wanted["some"] = ("tax.income", ("steps", "id", "amount"))
+    return [
+        {
+            "name": f"rows: {name}",
+            "kind": "rows",
+            "sql": {
+                dialect: rows_statement(dataset, columns, catalog, dialect).sql
+                for dialect in DIALECTS
+            },
+            **_common(rows_statement(dataset, columns, catalog, DIALECTS[0])),
+        }
+        for name, (dataset, columns) in wanted.items()
+    ]
+
+
+def _common(statement):
+    return {
+        "tree": encoded(statement.tree),
+        "result": {field.name: _result_kind(field.type) for field in statement.result},
+    }
 
 
 def encoded(plain):
@@ -102,7 +131,7 @@ def _kind(kind):
 
 
 def text():
-    made = cases()
+    made = cases() + rows_cases()
     lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in made)
     return f'{{"data": {json.dumps(data(), ensure_ascii=False)},\n"cases": [\n{lines}\n]}}\n'
 
