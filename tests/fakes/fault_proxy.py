@@ -44,7 +44,7 @@ class Fault:
     times: int | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Connection:
     fault: Fault
     client: asyncio.StreamWriter
@@ -59,7 +59,7 @@ class _Connection:
                 _reset(writer)
 
 
-@dataclass
+@dataclass(eq=False)
 class FaultProxy:
     """Carries connections to a port of this machine; a context manager.
 
@@ -67,15 +67,18 @@ class FaultProxy:
         target: The node's port.
         port: Its own.
         accepted: Connections so far.
+        requests: Requests since the last fault or action was set.
+        carried: Bytes towards the node and from it since the last fault was set.
     """
 
     target: int
     port: int = 0
     accepted: int = 0
+    requests: int = 0
+    carried: dict[str, int] = field(default_factory=lambda: {"up": 0, "down": 0})
     _fault: Fault = field(default_factory=Fault)
     _left: int | None = None
     _armed: tuple[int, Callable[[], None]] | None = None
-    _requests: int = 0
     _open: set[_Connection] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,6 +87,7 @@ class FaultProxy:
         """Let ``fault`` befall the connections to come; without one, all is well again."""
         with self._lock:
             self._fault, self._left = fault, fault.times
+            self.requests, self.carried = 0, {"up": 0, "down": 0}
 
     def silence(self) -> None:
         """Let the open connections carry nothing more, and tell neither end."""
@@ -102,7 +106,7 @@ class FaultProxy:
     def at_request(self, number: int, action: Callable[[], None]) -> None:
         """Call ``action`` just before the next, second, ... request from now on is passed on."""
         with self._lock:
-            self._armed, self._requests = (number, action), 0
+            self._armed, self.requests = (number, action), 0
 
     def at_ease(self) -> None:
         """Call nothing any more."""
@@ -196,6 +200,7 @@ class FaultProxy:
             if ends:
                 data = data[: most - passed]
             passed += len(data)
+            self.carried["up" if up else "down"] += len(data)
             if twin is not None:
                 twin.write(data)
             await _write(writer, data, 0 if up else fault.piece)
@@ -214,12 +219,12 @@ class FaultProxy:
             return
         current.turns += 1
         with self._lock:
-            if current.turns == 1 or self._armed is None:
+            if current.turns == 1:
                 return
-            self._requests += 1
-            number, action = self._armed
-            if self._requests != number:
+            self.requests += 1
+            if self._armed is None or self.requests != self._armed[0]:
                 return
+            _, action = self._armed
             self._armed = None
         action()
 

@@ -4,6 +4,8 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +31,7 @@ from middleplatform.enrolment.folder import Folder
 from middleplatform.enrolment.member import Member
 from middleplatform.enrolment.registrar import Registrar
 from middleplatform.errors import MiddleplatformError
+from middleplatform.model.request import Subject
 from middleplatform.node.desk_client import read
 from middleplatform.policy.examples import example
 from middleplatform.settings import Settings
@@ -42,6 +45,7 @@ __all__ = [
     "NodeWorld",
     "duckdb_sources",
     "known_values",
+    "other_gateway",
     "running_world",
     "shipped",
     "until",
@@ -64,7 +68,7 @@ _PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.05
 _ANALYST = PERSONAS["analyst_drc"]
 _VALUE = re.compile(
-    r"9901\d{13}[\dX]|9[0-9A-Z]9901\d{2}[0-9A-Z]{10}|居民\d{6}|企业\d+|H9901\d{2}[0-9A-F]+"
+    r"[0-9A-Z]{2}9901\d{2}[0-9A-Z]{10}|9901\d{13}[\dX]|居民\d{6}|(?:餐饮)?企业\d+|H9901\d{2}[0-9A-F]+"
 )
 """What made values look like: identity numbers, credit codes, names, households."""
 
@@ -95,6 +99,11 @@ class NodeWorld:
     _projects: Iterator[str] = field(default_factory=lambda: cycle(("", *_PROJECTS)))
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
 
+    @property
+    def analyst(self) -> Subject:
+        """Return who asks."""
+        return _ANALYST
+
     # --- asking ---------------------------------------------------------------------------------------------------
 
     def ask(self, sql: str) -> Asked:
@@ -119,9 +128,7 @@ class NodeWorld:
 
     def answered(self, sql: str) -> tuple[Mapping[str, object], ...]:
         """Return the rows, asking until they come: what was broken heals, at its own pace."""
-        found = until(lambda: self._rows(sql), f"an answer to {sql}")
-        assert found is not None
-        return found
+        return until(lambda: self._rows(sql), f"an answer to {sql}")
 
     def _rows(self, sql: str) -> tuple[Mapping[str, object], ...] | None:
         asked = self.ask(sql)
@@ -267,6 +274,19 @@ def running_world(
     assert all(each.poll() is not None for each in started), "a node outlived its world"
 
 
+@contextmanager
+def other_gateway(world: NodeWorld, state: Path, sql: str):
+    """Have a gateway in a process of its own ask, and wait for ever; it ends with the block."""
+    root = Path(sys.modules[NodeProcesses.__module__].__file__ or "").parents[2]
+    command = [sys.executable, __file__, str(state), str(world.processes.trust), sql]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def until(found: Callable[[], object], what: str):
     """Return the first true value of ``found``; it must come while a person would still wait."""
     ends = time.monotonic() + _PATIENCE_S
@@ -313,3 +333,14 @@ def _text(file: Path) -> str:
     if file.suffix != ".log":
         return text
     return re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), text)
+
+
+def _ask_until_killed(state: Path, trust: Path, sql: str) -> None:
+    settings = Settings(state=state, trust=trust, deadline_s=600)
+    with open_platform(settings) as platform:
+        gateway = platform.gateway
+        asyncio.run(gateway.submit(gateway.request(sql, _ANALYST, "statistics")))
+
+
+if __name__ == "__main__":
+    _ask_until_killed(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

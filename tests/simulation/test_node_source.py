@@ -4,32 +4,23 @@ and the server show, and that the same question is answered once all is well aga
 The table is a view that waits as long as a test says; a lock on its rows makes statements wait for ever.
 """
 
-import os
 import signal
-import subprocess
-import sys
 from contextlib import closing, contextmanager
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 
 import duckdb
 import pytest
 from node_world import (
     PEOPLE,
-    NodeWorld,
     duckdb_sources,
     known_values,
+    other_gateway,
     running_world,
     shipped,
     until,
 )
 from postgres_server import READER, SCHEMA, running_server
 
-from middleplatform.audit.log import AuditLog
-from middleplatform.demo.runtime import open_platform
 from middleplatform.demo.sources import SourceSpec
-from middleplatform.settings import Settings
 
 TAX = "SELECT tax_year, COUNT(*) AS n FROM tax.individual_income GROUP BY tax_year"
 COLUMNS = "id_number, name, sex, birth_year, region_code, education_years, household_id"
@@ -241,14 +232,7 @@ def test_another_schema_is_named_by_data_set_and_column_also_after_a_restart(
 
 
 def test_a_gateway_killed_while_it_asks_leaves_no_statement_and_no_call(world, source, tmp_path):
-    root = Path(sys.modules[AuditLog.__module__].__file__).parents[2]
-    with (
-        source.locked(),
-        subprocess.Popen(
-            [sys.executable, __file__, str(tmp_path), str(world.processes.trust)],
-            env=os.environ | {"PYTHONPATH": str(root)},
-        ) as gateway,
-    ):
+    with source.locked(), other_gateway(world, tmp_path, PEOPLE) as gateway:
         until(source.running, "the statement of the other gateway")
         gateway.kill()
         gateway.wait()
@@ -266,14 +250,3 @@ def test_a_node_asked_to_stop_finishes_the_running_call_first(world, source, rig
         assert asked.result().rows == right
     assert process.wait(60) == 0
     world.restart("ga")
-
-
-def ask_until_killed(state, trust):
-    settings = Settings(state=state, trust=trust, deadline_s=600)
-    with open_platform(settings) as platform:
-        world = NodeWorld(None, platform)
-        world.ask(PEOPLE)
-
-
-if __name__ == "__main__":
-    ask_until_killed(Path(sys.argv[1]), Path(sys.argv[2]))
