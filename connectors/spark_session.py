@@ -5,6 +5,7 @@ configuration. Spark's client retries a lost server for ten minutes by itself, a
 with their text (which may quote rows) to standard error; both are turned off here.
 """
 
+import atexit
 import logging
 import os
 import uuid
@@ -127,6 +128,8 @@ def open_session(server: Server) -> tuple[SparkSession, str]:
     """
     _silence()
     session = SparkSession(_Channel(server), server.user)
+    # The client would call the server when the process ends, and wait for one that is gone.
+    atexit.unregister(session.client._on_exit)  # noqa: SLF001 - no other way
     try:
         session.client.set_retry_policies([_Never()])
         mark = str(uuid.uuid4())
