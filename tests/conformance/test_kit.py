@@ -171,8 +171,7 @@ def test_kit_runs_from_a_shell_and_its_exit_code_tells(capsys):
 
 def test_kit_runs_as_a_module(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from connectors.conformance_behavior import BEHAVIORS
-from connectors.memory import MemoryConnector\n"
+        "from connectors.memory import MemoryConnector\n"
         "def factory(tables):\n    return MemoryConnector({'other': tables['person']})\n"
     )
     command = [sys.executable, "-m", "connectors.conformance", "mine:factory"]
