@@ -1,9 +1,10 @@
-"""``node``: a department's own node; here the commands of its enrolment."""
+"""``node``: a department's own node: running it (``node_run``), and the commands of its enrolment."""
 
 import argparse
 from pathlib import Path
 
 from middleplatform.cli import enrolment as shared
+from middleplatform.cli.commands.node_run import add_run
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, Runs, group, leaf
@@ -16,6 +17,7 @@ __all__ = ["add"]
 def add(commands: Commands, say: Say) -> None:
     """Declare them all."""
     mine = group(commands, say, "node", say("A department's own node", "部门自有节点"))
+    add_run(mine, say)
     add_enrolment(mine, say)
 
 
