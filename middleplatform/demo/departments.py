@@ -24,7 +24,7 @@ from middleplatform.settings import Settings
 
 __all__ = ["Departments", "Shown", "running", "sources"]
 
-_POSTGRES = "tax"
+_POSTGRES = "ga"
 _ENGINE = {"threads": "1", "memory_mb": "1024"}
 """Eleven engines share one machine."""
 
