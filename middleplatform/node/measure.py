@@ -193,7 +193,11 @@ class Sources:
 
     @property
     def limits(self) -> ExecutionLimits:
-        """Return the longest limits of the sources."""
+        """Return the longest limits of the sources.
+
+        Reveals:
+            Nothing.
+        """
         found = [source.limits for source in self.sources.values()]
         return max(found, key=lambda limits: limits.timeout_s, default=_NO_LIMITS)
 
