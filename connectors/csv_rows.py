@@ -22,7 +22,7 @@ from connectors.texts import exact
 __all__ = ["check_header", "csv_batches"]
 
 _BLOCK = 1 << 24
-"""Bytes read at once; one row may not be longer."""
+"""Bytes read at once; a row that is longer may end the statement."""
 
 
 def check_header(path: str, known: Identity, declaration: Declaration) -> None:
