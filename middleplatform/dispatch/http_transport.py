@@ -1,6 +1,7 @@
 """HTTP/1.1 over mutual TLS 1.3, with connections kept open: the transport between machines.
 
-Every call asks the trust store anew, so that a revocation ends open connections too. Connections belong to one event
+Every call judges the node's certificate anew before a byte of it is sent, so that a revocation ends open connections
+too. Connections belong to one event
 loop, callers may come from any: so the transport has a thread with a loop of its own.
 """
 
@@ -8,11 +9,16 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 __all__ = ["BODY_BYTES_MAX", "HttpTransport", "Peers"]
 
@@ -21,6 +27,7 @@ _CONNECT_S = 5.0
 _CONNECTIONS_PER_NODE = 16
 _CHUNK = 1 << 18
 _LINGER_S = 0.05
+_JUDGE: ContextVar[Callable[[bytes | None], None]] = ContextVar("judge")
 _OLDER = ("it knows another roster, not older than ours", "其已有不早于本方的另一名册")
 
 
@@ -37,6 +44,10 @@ class Peers(Protocol):
 
     def client_context(self, department: str) -> ssl.SSLContext:
         """Return the context of connections to the node; another one when something about either changed."""
+        ...
+
+    def check_peer(self, certificate: bytes | None, party: str) -> None:
+        """Return only if the certificate (DER) is that party's and good now."""
         ...
 
 
@@ -75,6 +86,7 @@ class HttpTransport:
         context = self._peers.client_context(department)
         url = f"https://{self._peers.address(department)}/v1/{name}"
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s))
+        _JUDGE.set(lambda certificate: self._peers.check_peer(certificate, department))
         try:
             async with session.post(
                 url,
@@ -149,8 +161,29 @@ class _Io:
         await asyncio.sleep(_LINGER_S)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Has the certificate at the other end judged before each request, also on a connection that is open."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list["Trace"],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - what aiohttp calls it with
+    ) -> "Connection":
+        """Return a connection whose other end counts at this moment; the task that asks says how to judge it."""
+        connection = await super().connect(req, traces, timeout)
+        try:
+            if connection.transport is not None:  # else it is closed, and sending fails
+                session = connection.transport.get_extra_info("ssl_object")
+                _JUDGE.get()(session and session.getpeercert(binary_form=True))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
 async def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_PER_NODE)
+    connector = _Connector(limit=0, limit_per_host=_CONNECTIONS_PER_NODE)
     return aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,

@@ -52,6 +52,8 @@ from middleplatform.ports import Clock, Rng
 
 __all__ = ["Member", "node_folder"]
 
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
 
 def node_folder(state: Path) -> Path:
     """Return the trust folder inside a node's state folder."""
@@ -241,7 +243,9 @@ class Member:
                 "the certificate is for another key or name; have the newest request.json admitted",
                 "证书对应另一密钥或名称；请提交最新的 request.json",
             )
-        replace_private(folder.tls_file, content + certificate.encode())
+        # Admitted again with the same key, the file holds the earlier certificate too, which would come first.
+        alone, _, _ = content.partition(_CERTIFICATE)
+        replace_private(folder.tls_file, alone + certificate.encode())
         folder.next_tls_file.unlink(missing_ok=True)
 
     def _ask(

@@ -16,6 +16,7 @@ from middleplatform.combine.released import Released, release, run_post
 from middleplatform.combine.values import cells_table
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import (
+    AuditError,
     ConfigError,
     DisclosureError,
     LimitError,
@@ -225,9 +226,13 @@ class Gateway:
         return await asyncio.wrap_future(self.audit.submit(record))
 
     async def _record(self, request: QueryRequest, error: MiddleplatformError) -> None:
-        """Log how a query ended; a log that cannot take it has said so already."""
-        if error.prefix != "A":
+        """Log how a query ended; a log that cannot take it has said so already, unless it was a department's."""
+        try:
             receipt = await self._append(ended(request, error, self._now(), self.bundle.digest))
+        except AuditError:
+            if error.prefix != "A":
+                raise
+        else:
             error.audit_index = receipt.index
 
     def _now(self) -> str:

@@ -13,6 +13,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from threading import Event
 from typing import Any, Protocol
 
@@ -114,7 +115,7 @@ class NodeApp:
             await _plain(send, 400)
             return
         with self._metrics.call(name) as outcome:
-            reply = await self._reply(asked, receive)
+            reply = await self._reply(asked, body, receive)
             outcome.code = _code(reply)
         answer = Message(
             REPLY, name, asked.receiver, GATEWAY, asked.nonce, self._now(), reply.fields, reply.parts, reply.digests,
@@ -163,24 +164,38 @@ class NodeApp:
             raise ProtocolError("X001", detail="a message for another call")
         return asked
 
-    async def _reply(self, asked: Message, receive: Receive) -> Reply:
+    async def _reply(self, asked: Message, body: bytes, receive: Receive) -> Reply:
         """Return what the call answers; every error as a reply too, and nothing of an unexpected one."""
         try:
-            self._fresh(asked)
+            await self._timely(asked, body)
 
             def work(stop: Event) -> Reply:
                 return CALLS[asked.name](self._served, asked, stop)
 
             return await self._gate.run(work, lambda: asyncio.ensure_future(_gone(receive)))
         except MiddleplatformError as error:
-            if error.detail:
-                _LOG.warning("%s %s: %s", asked.name, error.code, error.detail)
+            if error.detail or error.prefix == "X":
+                _LOG.warning(
+                    "%s %s: %s", asked.name, error.code, error.detail or error.public_message
+                )
             return Reply({"error": to_fields(error)})
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may leave
             record = asked.nonce[:16]
             told = [type(error).__name__, *frames(error)[-6:]]
             _LOG.error("%s failed, record %s: %s", asked.name, record, " < ".join(told))
             return Reply({"error": to_fields(ConfigError("C099", record=record))})
+
+    async def _timely(self, asked: Message, body: bytes) -> None:
+        """Refuse as ``_fresh`` does, and enter it: the gateway signed a message that must not be answered."""
+        try:
+            self._fresh(asked)
+        except ProtocolError as error:
+            node = self._served.node
+            digest = sha256(body).hexdigest()
+            await asyncio.to_thread(
+                node.journal.refused, None, error.code, "", node.bundle.digest, digest=digest
+            )
+            raise
 
     def _fresh(self, asked: Message) -> None:
         """Refuse a message of another time, or one that came before."""
