@@ -279,6 +279,14 @@ def _regions(
                     policy_version=bundle.version,
                 )
             continue
+        if not scope and not public:
+            yield Reason(
+                "G3",
+                ("no region is in the scope", "授权范围内没有任何区域"),
+                owner=dataset.owner,
+                policy_version=bundle.version,
+            )
+            continue
         for use in facts.uses:
             outside = (
                 use.dataset == name

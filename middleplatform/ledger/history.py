@@ -5,6 +5,7 @@ analysts collude. Only predicates and unit counts are stored, no unit. Survives 
 """
 
 import re
+import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,12 +52,14 @@ class History:
         self._sql = _statements()
         self._lock = Lock()
         try:
+            if path is not None:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             self._database = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.executescript(self._sql["create"])
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             raise ConfigError("C011", what="the history file") from None
 
     def close(self) -> None:

@@ -203,4 +203,11 @@ def _steward(raw: Any, department: str) -> Subject:  # noqa: ANN401 - YAML
         roles = frozenset(Role(role) for role in raw.get("roles", ()))
     except ValueError:
         raise _Field("stewards", "an unknown role", "未知角色") from None
-    return Subject(_text(raw, "id"), department, roles, tuple(raw.get("regions", ())))
+    return Subject(_text(raw, "id"), department, roles, _regions(raw.get("regions", ["*"])))
+
+
+def _regions(raw: Any) -> tuple[str, ...]:  # noqa: ANN401 - YAML
+    good = isinstance(raw, list) and raw and all(isinstance(each, str) and each for each in raw)
+    if not good:
+        raise _Field("stewards", "regions is a list of codes", "regions 应为代码列表")
+    return tuple(raw)
