@@ -4,8 +4,8 @@ A node keeps the populations of its own releases; the gateway keeps the question
 analysts collude. Only predicates and unit counts are stored, no unit. Survives restarts.
 """
 
-import re
 import os
+import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
