@@ -7,7 +7,7 @@ Spec: docs/spec/disclosure.md, "History".
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from threading import RLock
@@ -23,6 +23,7 @@ from middleplatform.model.decision import Obligation
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predicate, Table
+from middleplatform.node.beneath import beneath
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.populations import Cells, Members, label_texts
 from middleplatform.node.units import UnitNumbers
@@ -50,12 +51,16 @@ class Memory:
 
 @dataclass(frozen=True)
 class _Cut:
-    """One set of rows of a block: all of its cells, or those under one condition, and who reads it."""
+    """One set of rows of a block: all of its cells, or those under one condition, and who reads it.
+
+    Where ``beneath``, the rows are those that a unit block of it groups, and the evidence does not count their units.
+    """
 
     cell: CellQuery
     population: int
     text: str
     readers: tuple[int, ...]
+    beneath: bool = False
 
 
 class Overlap:
@@ -115,18 +120,40 @@ class Overlap:
     def _check(
         self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
     ) -> None:
-        dataset = _key_of(layout.unit, cell)
-        seen = self._history.any(self._project, dataset)
         labels = label_texts(measured.table)
-        for cut in _cuts(cell, layout):
-            view = _View(cut, labels, measured.evidence.units[:, cut.population], marks)
-            if seen:
+        for cut in self._cuts(cell, layout):
+            dataset = self._dataset(cut.cell)
+            view = _View(cut, labels, self._units(cut, labels, measured), marks)
+            if cut.beneath and not view.free():
+                continue
+            if self._history.any(self._project, dataset):
                 self._whole(view, dataset)
                 self._each(view, dataset)
                 self._linked(view, dataset)
             # Kept cut by cut: two conditions of one block are protected against each other.
             self._history.add(self._project, dataset, view.released(), moment)
-            seen = True
+
+    def _cuts(self, cell: CellQuery, layout: Layout) -> Iterator[_Cut]:
+        """Yield the block's populations, each followed by the rows beneath the unit blocks that it reads."""
+        for cut in _cuts(cell, layout):
+            yield cut
+            for lower in beneath(cut.cell):
+                # Read back as a node's own statement: names are unique then, and the form is one that runs.
+                read, _ = read_fragment(fragment(lower), self._catalog)
+                bare = replace(read, aggregates=())
+                yield replace(cut, cell=bare, text=fragment(bare), beneath=True)
+
+    def _dataset(self, cell: CellQuery) -> str:
+        return _key_of(layout_of(cell, self._catalog).unit, cell)
+
+    def _units(self, cut: _Cut, labels: Sequence[str], measured: Measured) -> npt.NDArray[np.int64]:
+        """Return how many units each cell of a cut has, shape (cells,)."""
+        if not cut.beneath:
+            return measured.evidence.units[:, cut.population]
+        found = self._cells(cut.text)
+        counts = np.bincount(found.cell, minlength=len(found.labels))
+        by_label = dict(zip(found.labels, counts.tolist(), strict=True))
+        return np.array([by_label.get(label, 0) for label in labels], dtype=np.int64)
 
     # --- one population against one population --------------------------------------------------------------------
 

@@ -89,6 +89,22 @@ def test_rows_of_one_unit_do_not_show_between_equal_sets_of_units(tmp_path: Path
     assert None in found or found[0] - found[1] != 103
 
 
+MARCH = "district = 'E' AND visit_date >= '2024-03-01' AND visit_date < '2024-04-01'"
+
+
+@pytest.mark.parametrize("sql", [
+    f"SELECT SUM(c) AS s FROM (SELECT id_number, SUM(cost) AS c FROM health.visits WHERE NOT ({MARCH}) GROUP BY id_number) t",
+    f"SELECT SUM(c) AS s FROM (SELECT id_number, SUM(cost) FILTER (WHERE NOT ({MARCH})) AS c FROM health.visits GROUP BY id_number) t",
+    f"SELECT SUM(c) AS s FROM (SELECT id_number, SUM(CASE WHEN NOT ({MARCH}) THEN cost END) AS c FROM health.visits GROUP BY id_number) t",
+], ids=["where", "filter", "case"])  # fmt: skip
+def test_one_row_of_one_unit_does_not_show_between_unit_blocks(tmp_path: Path, sql: str) -> None:
+    whole = "SELECT SUM(c) AS s FROM (SELECT id_number, SUM(cost) AS c FROM health.visits GROUP BY id_number) t"
+    with opened(tmp_path) as platform:
+        found = values(platform, [whole, sql])
+    assert found[0] is not None
+    assert found[1] is None
+
+
 def test_history_is_not_evaded_by_a_project_of_ones_own_naming(tmp_path: Path) -> None:
     with open_platform(Settings(state=tmp_path / "state", data=tmp_path / "data")) as platform:
         with pytest.raises(MiddleplatformError) as refused:

@@ -1,0 +1,128 @@
+"""The rows beneath a unit block: what an aggregate over groups is made of, so that history can compare it.
+
+A block such as ``SELECT SUM(c) FROM (SELECT household_id, COUNT(*) AS c FROM ... GROUP BY household_id)`` counts
+households, one row each. Two that differ by one person may have the same households: only the rows beneath them show
+it. Spec: docs/spec/disclosure.md, "History".
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from middleplatform.errors import QueryError
+from middleplatform.model.query import (
+    Aggregate,
+    Boolean,
+    CellQuery,
+    Compare,
+    Field,
+    IsNull,
+    IsTrue,
+    Join,
+    JoinKind,
+    Predicate,
+    Rows,
+    UnitBlock,
+)
+from middleplatform.sql.rename import relations, with_aliases
+
+__all__ = ["beneath"]
+
+_WHAT = (
+    "groups whose rows cannot be compared with earlier answers",
+    "无法与先前答复比较其底层行的分组",
+)
+
+
+def beneath(cell: CellQuery) -> Iterator[CellQuery]:
+    """Yield, for each unit block that a release block reads, a block over the rows that are grouped in it.
+
+    Each has the dimensions of ``cell`` and no aggregates: once for all rows, and once for each condition of an
+    aggregate inside the unit block.
+
+    Args:
+        cell: A release block; its aggregates do not matter.
+
+    Raises:
+        QueryError: Q031 for a join whose rows cannot be followed: then nothing is known of them.
+
+    Reveals:
+        Nothing: it follows from the statement.
+    """
+    yield from _beneath(cell, (cell.rows.first, *(join.relation for join in _read(cell.rows))))
+
+
+def _beneath(cell: CellQuery, among: tuple[object, ...]) -> Iterator[CellQuery]:
+    for block in among:
+        if not isinstance(block, UnitBlock):
+            continue
+        aliases = {each.alias: f"b{each.alias}" for each in relations(block.rows)}
+        opened = with_aliases(block, aliases)
+        lower = replace(cell, aggregates=(), rows=_opened(cell.rows, block, opened))
+        yield lower
+        for condition in dict.fromkeys(_conditions(opened)):
+            where = _and(lower.rows.where, IsTrue(condition))
+            yield replace(lower, rows=replace(lower.rows, where=where))
+        inner = opened.rows
+        yield from _beneath(lower, (inner.first, *(join.relation for join in _read(inner))))
+
+
+def _read(rows: Rows) -> list[Join]:
+    """Return the joins whose right side can be read above: of an anti-join nothing is."""
+    return [join for join in rows.joins if join.kind is not JoinKind.ANTI]
+
+
+def _opened(rows: Rows, block: UnitBlock, opened: UnitBlock) -> Rows:
+    """Return the rows of ``opened``, each beside its group in ``block`` and what that is joined to."""
+    own, same = _group_of(block, opened)
+    group = Join(JoinKind.INNER, block, own)
+    first, others = rows.first, rows.joins
+    where = _and(rows.where, opened.rows.where, *same)
+    if first == block:
+        return Rows(opened.rows.first, (*opened.rows.joins, group, *others), where)
+    joined = next(join for join in others if join.relation == block)
+    if any(left.relation != first.alias for left, _ in joined.on):
+        raise QueryError("Q031", rule="R14", what=_WHAT)
+    turned = Join(JoinKind.INNER, first, tuple((right, left) for left, right in joined.on))
+    rest = tuple(join for join in others if join is not joined)
+    joins = (*opened.rows.joins, group, turned, *rest)
+    return Rows(opened.rows.first, joins, _and(where, joined.condition))
+
+
+def _group_of(
+    block: UnitBlock, opened: UnitBlock
+) -> tuple[tuple[tuple[Field, Field], ...], list[Predicate]]:
+    """Return how a row finds its group: the first key as a join, the others by value, missing ones included."""
+    names = {column.content: column.name for column in opened.columns}
+    on: list[tuple[Field, Field]] = []
+    same: list[Predicate] = []
+    for key in opened.keys:
+        if key not in names:
+            raise QueryError("Q031", rule="R14", what=_WHAT)
+        value = Field(block.alias, names[key])
+        if isinstance(key, Field) and not on:
+            on.append((key, value))
+        else:
+            missing = Boolean("and", (IsNull(key), IsNull(value)))
+            same.append(Boolean("or", (Compare("=", key, value), missing)))
+    if not on:
+        raise QueryError("Q031", rule="R14", what=_WHAT)
+    return tuple(on), same
+
+
+def _conditions(block: UnitBlock) -> Iterator[Predicate]:
+    """Yield the conditions of the aggregates inside a unit block."""
+    for column in block.columns:
+        if not isinstance(column.content, Aggregate):
+            continue
+        whole = column.content.condition
+        for piece in column.content.pieces:
+            found = _and(whole, piece.condition)
+            if found is not None:
+                yield found
+        if not column.content.pieces and whole is not None:
+            yield whole
+
+
+def _and(*parts: Predicate | None) -> Predicate | None:
+    found = tuple(part for part in parts if part is not None)
+    return Boolean("and", found) if len(found) > 1 else found[0] if found else None
