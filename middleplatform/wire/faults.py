@@ -16,7 +16,7 @@ from middleplatform.errors import CODES, MiddleplatformError
 __all__ = ["from_fields", "to_fields"]
 
 _TEXT_MAX = 300
-_RULE = re.compile(r"R\d{1,2}|")
+_RULE = re.compile(r"[RG]\d{1,2}|")
 _CLASSES = {
     each.prefix: each
     for each in (
