@@ -113,17 +113,24 @@ class SecureRounds:
         """
         with self._rounds.opening() as put:
             task = self._node.accept(raw, signature, "secure_sum")
-            if task.fragment.attempt > ATTEMPTS_MAX:
-                raise ProtocolError("X001", detail="too many attempts")
-            party, hello = Party.start(
-                round_context(task.fragment, task.layout),
-                self._node.department,
-                self._node.identity,
-                self._node.rng,
-                used=self._node.used,
-            )
-            put(round_key(task.fragment), _Round(task, party))
+            try:
+                party, hello = self._start(task)
+                put(round_key(task.fragment), _Round(task, party))
+            except MiddleplatformError as error:
+                self._node.failed(task, error)
+                raise
         return hello.to_bytes()
+
+    def _start(self, task: Task) -> tuple[Party, Hello]:
+        if task.fragment.attempt > ATTEMPTS_MAX:
+            raise ProtocolError("X001", detail="too many attempts")
+        return Party.start(
+            round_context(task.fragment, task.layout),
+            self._node.department,
+            self._node.identity,
+            self._node.rng,
+            used=self._node.used,
+        )
 
     def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
         """Take all hellos; the leader returns the label key sealed for each other department.

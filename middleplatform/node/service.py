@@ -116,7 +116,7 @@ class Node:
         try:
             self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
             fragment = _decode(raw)
-            task = self._checked(fragment, protocol)
+            task = self._read(fragment, protocol)
         except MiddleplatformError as error:
             if fragment is None:
                 digest = sha256(raw).hexdigest()
@@ -129,6 +129,12 @@ class Node:
         if protocol == "secure_sum":
             self.journal.taken(fragment, self.bundle.digest)
         return task
+
+    def _read(self, fragment: Fragment, protocol: str) -> Task:
+        try:
+            return self._checked(fragment, protocol)
+        except RecursionError:
+            raise self._refusal("R0", "a fragment nested too deep") from None
 
     def _checked(self, fragment: Fragment, protocol: str) -> Task:
         self._timely(fragment)
