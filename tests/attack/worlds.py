@@ -157,7 +157,7 @@ def fragment(
         purpose,
         project,
         "00" * 32,
-        "2026-06-01T00:00:00+00:00",
+        platform.gateway.clock.now().isoformat(),
     ).to_bytes()
     key = IdentityKey.load_or_create(platform.settings.state / "gateway.key", rng)
     return body, key.sign("fragment", body)
