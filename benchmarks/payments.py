@@ -77,6 +77,7 @@ def build(folder: Path, rows: int) -> Path:
         return place
     place.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GiB"}) as engine:
+        engine.execute("SET enable_progress_bar = false")
         engine.execute(_MIX)
         for part in range(_FILES):
             engine.execute(

@@ -110,7 +110,7 @@ def test_running_statement_is_interrupted_on_the_cluster(connector, spark):
     [
         ("SELECT gone AS n FROM t", ErrorKind.SCHEMA),
         ("SELECT n FROM gone", ErrorKind.SCHEMA),
-        ("SELECT id AS n FROM t", ErrorKind.SCHEMA),
+        ("SELECT id AS n FROM t LIMIT 3", ErrorKind.SCHEMA),
         ("SELECT 1 AS n; SELECT 2 AS n", ErrorKind.REFUSED),
         ("DROP VIEW t", ErrorKind.REFUSED),
         ("(DROP VIEW t)", ErrorKind.REFUSED),
