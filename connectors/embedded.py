@@ -51,6 +51,7 @@ _TYPES = {
     TypeKind.BOOLEAN: "BOOLEAN",
 }
 _PATH_MAX = 2
+_DESCRIBE_S = 60.0
 
 _COLUMNS = """
 SELECT column_name, data_type, numeric_precision, numeric_scale, is_nullable FROM duckdb_columns()
@@ -108,9 +109,10 @@ class EmbeddedConnector(ABC):
         """Return the source's tables.
 
         Raises:
-            ConnectorError: The source cannot be read.
+            ConnectorError: The source cannot be read; TIMEOUT not within a minute.
         """
-        with self._calls.running() as call, translated(), self._session(call) as session:
+        limits = ExecutionLimits(timeout_s=_DESCRIBE_S, rows_max=1, memory_mb=1)
+        with self._calls.running(limits) as call, translated(), self._session(call) as session:
             return MappingProxyType(dict(session.describe(names)))
 
     def capabilities(self) -> Capabilities:

@@ -8,34 +8,26 @@ One call has one connection and one transaction, which is rolled back. Nothing b
 sent; the account should have no other right.
 """
 
-import math
 import os
 import re
 import stat
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
 import arrow_odbc
 import pyarrow as pa
 
 from connectors.calls import Call
 from connectors.embedded import EmbeddedConnector
+from connectors.odbc_link import Login, OdbcLink
 from connectors.spi import ColumnDescription, ConnectorError, ErrorKind, TableDescription, TypeKind
 from connectors.texts import declared, exact
 
 __all__ = ["OdbcConnector"]
 
-T = TypeVar("T")
-
 _BATCH_ROWS = 16_384
-_BATCH_BYTES = 1 << 24  # of the driver's buffers, which are as long as the longest text
-_LOOK_EVERY_S = 0.05
-_LOGIN_S = 15
-_DESCRIBE_S = 60
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _QUOTES = {'"': ('"', '"'), "`": ("`", "`"), "[]": ("[", "]")}
 
@@ -107,21 +99,12 @@ class OdbcConnector(EmbeddedConnector):
     @contextmanager
     def _session(self, call: Call) -> Iterator["_Session"]:
         secret = _password(self._file, self._variable)
-        connect = lambda: arrow_odbc.connect(  # noqa: E731 - run in another thread
-            self._string,
-            self._user or None,
-            secret or None,
-            login_timeout_sec=_seconds(call, _LOGIN_S),
-            autocommit=False,
-        )
         try:
-            opened = _awaited(call, connect)
+            link = OdbcLink(Login(self._string, self._user, secret), call)
             try:
-                yield _Session(self, opened, call)
+                yield _Session(self, link)
             finally:
-                if not call.over:
-                    with suppress(arrow_odbc.Error):
-                        opened.rollback()
+                link.release()
         except arrow_odbc.Error as error:
             words = str(error).replace(secret, "***") if secret else str(error)
             raise ConnectorError(_kind(error), words) from None
@@ -130,12 +113,9 @@ class OdbcConnector(EmbeddedConnector):
 class _Session:
     """One connection."""
 
-    def __init__(
-        self, source: OdbcConnector, connection: arrow_odbc.Connection, call: Call
-    ) -> None:
+    def __init__(self, source: OdbcConnector, link: OdbcLink) -> None:
         self._source = source
-        self._connection = connection
-        self._call = call
+        self._link = link
 
     def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the named tables; with ``names``, one that the source refuses is not there."""
@@ -162,8 +142,8 @@ class _Session:
         """Give all rows."""
         selected = ", ".join(self._selected(column) for column in columns)
         sql = f"SELECT {selected} FROM {self._quoted(name)}"  # noqa: S608 - quoted names
-        reader = self._opened(sql, _BATCH_ROWS, _all_text)
-        while (batch := _awaited(self._call, lambda: next(reader, None))) is not None:
+        self._link.open(sql, _BATCH_ROWS, self._source._text_max, as_text=True)  # noqa: SLF001
+        while (batch := self._link.next_batch()) is not None:
             arrays = [
                 exact(values, column) for values, column in zip(batch.columns, columns, strict=True)
             ]
@@ -174,27 +154,10 @@ class _Session:
 
     def _described(self, name: str) -> TableDescription:
         sql = f"SELECT * FROM {self._quoted(name)} WHERE 1 = 0"  # noqa: S608 - quoted name
-        reader = self._opened(sql, 1, None)
+        schema = self._link.open(sql, 1, self._source._text_max, as_text=False)  # noqa: SLF001
         types = self._source._types  # noqa: SLF001
         return TableDescription(
-            tuple(_column(field, types.get(f"{name}.{field.name}")) for field in reader.schema)
-        )
-
-    def _opened(
-        self, sql: str, rows: int, map_schema: Callable[[pa.Schema], pa.Schema] | None
-    ) -> arrow_odbc.BatchReader:
-        return _awaited(
-            self._call,
-            lambda: self._connection.read_arrow_batches(
-                sql,
-                batch_size=rows,
-                max_bytes_per_batch=_BATCH_BYTES,
-                max_text_size=self._source._text_max,  # noqa: SLF001
-                falliable_allocations=True,
-                map_schema=map_schema,
-                fetch_concurrently=False,
-                query_timeout_sec=_seconds(self._call, _DESCRIBE_S),
-            ),
+            tuple(_column(field, types.get(f"{name}.{field.name}")) for field in schema)
         )
 
     def _selected(self, column: ColumnDescription) -> str:
@@ -207,44 +170,6 @@ class _Session:
     def _quoted_part(self, part: str) -> str:
         first, last = self._source._quote  # noqa: SLF001
         return first + part.replace(last, last * 2) + last
-
-
-def _awaited(call: Call, run: Callable[[], T]) -> T:
-    """Run a call of the driver in another thread, and stop waiting for it when ``call`` is over.
-
-    A driver cannot be interrupted; it ends by its own query timeout, or with its source.
-
-    Raises:
-        ConnectorError: Of ``call``.
-    """
-    results: list[T] = []
-    errors: list[Exception] = []
-
-    def work() -> None:
-        try:
-            results.append(run())
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
-            errors.append(error)
-
-    worker = threading.Thread(target=work, name="odbc driver", daemon=True)
-    worker.start()
-    while worker.is_alive():
-        worker.join(_LOOK_EVERY_S)
-        if worker.is_alive():
-            call.check()
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
-def _seconds(call: Call, most: int) -> int:
-    """Return the time that is left in whole seconds, as a driver takes it, at least 1."""
-    left = call.remaining_s()
-    return most if math.isinf(left) else max(1, math.ceil(left))
-
-
-def _all_text(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([pa.field(item.name, pa.string()) for item in schema])
 
 
 def _column(field: pa.Field, own: ColumnDescription | None) -> ColumnDescription:
