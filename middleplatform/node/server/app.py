@@ -138,7 +138,8 @@ class NodeApp:
         await _whole(send, ())
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        said = dict(scope["headers"]).get(b"content-length", b"0")
+        # A length, always: chunks would bring lines and trailers of their own that nobody counts.
+        said = dict(scope["headers"]).get(b"content-length", b"")
         if not said.isdigit() or int(said[:20]) > self._body_max:
             raise LimitError("L002", limit=self._body_max, detail="a message too large")
         found = bytearray()
