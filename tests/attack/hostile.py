@@ -23,6 +23,7 @@ from middleplatform.demo.runtime import PERSONAS
 from middleplatform.dispatch.http_transport import HttpTransport
 from middleplatform.dispatch.wire_link import Caller, WireLink
 from middleplatform.enrolment import quick
+from middleplatform.enrolment.registrar import Registrar
 from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import MiddleplatformError
 from middleplatform.model.plan import Fragment
@@ -39,6 +40,8 @@ LEGITIMATE = {
 BUNDLE = shipped()[1]
 _SECONDS = 60.0
 _SAYS_MAX = 2_000
+_ALERT = b"\x15\x03\x03\x01\x00\x02\x02\x50\x46\x0a\x28"
+"""Bytes that a TLS alert is made of: all that a plain connection may get to see."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,24 @@ class Hostile:
         ):
             yield connection
 
+    def shake(self, host: str, port: int, context: ssl.SSLContext) -> None:
+        """Shake hands with a context of one's own, and look whether the other side stays."""
+        context.check_hostname = False
+        with (
+            socket.create_connection((host, port), _SECONDS) as plain,
+            closing(context.wrap_socket(plain)) as connection,
+        ):
+            connection.sendall(b"POST /v1/status HTTP/1.1\r\n\r\n")
+            if not connection.recv(1):
+                raise ConnectionResetError
+
+    def speak_plainly(self, department: str, raw: bytes) -> bytes:
+        """Write bytes to a node's port without TLS and return what comes."""
+        host, port = self.trust.address(department).split(":")
+        with socket.create_connection((host, int(port)), _SECONDS) as plain:
+            plain.sendall(raw)
+            return _all(plain).strip(_ALERT)
+
     def context(self, department: str, party: str) -> ssl.SSLContext:
         if party == "gateway":
             return self.trust.client_context(department)
@@ -187,6 +208,21 @@ class Hostile:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self.trust.roster.authority)
         return context
+
+    # --- rosters --------------------------------------------------------------------------------------------------
+
+    def office(self) -> Registrar:
+        return Registrar.open(quick.registrar(self.root), None, self.clock, self.rng)
+
+    def foreign(self) -> Path:
+        """Make another platform, of the same name, and return where its parties lie."""
+        root = self.root / "foreign"
+        quick.enrol_all(root, {"ga": "127.0.0.1:1"}, self.rng, self.clock)
+        return root
+
+    def post_roster(self, department: str, raw: bytes) -> str:
+        """Hand a roster to a node and return the status."""
+        return self.post(department, raw, "roster")[9:12].decode()
 
     # --- what is left behind --------------------------------------------------------------------------------------
 
@@ -257,7 +293,7 @@ def assert_bare(said: Said) -> None:
     assert set(header["fields"]["error"]) == {"code", "rule", "parts"}
 
 
-def _all(connection: ssl.SSLSocket) -> bytes:
+def _all(connection: socket.socket) -> bytes:
     found = b""
     while True:
         try:
@@ -270,9 +306,12 @@ def _all(connection: ssl.SSLSocket) -> bytes:
 
 
 @contextmanager
-def hostile_gateway(root: Path, data: Path, departments: Iterable[str]):
+def hostile_gateway(
+    root: Path, data: Path, departments: Iterable[str], limits: Mapping[str, int] | None = None
+):
     """Start these departments' nodes and yield the gateway that turned against them."""
     processes = NodeProcesses(root, duckdb_sources(data, departments), tuple(PERSONAS.values()))
+    processes.limits = {**processes.limits, **(limits or {})}
     with processes.start(SystemClock(), SystemRng(), lambda *_: None):
         trust = Trust.open(processes.trust, "gateway", SystemClock())
         recorder = Recorder(HttpTransport(trust, trust.explain))
