@@ -11,6 +11,7 @@ of ``benchmarks.run``: a hundred million rows take many minutes and gigabytes.
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -74,9 +75,9 @@ def _duckdb(place: Path, runs: int) -> None:
         for name, sql in QUERIES.items():
             made = statement(sql, "duckdb")
             for _ in range(runs + 1):
-                begin = time.perf_counter()
+                begin = _now(None)
                 rows = engine.sql(made.sql).to_arrow_table().num_rows
-                _tell(name, begin, rows, {"engine": peak_mib()})
+                _tell(name, begin, _now(None), rows, {"engine": peak_mib()})
 
 
 def _spark(place: Path, runs: int) -> None:
@@ -91,10 +92,10 @@ def _spark(place: Path, runs: int) -> None:
             for name, sql in QUERIES.items():
                 made = statement(sql, "spark")
                 for _ in range(runs + 1):
-                    begin = time.perf_counter()
+                    begin = _now(server.pid)
                     rows = connector.execute(made, _LIMITS).num_rows
                     peak = {"engine": _peak_mib_of(server.pid), "node": peak_mib()}
-                    _tell(name, begin, rows, peak)
+                    _tell(name, begin, _now(server.pid), rows, peak)
         server.kill()
 
 
@@ -103,9 +104,24 @@ def _peak_mib_of(pid: int) -> int:
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) >> 10
 
 
-def _tell(query: str, begin: float, rows: int, peak: Mapping[str, int]) -> None:
-    told = {"query": query, "s": time.perf_counter() - begin, "rows": rows, "peak_mib": peak}
-    print(json.dumps(told), flush=True)
+def _now(server: int | None) -> tuple[float, float]:
+    """Return wall time, and processor time of this process and the server: the latter means something under load."""
+    used = time.process_time()
+    if server is not None:
+        stat = Path(f"/proc/{server}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        used += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    return time.perf_counter(), used
+
+
+def _tell(
+    query: str,
+    begin: tuple[float, float],
+    end: tuple[float, float],
+    rows: int,
+    peak: Mapping[str, int],
+) -> None:
+    told = {"query": query, "s": end[0] - begin[0], "cpu_s": end[1] - begin[1], "rows": rows}
+    print(json.dumps({**told, "peak_mib": peak}), flush=True)
 
 
 _SIDES = {"duckdb": _duckdb, "spark": _spark}
@@ -134,6 +150,7 @@ def measure(rows: int, runs: int, folder: Path) -> Mapping[str, object]:
             seconds = [line["s"] for line in mine[1:]]
             found.setdefault(query, {})[side] = {
                 "s": round(statistics.median(seconds), 2),
+                "cpu_s": round(statistics.median(line["cpu_s"] for line in mine[1:]), 2),
                 "first_s": round(mine[0]["s"], 2),
                 "spread_s": [round(min(seconds), 2), round(max(seconds), 2)],
                 "peak_mib_so_far": mine[-1]["peak_mib"],
