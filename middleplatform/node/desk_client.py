@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from middleplatform.errors import SourceError
+from middleplatform.node.short_path import short_path
 from middleplatform.wire.faults import from_fields
 
 __all__ = ["ask_own", "read"]
@@ -65,10 +66,17 @@ async def _call(
 ) -> str:
     limits = aiohttp.ClientTimeout(total=timeout_s)
     try:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session,
-            session.request(method, f"http://node{path}", json=body, timeout=limits) as response,
-        ):
-            return await response.text()
+        with short_path(socket) as address:
+            return await _request(address, method, path, body, limits)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise SourceError("S001", department=department, detail=str(error)) from None
+
+
+async def _request(
+    address: str, method: str, path: str, body: object, limits: aiohttp.ClientTimeout
+) -> str:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(address)) as session,
+        session.request(method, f"http://node{path}", json=body, timeout=limits) as response,
+    ):
+        return await response.text()

@@ -32,6 +32,7 @@ from middleplatform.node.server.desk import Desk
 from middleplatform.node.server.gate import Gate
 from middleplatform.node.server.metrics import Metrics
 from middleplatform.node.server.protocol import PeerProtocol
+from middleplatform.node.short_path import short_path
 
 __all__ = ["serve"]
 
@@ -193,6 +194,7 @@ def _settings(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - what u
         app,
         loop="asyncio",
         lifespan="off",
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -240,7 +242,8 @@ def _local(path: Path) -> socket.socket:
     before = os.umask(0o177)
     try:
         path.unlink(missing_ok=True)
-        listener.bind(str(path))
+        with short_path(path) as address:
+            listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
