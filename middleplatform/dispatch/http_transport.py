@@ -29,6 +29,10 @@ _CHUNK = 1 << 18
 _LINGER_S = 0.05
 _JUDGE: ContextVar[Callable[[bytes | None], None]] = ContextVar("judge")
 _OLDER = ("it knows another roster, not older than ours", "其已有不早于本方的另一名册")
+_REFUSED = (
+    "it refuses the platform's certificate; its operator runs: middleplatform node status",
+    "其拒绝平台的证书；请其运维人员运行 middleplatform node status",
+)
 
 
 class Peers(Protocol):
@@ -111,11 +115,10 @@ class HttpTransport:
             case 409:
                 raise ProtocolError("X006", party=department, what=_OLDER)
             case 403:
-                what = (
-                    "it refuses the platform's certificate; its operator runs: middleplatform node status",
-                    "其拒绝平台的证书；请其运维人员运行 middleplatform node status",
-                )
-                raise ProtocolError("X006", party=department, what=what)
+                ours = self._problem(PermissionError("403"), department)
+                if isinstance(ours, ProtocolError):  # our own certificate says why
+                    raise ours
+                raise ProtocolError("X006", party=department, what=_REFUSED)
             case status:
                 raise SourceError("S001", department=department, detail=f"status {status}")
 

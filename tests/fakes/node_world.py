@@ -30,10 +30,12 @@ from middleplatform.enrolment import quick
 from middleplatform.enrolment.folder import Folder
 from middleplatform.enrolment.member import Member
 from middleplatform.enrolment.registrar import Registrar
+from middleplatform.enrolment.roster import GATEWAY
 from middleplatform.errors import MiddleplatformError
 from middleplatform.model.request import Subject
 from middleplatform.node.desk_client import read
 from middleplatform.policy.examples import example
+from middleplatform.ports import Clock
 from middleplatform.settings import Settings
 
 __all__ = [
@@ -44,8 +46,10 @@ __all__ = [
     "Asked",
     "NodeWorld",
     "duckdb_sources",
+    "gone",
     "known_values",
     "other_gateway",
+    "other_launcher",
     "running_world",
     "shipped",
     "until",
@@ -154,14 +158,23 @@ class NodeWorld:
 
     def node_entries(self, department: str, asked: Asked) -> list[tuple[str, str]]:
         """Return (event, code) of a department's entries of a question, read while the node may run."""
-        state = self.state(department)
-        key = VerifierKey.parse((state / "audit.pub").read_text(encoding="utf-8").split("\n")[0])
-        with ReadOnlyLog.open(state / "audit.db", [key], SystemClock()) as log:
+        with self._log(department) as log:
             return [
                 (each.record.event, str(each.record.body.get("code", "")))
                 for each in log.entries()
                 if each.record.body.get("query_id") == asked.query_id
             ]
+
+    def _log(self, department: str) -> ReadOnlyLog:
+        state = self.state(department)
+        key = VerifierKey.parse((state / "audit.pub").read_text(encoding="utf-8").split("\n")[0])
+        return ReadOnlyLog.open(state / "audit.db", [key], SystemClock())
+
+    def newest_entry(self, department: str) -> Mapping[str, object]:
+        """Return the newest entry of a department's log: its event and what it holds."""
+        with self._log(department) as log:
+            entry = log.entry(log.size - 1).record
+            return {"event": entry.event, **entry.body}
 
     def operator_log(self, department: str) -> str:
         """Return what a node told its operator."""
@@ -221,19 +234,23 @@ class NodeWorld:
         folder = quick.registrar(self.processes.root)
         return Registrar.open(folder, None, SystemClock(), SystemRng())
 
-    def admit(self, department: str, address: str) -> None:
-        """Have a node admitted (again) at an address; the gateway takes the new roster."""
-        member = self.member(department)
+    def admit(self, party: str, address: str = "", clock: Clock | None = None) -> None:
+        """Have a node (at an address) or the gateway admitted again; the gateway takes the new roster."""
+        member = Member(self.trust(party), None, SystemClock(), SystemRng())
         request = member.folder.request_file.read_bytes()
-        office = self.office
+        office = Registrar.open(
+            quick.registrar(self.processes.root), None, clock or SystemClock(), SystemRng()
+        )
         admitted = office.admit(request, member.fingerprint(), address, CERTIFICATE_DAYS)
         member.install(admitted, office.fingerprint)
         self.publish()
 
-    def member(self, department: str) -> Member:
-        """Return a node's own side of enrolment."""
-        folder = Folder(quick.node_trust(self.processes.root, department))
-        return Member(folder, None, SystemClock(), SystemRng())
+    def trust(self, party: str) -> Folder:
+        """Return a party's own folder of keys and decisions."""
+        root = self.processes.root
+        return Folder(
+            quick.gateway_trust(root) if party == GATEWAY else quick.node_trust(root, party)
+        )
 
     def publish(self) -> None:
         """Bring the newest roster to the gateway, which hands it to the nodes."""
@@ -253,7 +270,7 @@ def running_world(
     *,
     deadline_s: int = 3,
     limits: Mapping[str, int] = MappingProxyType({}),
-    clock: object = None,
+    clock: Clock | None = None,
 ):
     """Start nodes for these sources and open a gateway to them; all ends with the block."""
     settings = Settings(state=root / "platform", deadline_s=deadline_s)
@@ -277,10 +294,32 @@ def running_world(
 @contextmanager
 def other_gateway(world: NodeWorld, state: Path, sql: str):
     """Have a gateway in a process of its own ask, and wait for ever; it ends with the block."""
+    with _itself("ask", str(state), str(world.processes.trust), sql) as process:
+        yield process
+
+
+@contextmanager
+def other_launcher(folder: Path, data: Path, names: Iterable[str]):
+    """Have a process of its own start nodes and wait; give it and the nodes' process numbers. It ends with the block."""
+    with _itself("launch", str(folder), str(data), *names) as process:
+        yield process, [int(number) for number in process.stdout.readline().split()]
+
+
+def gone(pid: int) -> bool:
+    """Tell whether a process has ended; one that nobody waited for counts as ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@contextmanager
+def _itself(*arguments: str):
+    """Run this file as a program; it ends with the block."""
     root = Path(sys.modules[NodeProcesses.__module__].__file__ or "").parents[2]
-    command = [sys.executable, __file__, str(state), str(world.processes.trust), sql]
     environment = os.environ | {"PYTHONPATH": str(root)}
-    with subprocess.Popen(command, env=environment) as process:
+    command = [sys.executable, __file__, *arguments]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -342,5 +381,15 @@ def _ask_until_killed(state: Path, trust: Path, sql: str) -> None:
         asyncio.run(gateway.submit(gateway.request(sql, _ANALYST, "statistics")))
 
 
+def _launch_until_killed(folder: Path, data: Path, names: Iterable[str]) -> None:
+    with running_world(folder, duckdb_sources(data, names)) as world:
+        sys.stdout.write(" ".join(str(world.pid(name)) for name in names) + "\n")
+        sys.stdout.flush()
+        signal.pause()
+
+
 if __name__ == "__main__":
-    _ask_until_killed(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    if sys.argv[1] == "ask":
+        _ask_until_killed(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    else:
+        _launch_until_killed(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
