@@ -55,6 +55,11 @@ def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
     loads["postgres"] = _told("PostgreSQL push-down", quiet_s)
     pushed = ["--rows", "200000", "--runs", "2"] if quick else []
     postgres = _object("bench_postgres", *pushed)
+    loads["node"] = _told("node", quiet_s)
+    node = _object("bench_node", "--calls", "60" if quick else "400")
+    loads["hundred_departments"] = _told("hundred departments", quiet_s)
+    few = ["--departments", "12", "--sums", "2"] if quick else []
+    hundred = _object("bench_hundred_departments", *few)
     loads["audit"] = _told("audit log", quiet_s)
     audit = _lines("bench_audit", "--entries", "10000" if quick else "100000", *where)
     loads["secure_sum"] = _told("secure sum", quiet_s)
@@ -67,6 +72,8 @@ def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
         "control_plane": control,
         "governed_aggregate": governed,
         "postgres": postgres,
+        "node": node,
+        "hundred_departments": hundred,
         "audit": audit,
         "secure_sum": secure,
     }
@@ -79,6 +86,7 @@ def markdown(found: Mapping) -> str:
     """Return the figures as Markdown tables, ready for the README."""
     return "\n".join([*_about(found), "", *_control(found["control_plane"]), "",
                       *_governed(found["governed_aggregate"]), "", *_postgres(found["postgres"]), "",
+                      *_node(found["node"]), *_hundred(found["hundred_departments"]), "",
                       *_parts(found), ""])  # fmt: skip
 
 
@@ -153,6 +161,30 @@ def _postgres(found: Mapping) -> Iterator[str]:
         yield (
             f"| {query} | {figures['pushed_s']} | {figures['read_out_s']} | {figures['ratio']} | {figures['plain_s']} "
             f"| {figures['pushed_kib']} | {figures['read_out_mib']} |"
+        )
+
+
+def _node(found: Mapping) -> Iterator[str]:
+    calls, large = found["round_trip"], found["throughput"]
+    small = calls["small fragment"]
+    yield "| Node behind mutual TLS, loopback | p50 | p95 |"
+    yield "|---|--:|--:|"
+    yield f"| empty call, ms | {calls['status']['p50_ms']} | {calls['status']['p95_ms']} |"
+    yield (
+        f"| **small fragment**, its engine, checks and three durable records included, ms (target p50 "
+        f"{small['target_p50_ms']:g}) | {small['p50_ms']} | {small['p95_ms']} |"
+    )
+    yield f"| result of {large['result_mb']} MB as Arrow, MB/s | {large['mb_per_s_p50']} | |"
+
+
+def _hundred(found: Mapping) -> Iterator[str]:
+    target = f"target {found['target_s']:g}"
+    for question in ("counts", "sums, with dominance judged"):
+        told = found[question]
+        slowest = max(told["all_s"])
+        yield (
+            f"| one secure sum over {found['departments']} departments, {found['cores']} cores in all, {question}, s "
+            f"({target}) | {told['p50_s']} | {slowest} (slowest of {len(told['all_s'])}) |"
         )
 
 
