@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -89,12 +90,17 @@ class OdbcConnector(EmbeddedConnector):
             raise _refused("user and password are no parts of the connection: use the options")
         if any(cast.count("{}") != 1 or ";" in cast for cast in casts.values()):
             raise _refused("a cast has {} once, and no semicolon")
+        if not set(casts) <= set(TypeKind):
+            raise _refused(f"casts are for {', '.join(TypeKind)}")
         self._string = connection.rstrip("; ") + ";"
-        self._tables = tuple(tables)
-        self._types = {name: declared(name, word) for name, word in types.items()}
-        self._casts = {TypeKind(kind): cast for kind, cast in casts.items()}
         self._user, self._file, self._variable = user, password_file, password_env
-        self._quote, self._text_max = _QUOTES[quote], text_max
+        self._source = _Source(
+            tuple(tables),
+            {name: declared(name, word) for name, word in types.items()},
+            {TypeKind(kind): cast for kind, cast in casts.items()},
+            _QUOTES[quote],
+            text_max,
+        )
 
     @contextmanager
     def _session(self, call: Call) -> Iterator["_Session"]:
@@ -102,7 +108,7 @@ class OdbcConnector(EmbeddedConnector):
         try:
             link = OdbcLink(Login(self._string, self._user, secret), call)
             try:
-                yield _Session(self, link)
+                yield _Session(self._source, link)
             finally:
                 link.release()
         except arrow_odbc.Error as error:
@@ -110,17 +116,28 @@ class OdbcConnector(EmbeddedConnector):
             raise ConnectorError(_kind(error), words) from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What an engineer said about the source."""
+
+    tables: tuple[str, ...]
+    types: Mapping[str, ColumnDescription]
+    casts: Mapping[TypeKind, str]
+    quotes: tuple[str, str]
+    text_max: int
+
+
 class _Session:
     """One connection."""
 
-    def __init__(self, source: OdbcConnector, link: OdbcLink) -> None:
+    def __init__(self, source: _Source, link: OdbcLink) -> None:
         self._source = source
         self._link = link
 
     def describe(self, names: Collection[str] = ()) -> Mapping[str, TableDescription]:
         """Return the named tables; with ``names``, one that the source refuses is not there."""
         found = {}
-        for name in self._source._tables:  # noqa: SLF001 - one class in two parts
+        for name in self._source.tables:
             if names and name not in names:
                 continue
             try:
@@ -142,7 +159,7 @@ class _Session:
         """Give all rows."""
         selected = ", ".join(self._selected(column) for column in columns)
         sql = f"SELECT {selected} FROM {self._quoted(name)}"  # noqa: S608 - quoted names
-        self._link.open(sql, _BATCH_ROWS, self._source._text_max, as_text=True)  # noqa: SLF001
+        self._link.open(sql, _BATCH_ROWS, self._source.text_max, as_text=True)
         while (batch := self._link.next_batch()) is not None:
             arrays = [
                 exact(values, column) for values, column in zip(batch.columns, columns, strict=True)
@@ -154,21 +171,21 @@ class _Session:
 
     def _described(self, name: str) -> TableDescription:
         sql = f"SELECT * FROM {self._quoted(name)} WHERE 1 = 0"  # noqa: S608 - quoted name
-        schema = self._link.open(sql, 1, self._source._text_max, as_text=False)  # noqa: SLF001
-        types = self._source._types  # noqa: SLF001
+        schema = self._link.open(sql, 1, self._source.text_max, as_text=False)
+        types = self._source.types
         return TableDescription(
             tuple(_column(field, types.get(f"{name}.{field.name}")) for field in schema)
         )
 
     def _selected(self, column: ColumnDescription) -> str:
-        cast = self._source._casts.get(column.kind, "{}")  # noqa: SLF001
+        cast = self._source.casts.get(column.kind, "{}")
         return cast.replace("{}", self._quoted_part(column.name))
 
     def _quoted(self, name: str) -> str:
         return ".".join(map(self._quoted_part, name.split(".")))
 
     def _quoted_part(self, part: str) -> str:
-        first, last = self._source._quote  # noqa: SLF001
+        first, last = self._source.quotes
         return first + part.replace(last, last * 2) + last
 
 

@@ -20,6 +20,7 @@ __all__ = ["Login", "OdbcLink"]
 _BATCH_BYTES = 1 << 24  # of the driver's buffers, which are as long as the longest text
 _LOOK_EVERY_S = 0.05
 _LOGIN_S = 15
+_GOODBYE_S = 1.0
 _DESCRIBE_S = 60
 
 
@@ -112,11 +113,14 @@ class OdbcLink:
         return found[0]
 
     def release(self) -> None:
-        """Roll back and close, now or as soon as the driver comes back."""
+        """Roll back and close as soon as the driver comes back; wait a moment for it, not longer."""
         with self._lock:
             self._released = True
-            if not self._busy:
-                self._free()
+            if self._busy:
+                return  # its worker does it
+        worker = threading.Thread(target=self._free, name="odbc driver", daemon=True)
+        worker.start()
+        worker.join(_GOODBYE_S)
 
     def _run(self, run: Callable[[], None]) -> None:
         errors: list[Exception] = []
@@ -128,8 +132,9 @@ class OdbcLink:
                 errors.append(error)
             with self._lock:
                 self._busy = False
-                if self._released:
-                    self._free()
+                left_behind = self._released
+            if left_behind:
+                self._free()
 
         with self._lock:
             self._busy = True

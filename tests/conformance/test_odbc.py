@@ -225,7 +225,7 @@ def test_wrong_role_is_unreachable(server):
     "options",
     [
         {"connection": "Driver=X;UID=reader"}, {"connection": "Driver=X; PWD = x"}, {"connection": "password=x"}, {"tables": []}, {"quote": "'"},
-        {"casts": {"date": "TO_CHAR(x)"}}, {"casts": {"date": "{}; DROP TABLE t"}}, {"password_env": "A", "password_file": "b"},
+        {"casts": {"date": "TO_CHAR(x)"}}, {"casts": {"date": "{}; DROP TABLE t"}}, {"casts": {"day": "F({})"}}, {"password_env": "A", "password_file": "b"},
     ],
 )  # fmt: skip
 def test_options_that_do_not_go_together_are_refused(options):
