@@ -110,6 +110,16 @@ class OpenRounds(Generic[T]):
             self._entries[key] = _Entry(content, self.now() + self.idle_s)
             self._watch()
 
+    def content(self, key: str) -> T | None:
+        """Return a round that is under way, or None.
+
+        Reveals:
+            Nothing.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry.content if entry else None
+
     @contextmanager
     def step(self, key: str, step: Step) -> Iterator[T]:
         """Take a step of a round; whatever is raised meanwhile ends the round.

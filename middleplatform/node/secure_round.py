@@ -234,14 +234,15 @@ class SecureRounds:
 
     @contextmanager
     def _step(self, key: str, step: Step) -> Iterator[_Round]:
-        """Take a step; one that fails is entered in the node's log: what was accepted ends in an entry."""
-        with self._rounds.step(key, step) as current:
-            try:
+        """Take a step; one that fails or is out of order is entered in the node's log: it ends what was accepted."""
+        known = self._rounds.content(key)
+        try:
+            with self._rounds.step(key, step) as current:
                 yield current
-            except MiddleplatformError as error:
-                if not current.dropped:
-                    self._node.failed(current.task, error)
-                raise
+        except MiddleplatformError as error:
+            if known is not None and not known.dropped:
+                self._node.failed(known.task, error)
+            raise
 
     def drop(self, key: str) -> None:
         """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.
