@@ -52,6 +52,7 @@ class Said:
     rule: str = ""
     raw: bytes = b""
     table: pa.Table | None = None
+    value: object = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Hostile:
     recorder: Recorder
     clock: SystemClock = field(default_factory=SystemClock)
     rng: SystemRng = field(default_factory=SystemRng)
+    rounds: list[object] = field(default_factory=list)
 
     @property
     def root(self) -> Path:
@@ -136,14 +138,13 @@ class Hostile:
     def call(self, department: str, act) -> Said:
         """Run one call of a link and return what was said."""
         before = len(self.recorder.exchanges)
-        code, rule, table = "", "", None
+        code, rule, found = "", "", None
         try:
             found = asyncio.run(act(self.link(department)))
-            table = getattr(found, "cells", None)
         except MiddleplatformError as error:
             code, rule = error.code, error.rule
         raw = b"".join(each.reply or b"" for each in self.recorder.exchanges[before:])
-        return Said(code, rule, raw, table)
+        return Said(code, rule, raw, getattr(found, "cells", None), found)
 
     # --- frames and connections -----------------------------------------------------------------------------------
 
@@ -261,7 +262,9 @@ class Hostile:
         assert said.code == ""
         assert said.table.num_rows >= 1
 
-    def assert_refused(self, department: str, act, code: str, rule: str = "") -> Said:
+    def assert_refused(
+        self, department: str, act, code: str, rule: str = "", *, alive=None
+    ) -> Said:
         """Refused with this code, nothing but the error in the reply, an entry in the node's log, and it goes on."""
         before = len(self.log(department))
         said = act()
@@ -271,7 +274,7 @@ class Hostile:
         assert [(each.event, each.body["code"], each.body["rule"]) for each in ends] == [
             ("refused", code, rule)
         ]
-        self.assert_alive(department)
+        (alive or self.assert_alive)(department)
         return said
 
 

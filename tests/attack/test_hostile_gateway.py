@@ -202,6 +202,15 @@ def test_fragment_signed_by_another_party_is_refused(hostile):
         hostile.assert_refused("ga", lambda s=signature: hostile.send("ga", raw, s), "X001")
 
 
+def test_secure_sum_of_one_department_is_none(hostile):
+    """Its masks would cancel among nobody, and it knows no threshold."""
+    raw = hostile.fragment("ga", protocol="secure_sum").to_bytes()
+    signature = hostile.signed(raw)
+    hostile.assert_refused(
+        "ga", lambda: hostile.call("ga", lambda link: link.hello(raw, signature)), "X001"
+    )
+
+
 # --- replays ------------------------------------------------------------------------------------------------------
 
 
