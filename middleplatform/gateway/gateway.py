@@ -5,6 +5,7 @@ received -> parse -> qualify -> authorize -> plan -> dispatch -> combine and dis
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -227,13 +228,9 @@ class Gateway:
 
     async def _record(self, request: QueryRequest, error: MiddleplatformError) -> None:
         """Log how a query ended; a log that cannot take it has said so already, unless it was a department's."""
-        try:
-            receipt = await self._append(ended(request, error, self._now(), self.bundle.digest))
-        except AuditError:
-            if error.prefix != "A":
-                raise
-        else:
-            error.audit_index = receipt.index
+        with suppress(*(AuditError,) if error.prefix == "A" else ()):
+            entry = ended(request, error, self._now(), self.bundle.digest)
+            error.audit_index = (await self._append(entry)).index
 
     def _now(self) -> str:
         return self.clock.now().isoformat()

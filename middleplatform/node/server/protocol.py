@@ -3,6 +3,9 @@
 ``scope["state"]["peer_certificate"]`` holds the client's certificate (DER), or None on a plain connection.
 The head of a request is bounded here, in bytes and in seconds: the application hears of a request only once its head
 is whole, so until then nobody has asked who the caller is.
+
+Reveals:
+    To who connects: that a head was too long or too slow.
 """
 
 import asyncio
