@@ -132,14 +132,13 @@ class Gateway:
         watch.lap("dispatch")
         outcome = await asyncio.to_thread(self._combine, query, plan, answers)
         watch.lap("combine")
-        receipts = [each.receipts for each in answers]
         entry = released(
             request,
             decision,
             plan,
             query.facts,
             outcome,
-            receipts,
+            [each.receipts for each in answers],
             self._now(),
             self.catalog.digest,
         )
