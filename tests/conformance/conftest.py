@@ -7,6 +7,8 @@ import pytest
 from connectors.duckdb import DuckDBConnector
 
 sys.path.insert(0, str(Path(__file__).parent))
+# The Spark client takes a program without a file, as a test worker is, for a run of its own doctests, and ends it.
+sys.modules["__main__"].__dict__.setdefault("__file__", __file__)
 
 
 @pytest.fixture
