@@ -8,10 +8,9 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from node_world import shipped
+from null_slots import held_by_nulls
 
 from middleplatform.demo.runtime import PERSONAS
 from middleplatform.model.plan import Fragment
@@ -278,36 +277,12 @@ def test_small_cells_come_back_withheld_and_their_bytes_are_zero(hostile, people
             assert count >= LEAST
     assert withheld >= len(small)
     assert released
-    assert hidden_bytes(said.table) == set()
+    assert held_by_nulls(said.table) == set()
 
 
 def plain(value):
     """Return a label as both sides write it: numbers as numbers, whatever their type."""
     return value if value is None or isinstance(value, str) else int(value)
-
-
-def hidden_bytes(table: pa.Table) -> set[str]:
-    """Return the columns whose null slots hold anything but zeros."""
-    found = set()
-    for name in table.column_names:
-        column = table[name].combine_chunks()
-        missing = pc.is_null(column).to_numpy(zero_copy_only=False)
-        values = column.buffers()[-1]
-        if pa.types.is_string(column.type) or not missing.any() or values is None:
-            continue
-        width = column.type.bit_width // 8
-        raw = memoryview(values)
-        held = [bytes(raw[width * place : width * (place + 1)]) for place in missing.nonzero()[0]]
-        if any(any(each) for each in held):
-            found.add(name)
-    return found
-
-
-def test_the_look_at_null_slots_can_find_something():
-    values = pa.array([7, 5], pa.int64()).buffers()[1]
-    table = pa.table({"n": pa.Array.from_buffers(pa.int64(), 2, [pa.py_buffer(b"\x01"), values])})
-    assert table["n"].to_pylist() == [7, None]
-    assert hidden_bytes(table) == {"n"}
 
 
 # --- differencing -------------------------------------------------------------------------------------------------
