@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from middleplatform.errors import QueryError
+from middleplatform.model.catalog import Catalog
 from middleplatform.model.query import (
     Aggregate,
     Boolean,
@@ -20,9 +21,11 @@ from middleplatform.model.query import (
     Join,
     JoinKind,
     Predicate,
+    Relation,
     Rows,
     UnitBlock,
 )
+from middleplatform.planner.layout import unit_field
 from middleplatform.sql.rename import relations, with_aliases
 
 __all__ = ["beneath"]
@@ -33,7 +36,7 @@ _WHAT = (
 )
 
 
-def beneath(cell: CellQuery) -> Iterator[CellQuery]:
+def beneath(cell: CellQuery, catalog: Catalog) -> Iterator[CellQuery]:
     """Yield, for each unit block that a release block reads, a block over the rows that are grouped in it.
 
     Each has the dimensions of ``cell`` and no aggregates: once for all rows, and once for each condition of an
@@ -41,6 +44,7 @@ def beneath(cell: CellQuery) -> Iterator[CellQuery]:
 
     Args:
         cell: A release block; its aggregates do not matter.
+        catalog: Says which key names the units of a unit block.
 
     Raises:
         QueryError: Q031 for a join whose rows cannot be followed: then nothing is known of them.
@@ -48,33 +52,35 @@ def beneath(cell: CellQuery) -> Iterator[CellQuery]:
     Reveals:
         Nothing: it follows from the statement.
     """
-    yield from _beneath(cell, (cell.rows.first, *(join.relation for join in _read(cell.rows))))
+    yield from _beneath(cell, _blocks(cell.rows), catalog)
 
 
-def _beneath(cell: CellQuery, among: tuple[object, ...]) -> Iterator[CellQuery]:
+def _beneath(cell: CellQuery, among: tuple[Relation, ...], catalog: Catalog) -> Iterator[CellQuery]:
     for block in among:
         if not isinstance(block, UnitBlock):
             continue
         aliases = {each.alias: f"b{each.alias}" for each in relations(block.rows)}
         opened = with_aliases(block, aliases)
-        lower = replace(cell, aggregates=(), rows=_opened(cell.rows, block, opened))
+        group = _group_of(block, opened, unit_field(block, catalog).name)
+        lower = replace(cell, aggregates=(), rows=_opened(cell.rows, block, opened, group))
         yield lower
         for condition in dict.fromkeys(_conditions(opened)):
             where = _and(lower.rows.where, IsTrue(condition))
             yield replace(lower, rows=replace(lower.rows, where=where))
-        inner = opened.rows
-        yield from _beneath(lower, (inner.first, *(join.relation for join in _read(inner))))
+        yield from _beneath(lower, _blocks(opened.rows), catalog)
 
 
-def _read(rows: Rows) -> list[Join]:
-    """Return the joins whose right side can be read above: of an anti-join nothing is."""
-    return [join for join in rows.joins if join.kind is not JoinKind.ANTI]
+def _blocks(rows: Rows) -> tuple[Relation, ...]:
+    """Return the relations that can be read above: of an anti-join nothing is."""
+    read = (join.relation for join in rows.joins if join.kind is not JoinKind.ANTI)
+    return (rows.first, *read)
 
 
-def _opened(rows: Rows, block: UnitBlock, opened: UnitBlock) -> Rows:
+def _opened(
+    rows: Rows, block: UnitBlock, opened: UnitBlock, of: tuple[Join, tuple[Predicate, ...]]
+) -> Rows:
     """Return the rows of ``opened``, each beside its group in ``block`` and what that is joined to."""
-    own, same = _group_of(block, opened)
-    group = Join(JoinKind.INNER, block, own)
+    group, same = of
     first, others = rows.first, rows.joins
     where = _and(rows.where, opened.rows.where, *same)
     if first == block:
@@ -88,25 +94,21 @@ def _opened(rows: Rows, block: UnitBlock, opened: UnitBlock) -> Rows:
     return Rows(opened.rows.first, joins, _and(where, joined.condition))
 
 
-def _group_of(
-    block: UnitBlock, opened: UnitBlock
-) -> tuple[tuple[tuple[Field, Field], ...], list[Predicate]]:
-    """Return how a row finds its group: the first key as a join, the others by value, missing ones included."""
+def _group_of(block: UnitBlock, opened: UnitBlock, unit: str) -> tuple[Join, tuple[Predicate, ...]]:
+    """Return how a row finds its group: the unit's key as a join, the others by value, missing ones included."""
     names = {column.content: column.name for column in opened.columns}
-    on: list[tuple[Field, Field]] = []
+    group: Join | None = None
     same: list[Predicate] = []
     for key in opened.keys:
-        if key not in names:
-            raise QueryError("Q031", rule="R14", what=_WHAT)
-        value = Field(block.alias, names[key])
-        if isinstance(key, Field) and not on:
-            on.append((key, value))
+        value = Field(block.alias, names.get(key, ""))
+        if value.name == unit and isinstance(key, Field):
+            group = Join(JoinKind.INNER, block, ((key, value),))
         else:
             missing = Boolean("and", (IsNull(key), IsNull(value)))
             same.append(Boolean("or", (Compare("=", key, value), missing)))
-    if not on:
+    if group is None or any(key not in names for key in opened.keys):
         raise QueryError("Q031", rule="R14", what=_WHAT)
-    return tuple(on), same
+    return group, tuple(same)
 
 
 def _conditions(block: UnitBlock) -> Iterator[Predicate]:

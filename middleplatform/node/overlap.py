@@ -137,7 +137,7 @@ class Overlap:
         """Yield the block's populations, each followed by the rows beneath the unit blocks that it reads."""
         for cut in _cuts(cell, layout):
             yield cut
-            for lower in beneath(cut.cell):
+            for lower in beneath(cut.cell, self._catalog):
                 # Read back as a node's own statement: names are unique then, and the form is one that runs.
                 read, _ = read_fragment(fragment(lower), self._catalog)
                 bare = replace(read, aggregates=())
