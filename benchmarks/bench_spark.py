@@ -24,7 +24,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks import payments
-from benchmarks.machine import machine, peak_mib, wait_until_quiet
+from benchmarks.machine import QUIET_LOAD, machine, peak_mib, wait_until_quiet
 from connectors.spark import SparkConnector
 from connectors.spi import ExecutionLimits, Statement
 from middleplatform.model.policy import Limits
@@ -163,6 +163,8 @@ def measure(rows: int, runs: int, folder: Path) -> Mapping[str, object]:
         "threads": THREADS,
         "duckdb_memory_limit_mb": MEMORY_MB,
         "runs": runs,
+        "quiet": max(load, os.getloadavg()[0] - THREADS)
+        < QUIET_LOAD,  # the end has our own threads
         "load_at_start": load,
         "queries": found,
     }
