@@ -4,6 +4,7 @@ A null in an Arrow array has a slot in the value buffer, and what stands there i
 withheld counts, sent as it is, would carry them. Therefore null slots are written over before a table is encoded.
 """
 
+import struct
 from hashlib import sha256
 
 import pyarrow as pa
@@ -43,19 +44,21 @@ def encode_table(table: pa.Table) -> bytes:
 
 
 def decode_table(raw: bytes) -> pa.Table:
-    """Return the table of an Arrow IPC stream from another party.
+    """Return the table of an Arrow IPC stream from another party: one batch, no larger than its bytes.
 
     Raises:
-        ProtocolError: X001 when it is no such stream, has other types or is not consistent in itself.
+        ProtocolError: X001 when it is no such stream, has other types, is compressed (a few bytes may stand for
+            gigabytes) or is not consistent in itself.
 
     Reveals:
         Nothing but success or failure.
     """
     try:
+        _check_messages(raw)
         with pa.ipc.open_stream(pa.py_buffer(raw)) as reader:
             table = reader.read_all()
         table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError, struct.error):
         raise bad_message("a table is not valid") from None
     if any(not _known(kind) for kind in table.schema.types):
         raise bad_message("a table has a column of an unknown type")
@@ -71,6 +74,38 @@ def digest_of(payload: bytes) -> str:
         Nothing to who has not got the table, but a guess at a small one can be checked.
     """
     return sha256(payload).hexdigest()
+
+
+def _check_messages(raw: bytes) -> None:
+    """Check, before a batch is read, that there is one, without a dictionary and as it lies in memory."""
+    messages = list(pa.ipc.MessageReader.open_stream(pa.py_buffer(raw)))
+    if [message.type for message in messages] != ["schema", "record batch"]:
+        raise bad_message("a table of other messages")
+    if _is_compressed(messages[1].metadata.to_pybytes()):
+        raise bad_message("a compressed table")
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    """Say whether a batch's metadata name a compression: Arrow's reader unpacks before anybody can ask.
+
+    Source: Arrow ``Message.fbs``: ``header`` is field 2 of ``Message``, ``compression`` field 3 of ``RecordBatch``;
+    FlatBuffers internals, "Tables".
+    """
+    (message,) = struct.unpack_from("<I", metadata, 0)
+    header = _field(metadata, message, 2)
+    (batch,) = struct.unpack_from("<I", metadata, header)
+    return bool(header) and _field(metadata, header + batch, 3) != 0
+
+
+def _field(metadata: bytes, table: int, number: int) -> int:
+    """Return where a field of a FlatBuffers table lies, 0 where it has none."""
+    (back,) = struct.unpack_from("<i", metadata, table)
+    entry = 4 + 2 * number
+    (size,) = struct.unpack_from("<H", metadata, table - back)
+    if entry >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", metadata, table - back + entry)
+    return table + offset if offset else 0
 
 
 def _known(kind: pa.DataType) -> bool:

@@ -110,3 +110,33 @@ def test_broken_offsets_are_refused_and_never_read():
     raw[place + 8 : place + 12] = (1 << 30).to_bytes(4, "little")
     with pytest.raises(ProtocolError):
         decode_table(bytes(raw))
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_a_few_bytes_that_stand_for_many_are_refused_before_they_are_unpacked(compression):
+    table = pa.table({"d0": pa.nulls(1_000_000, pa.int64()).fill_null(0)})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    raw = bytes(sink.getvalue())
+    assert len(raw) < table.nbytes / 100, "the trap itself"
+    before = pa.total_allocated_bytes()
+    with pytest.raises(ProtocolError) as refused:
+        decode_table(raw)
+    assert (refused.value.code, refused.value.detail) == ("X001", "a compressed table")
+    assert pa.total_allocated_bytes() == before
+
+
+def test_a_table_is_one_batch_and_no_dictionary():
+    table = pa.table({"x": [1, 2]})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1)
+    words = pa.table({"x": pa.array(["a", "b"]).dictionary_encode()})
+    other = pa.BufferOutputStream()
+    with pa.ipc.new_stream(other, words.schema) as writer:
+        writer.write_table(words)
+    for raw in (sink, other):
+        with pytest.raises(ProtocolError):
+            decode_table(bytes(raw.getvalue()))
