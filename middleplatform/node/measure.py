@@ -117,12 +117,12 @@ class Source:
             counted = self._run(
                 distinct_statement(cell, word, layout, self._dialect, self.names), dataset
             )
-            table = merged(table, counted, f"keys_{index}")
+            table = merged(table, counted, f"keys_{index}", self.department)
         for index, word in enumerate(layout.others):
             counted = self._run(
                 distinct_statement(cell, word, layout, self._dialect, self.names), dataset
             )
-            table = merged(table, counted, f"others_{index}")
+            table = merged(table, counted, f"others_{index}", self.department)
         labels = [item.name for item in cell.dimensions]
         if labels:
             table = table.sort_by([(name, "ascending") for name in labels])
@@ -269,14 +269,21 @@ def _dataset(cell: CellQuery) -> str:
     return _datasets(cell)[0]
 
 
-def merged(table: pa.Table, counted: pa.Table, name: str) -> pa.Table:
-    """Add a column of counts to ``table`` by label; nulls are labels like others."""
+def merged(table: pa.Table, counted: pa.Table, name: str, department: str) -> pa.Table:
+    """Add a column of counts to ``table`` by label; nulls are labels like others.
+
+    Raises:
+        SourceError: S003 the labels differ: the source's data changed between two statements.
+    """
     labels = [column for column in counted.column_names if column.startswith(_LABEL)]
     if not labels:
         return table.append_column(name, counted["keys"])
     order = [(label, "ascending") for label in labels]
     left, right = table.sort_by(order), counted.sort_by(order)
-    assert all(left[label].equals(right[label]) for label in labels), "one set of labels"
+    if not all(left[label].equals(right[label]) for label in labels):
+        raise SourceError(
+            "S003", department=department, detail="groups changed between two statements"
+        )
     return left.append_column(name, right["keys"])
 
 
