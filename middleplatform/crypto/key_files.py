@@ -50,7 +50,8 @@ Passphrase = Callable[[], bytes]
 """Gives the passphrase when a file needs it; may ask a person, and remembers the answer."""
 
 PASSPHRASE_BYTES_MIN = 12
-_FILE_BYTES_MAX = 65536
+_FILE_BYTES_MAX = 1 << 22
+"""A roster is a file too: twice the longest document of enrolment."""
 _FORBIDDEN_MODE = 0o177
 """No bit but the owner's read and write may be set on a key file."""
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
@@ -138,7 +139,8 @@ def read_private(path: Path) -> bytes:
     """Read a file that nobody but its owner may read; the open file is judged, not its name.
 
     Raises:
-        ConfigError: C006 when it is missing, a link, no regular file, or open to others.
+        ConfigError: C006 when it is missing, a link, no regular file, or open to others, or
+            longer than 4 MiB.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -153,9 +155,18 @@ def read_private(path: Path) -> bytes:
                 f"its owner alone may read {path.name}: set mode 0600",
                 f"{path.name} 只能由所有者读取：请将权限设为 0600",
             )
-        return os.read(handle, _FILE_BYTES_MAX)
+        return _whole(handle, path)
     finally:
         os.close(handle)
+
+
+def _whole(handle: int, path: Path) -> bytes:
+    """Read to the end: a file that is cut off would be taken for a damaged one."""
+    with os.fdopen(handle, "rb", closefd=False) as file:
+        content = file.read(_FILE_BYTES_MAX + 1)
+    if len(content) > _FILE_BYTES_MAX:
+        raise key_invalid(f"{path.name} is too long", f"{path.name} 过长")
+    return content
 
 
 def write_new(path: Path, content: bytes, rng: Rng) -> None:

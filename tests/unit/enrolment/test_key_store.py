@@ -7,12 +7,13 @@ import subprocess
 import keyring
 import keyring.backend
 import pytest
-from conftest import World
+from made_parties import World
 
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.crypto.certificates import new_key
-from middleplatform.crypto.key_files import decode_key, encode_key
+from middleplatform.crypto.key_files import decode_key, encode_key, read_private, replace_private
 from middleplatform.enrolment import passphrases
+from middleplatform.enrolment.documents import DOCUMENT_BYTES_MAX
 from middleplatform.enrolment.folder import Folder, Peers
 from middleplatform.enrolment.member import Member
 from middleplatform.enrolment.status import status_of
@@ -136,3 +137,11 @@ def test_the_key_store_of_the_operating_system_keeps_the_passphrase():
         assert code_of(passphrases.from_keyring("mp.internal/fs")) == "C006"
     finally:
         keyring.set_keyring(before)
+
+
+def test_a_long_roster_is_read_whole_and_an_endless_file_not_at_all(tmp_path):
+    path = tmp_path / "roster.json"
+    replace_private(path, b"x" * DOCUMENT_BYTES_MAX)
+    assert len(read_private(path)) == DOCUMENT_BYTES_MAX
+    replace_private(path, b"x" * (3 * DOCUMENT_BYTES_MAX))
+    assert code_of(read_private, path) == "C006"
