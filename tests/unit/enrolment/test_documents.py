@@ -4,9 +4,9 @@ import json
 from contextlib import suppress
 
 import pytest
-from conftest import DEPARTMENTS
 from hypothesis import given
 from hypothesis import strategies as st
+from made_parties import DEPARTMENTS
 
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.crypto.certificates import check_authority, read_issued, read_request

@@ -5,7 +5,7 @@ import ssl
 from dataclasses import replace
 
 import pytest
-from conftest import ShiftedClock, meet, raw_client
+from made_parties import ShiftedClock, meet, raw_client
 
 from middleplatform.crypto.certificates import der_of, read_issued
 from middleplatform.enrolment.problems import tls_problem

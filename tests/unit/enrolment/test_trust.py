@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import DEPARTMENTS
+from made_parties import DEPARTMENTS
 
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.crypto.certificates import der_of
