@@ -23,7 +23,7 @@ class Gate:
     Args:
         department: For the messages.
         concurrency: Calls at once.
-        waiting: Calls that wait for a place.
+        waiting: Calls that wait for a place; one for which nobody waits any more counts until its thread is done.
         timeout_s: Seconds for one call, waiting included.
     """
 
@@ -76,8 +76,16 @@ class Gate:
         finally:
             stop.set()
             left.cancel()
-            task.add_done_callback(_heard)
-            self._stops.discard(stop)
+            # Who left keeps the place until the thread is done: what waits in the queue still holds its message.
+            if task.done():
+                self._ended(stop, task)
+            else:
+                task.add_done_callback(lambda done: self._ended(stop, done))
+
+    def _ended(self, stop: threading.Event, task: "asyncio.Future[Any]") -> None:
+        """Give a place back."""
+        self._stops.discard(stop)
+        _heard(task)
 
     @staticmethod
     def _guarded(work: Callable[[threading.Event], T], stop: threading.Event) -> T:
