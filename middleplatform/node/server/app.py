@@ -133,7 +133,8 @@ class NodeApp:
         except MiddleplatformError as error:
             self._metrics.refused("roster")
             _LOG.warning("a roster was refused: %s", error.detail or error.code)
-            await _plain(send, 409)
+            # 503 is not for ever: who is told so must come again, or a revocation would be lost.
+            await _plain(send, 409 if isinstance(error, ProtocolError) else 503)
             return
         await _whole(send, ())
 
