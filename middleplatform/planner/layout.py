@@ -6,6 +6,7 @@ together above (so a constant cannot hide a dominant unit, and literals cannot o
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog, TypeKind
@@ -33,7 +34,7 @@ from middleplatform.planner.column_types import (
     types_in,
 )
 
-__all__ = ["layout_of", "unit_field"]
+__all__ = ["KnownCatalog", "layout_of", "unit_field"]
 
 _PLACES_MAX = 36  # of 38 digits
 
@@ -44,6 +45,26 @@ def layout_of(cell: CellQuery, catalog: Catalog) -> Layout:
     Raises:
         QueryError: Q031 when its rows have no protected unit to count, or a number has more places than are exact.
     """
+    return _layout(cell, KnownCatalog(catalog))
+
+
+class KnownCatalog:
+    """A catalogue as a cache key: equal where the digest is; without one, only to itself."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._key = catalog.digest or id(catalog)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KnownCatalog) and self._key == other._key
+
+
+@lru_cache(maxsize=1024)
+def _layout(cell: CellQuery, known: KnownCatalog) -> Layout:
+    catalog = known.catalog
     builder = _Builder(catalog, cell.rows, unit_field(cell.rows.first, catalog))
     formulas = tuple(builder.formula(item) for item in cell.aggregates)
     columns = columns_of(catalog)

@@ -15,7 +15,7 @@ from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Layout, Plan
 from middleplatform.model.policy import Limits
 from middleplatform.model.query import CellQuery, QualifiedQuery, QueryFacts
-from middleplatform.planner.layout import layout_of
+from middleplatform.planner.layout import KnownCatalog, layout_of
 from middleplatform.planner.rewrite import apply_obligations
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
@@ -56,25 +56,11 @@ def read_fragment(
     Raises:
         QueryError: It is not exactly one release block.
     """
-    return _read(sql, _Known(catalog), limits)
-
-
-class _Known:
-    """A catalogue as a cache key: equal where the digest is; without one, only to itself."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self._key = catalog.digest or id(catalog)
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Known) and self._key == other._key
+    return _read(sql, KnownCatalog(catalog), limits)
 
 
 @lru_cache(maxsize=1024)
-def _read(sql: str, known: _Known, limits: Limits) -> tuple[CellQuery, QueryFacts]:
+def _read(sql: str, known: KnownCatalog, limits: Limits) -> tuple[CellQuery, QueryFacts]:
     """Read a fragment; the same text means the same under the same catalogue."""
     query = qualify(parse(sql, limits), known.catalog)
     if len(query.cells) != 1:
