@@ -32,7 +32,7 @@ from middleplatform.crypto.sum_words import (
     word_layout,
 )
 from middleplatform.crypto.word_layout import Measure
-from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
+from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
 from middleplatform.node.measure import Measured, exact
 from middleplatform.node.open_rounds import ROUNDS_MAX, OpenRounds, Step
 from middleplatform.node.service import Node, Task
@@ -208,6 +208,7 @@ class SecureRounds:
             current.stop = stop or current.stop
             source = self._node.source.until(current.stop)
             own_units = source.unit_totals(current.task.cell, current.task.layout)
+            self._check_groups(current, own_units)
             counts = _over(
                 measured.table.num_rows,
                 own_units,
@@ -215,6 +216,18 @@ class SecureRounds:
             )
             words = layout.encode_counts(counts, **current.frame)
             return current.party.mask(words, phase="share-ladder", agreed=agreed).to_bytes()
+
+    def _check_groups(self, current: _Round, own_units: pa.Table) -> None:
+        """Refuse totals of other groups than the cells': then a unit would be counted in another cell."""
+        names = [item.name for item in current.task.cell.dimensions]
+        places, firsts = np.unique(own_units["cell"].to_numpy(), return_index=True)
+        found = label_bytes(own_units.take(pa.array(firsts)), names) if places.size else ()
+        if found != current.labels:
+            raise SourceError(
+                "S003",
+                department=self._node.department,
+                detail="groups changed between two statements",
+            )
 
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes, and a receipt; ends the round.
@@ -239,7 +252,7 @@ class SecureRounds:
         try:
             with self._rounds.step(key, step) as current:
                 yield current
-        except MiddleplatformError as error:
+        except Exception as error:
             if known is not None and not known.dropped:
                 self._node.failed(known.task, error)
             raise

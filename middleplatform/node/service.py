@@ -18,7 +18,7 @@ from middleplatform.crypto.used_rounds import UsedRounds
 from middleplatform.disclosure.disclose import Marks, disclose, small_cells
 from middleplatform.disclosure.evidence import Flags
 from middleplatform.disclosure.groups import single_sensitive
-from middleplatform.errors import MiddleplatformError, ProtocolError
+from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolError
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog, Use
 from middleplatform.model.decision import Decision
@@ -224,7 +224,7 @@ class Node:
             payload = encode_table(cells)
             digest = digest_of(payload)
             receipt = self.receipt(task, cells.num_rows, digest)
-        except MiddleplatformError as error:
+        except Exception as error:
             self.failed(task, error)
             raise
         fragment = task.fragment.digest()
@@ -232,14 +232,19 @@ class Node:
             self.department, cells, fragment, self.bundle.digest, receipt, digest, payload
         )
 
-    def failed(self, task: Task, error: MiddleplatformError) -> None:
+    def failed(self, task: Task, error: Exception) -> None:
         """Enter that an accepted fragment was not answered; a log that cannot take it has said so already.
+
+        Args:
+            task: The task.
+            error: What ended it; one that nobody expected is entered as C099.
 
         Reveals:
             Nothing.
         """
-        if error.prefix != "A":
-            self.journal.ended(task.fragment, error, self.bundle.digest)
+        told = error if isinstance(error, MiddleplatformError) else ConfigError("C099", record="-")
+        if told.prefix != "A":
+            self.journal.ended(task.fragment, told, self.bundle.digest)
 
     def own(self, fragment: Fragment) -> PartialResult:
         """Answer a fragment of the department's own steward, who asks inside the department (see ``own``).
