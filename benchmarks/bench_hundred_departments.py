@@ -69,7 +69,7 @@ def node_process(
         department, connector, world.catalog, world.bundle, trust.identity, trust.pins, state, clock, rng, settings
     )  # fmt: skip
     try:
-        config = NodeConfig(department, state, listen=address)
+        config = NodeConfig(department, state, state, state, listen=address)
         serve(config, trust, opened, lambda _: os.write(ready, b".") and None)
     finally:
         opened.close()

@@ -48,7 +48,7 @@ def main() -> None:
     opened = SimpleNamespace(
         node=BigNode("ga", journal, clock, rng, rows), rounds=(), registered={}
     )
-    config = NodeConfig("ga", state, listen=f"127.0.0.1:{port}", lifeline=True)
+    config = NodeConfig("ga", state, state, state, listen=f"127.0.0.1:{port}", lifeline=True)
     serve(config, trust, opened, lambda address: print(address, flush=True))
     journal.close()
 

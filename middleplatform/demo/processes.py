@@ -25,7 +25,8 @@ from middleplatform.enrolment.member import Member
 from middleplatform.enrolment.registrar import Registrar
 from middleplatform.errors import SourceError
 from middleplatform.model.request import Subject
-from middleplatform.node.config import NodeConfig
+from middleplatform.node.config import SOCKET
+from middleplatform.policy.examples import example
 from middleplatform.ports import Clock, Progress, Rng
 
 __all__ = ["NodeProcesses"]
@@ -59,7 +60,7 @@ class NodeProcesses:
 
     def socket(self, department: str) -> Path:
         """Return where a node's operator reaches it."""
-        return NodeConfig(department, quick.node_state(self.root, department)).socket
+        return quick.node_state(self.root, department) / SOCKET
 
     def start(self, clock: Clock, rng: Rng, progress: Progress) -> Self:
         """Enrol the parties, register the connectors and start every node.
@@ -151,6 +152,8 @@ class NodeProcesses:
             "department": department,
             "state": ".",
             "listen": address,
+            "catalog": str(example("demo") / "catalog"),
+            "bundle": str(example("demo")),
             "limits": dict(self.limits),
             "stewards": stewards,
             "lifeline": True,

@@ -28,7 +28,6 @@ _CONNECTIONS_PER_NODE = 16
 _CHUNK = 1 << 18
 _LINGER_S = 0.05
 _JUDGE: ContextVar[Callable[[bytes | None], None]] = ContextVar("judge")
-_OLDER = ("it knows another roster, not older than ours", "其已有不早于本方的另一名册")
 _REFUSED = (
     "it refuses the platform's certificate; its operator runs: middleplatform node status",
     "其拒绝平台的证书；请其运维人员运行 middleplatform node status",
@@ -112,8 +111,8 @@ class HttpTransport:
                 return await _body(response)
             case 400:
                 raise ProtocolError("X001", detail=f"{department} refused our message")
-            case 409:
-                raise ProtocolError("X006", party=department, what=_OLDER)
+            case 409:  # a roster that is not newer than the one there: nothing to be told
+                return b""
             case 403:
                 ours = self._problem(PermissionError("403"), department)
                 if isinstance(ours, ProtocolError):  # our own certificate says why

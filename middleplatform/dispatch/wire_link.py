@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.dispatch.transport import Transport
-from middleplatform.errors import ProtocolError
 from middleplatform.model.result import PartialResult
 from middleplatform.ports import Clock, Rng
 from middleplatform.wire.faults import from_fields
@@ -100,12 +99,8 @@ class WireLink:
             return
         number, raw = newer
         caller = self._caller
-        try:
-            # No message of ours around it: a node may not know our newest key before it has read this roster.
-            await caller.transport.call(self.department, "roster", raw, caller.deadline_s)
-        except ProtocolError as error:
-            if error.code != "X006":
-                raise
+        # No message of ours around it: a node may not know our newest key before it has read this roster.
+        await caller.transport.call(self.department, "roster", raw, caller.deadline_s)
         self._told = number
 
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:

@@ -251,6 +251,13 @@ class Registrar:
             )
             authority = self._issuer.certificate
         serial = read_issued(der_of(issued), authority).serial
+        if any(each.serial == serial and each.party != found.party for each in self.issued()):
+            # Revocation knows numbers alone: who bears another's would take it along.
+            raise refused(
+                found.party,
+                "its certificate bears the number of another party's",
+                "其证书序列号与其他主体相同",
+            )
         lines = [*self.issued(), Issued(found.party, serial)]
         kept = [{"party": each.party, "serial": each.serial} for each in lines]
         replace_private(self.path / "issued.json", canonical({"issued": kept}))

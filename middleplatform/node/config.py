@@ -4,6 +4,7 @@ Reveals:
     Nothing.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,10 @@ import yaml
 from middleplatform.errors import ConfigError
 from middleplatform.model.request import Role, Subject
 
-__all__ = ["NodeConfig", "NodeLimits", "load"]
+__all__ = ["SOCKET", "NodeConfig", "NodeLimits", "load"]
+
+SOCKET = "node.sock"
+"""Name of the operator's socket in the state folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ class NodeConfig:
         department: Its code.
         state: Folder of its keys, certificate, roster, log, history and registered connectors.
         listen: ``host:port`` of the encrypted interface; port 0 for any free one.
-        catalog: Folder of its copy of the catalogue; the demonstration's when empty.
-        bundle: Folder of its copy of the policy; the demonstration's when empty.
+        catalog: Folder of its own copy of the catalogue.
+        bundle: Folder of its own copy of the policy.
         metrics: ``host:port`` of a plain interface with health and metrics, loopback only; none when empty. The
             Unix socket ``node.sock`` in ``state`` offers them always.
         limits: Bounds.
@@ -65,9 +69,9 @@ class NodeConfig:
 
     department: str
     state: Path
+    catalog: Path
+    bundle: Path
     listen: str = "127.0.0.1:0"
-    catalog: Path | None = None
-    bundle: Path | None = None
     metrics: str = ""
     limits: NodeLimits = field(default_factory=NodeLimits)
     clock_tolerance_s: int = 300
@@ -86,7 +90,7 @@ class NodeConfig:
     @property
     def socket(self) -> Path:
         """Return where the department's own operator reaches the node."""
-        return self.state / "node.sock"
+        return self.state / SOCKET
 
 
 def load(path: Path) -> NodeConfig:
@@ -127,7 +131,7 @@ def _built(raw: dict[str, Any], folder: Path) -> NodeConfig:
     for name in ("state", "catalog", "bundle", "passphrase_file"):
         if values.get(name) is not None:
             values[name] = folder / _text(values, name)
-    for name in ("department", "state"):
+    for name in ("department", "state", "catalog", "bundle"):
         if name not in values:
             raise _Field(name, "is missing", "缺失")
     values["limits"] = _limits(values.get("limits") or {})
@@ -160,7 +164,7 @@ def _checked(config: NodeConfig) -> NodeConfig:
         host, _, port = address.rpartition(":")
         if address and not (host and port.isdigit() and int(port) <= 65535):  # noqa: PLR2004 - TCP
             raise _Field(name, "must be host:port", "必须为 主机:端口")
-    if config.metrics and not config.metrics.startswith(("127.", "[::1]", "localhost:")):
+    if config.metrics and not _is_loopback(config.metrics.rpartition(":")[0]):
         raise _Field(
             "metrics",
             "must be a loopback address: it is not encrypted",
@@ -171,6 +175,13 @@ def _checked(config: NodeConfig) -> NodeConfig:
     if not isinstance(config.allowed, Mapping):
         raise _Field("allowed", "must be a mapping", "必须为映射")
     return config
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

@@ -11,6 +11,9 @@ _GONE = (
 )
 
 
+_SILENT = "the source failed; what it said may quote a value: middleplatform connector test tells its engineer"
+
+
 def mapped(error: ConnectorError, department: str, dataset: str) -> MiddleplatformError:
     """Return the platform's error for a connector's.
 
@@ -40,4 +43,6 @@ def mapped(error: ConnectorError, department: str, dataset: str) -> Middleplatfo
         case ErrorKind.CANCELLED:
             return LimitError("L003", detail=error.detail)
         case ErrorKind.REFUSED | ErrorKind.FAILED:
-            return SourceError("S003", detail=error.detail, department=department)
+            # An engine that fails on a value quotes it, and whoever runs the node has no right to it either.
+            detail = error.detail if error.kind is ErrorKind.REFUSED else _SILENT
+            return SourceError("S003", detail=detail, department=department)

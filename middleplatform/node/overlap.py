@@ -7,7 +7,7 @@ Spec: docs/spec/disclosure.md, "History".
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from threading import RLock
@@ -22,7 +22,15 @@ from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Obligation
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters
-from middleplatform.model.query import Boolean, CellQuery, Field, IsTrue, Predicate, Table
+from middleplatform.model.query import (
+    Boolean,
+    CellQuery,
+    Field,
+    IsTrue,
+    Predicate,
+    Table,
+    UnitBlock,
+)
 from middleplatform.node.beneath import beneath
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.populations import Cells, Members, label_texts
@@ -121,27 +129,38 @@ class Overlap:
         self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
     ) -> None:
         labels = label_texts(measured.table)
-        for cut in self._cuts(cell, layout):
-            dataset = self._dataset(cut.cell)
-            view = _View(cut, labels, self._units(cut, labels, measured), marks)
-            if cut.beneath and not view.free():
-                continue
-            if self._history.any(self._project, dataset):
-                self._whole(view, dataset)
-                self._each(view, dataset)
-                self._linked(view, dataset)
+        for whole in _cuts(cell, layout):
+            views = [self._view(cut, labels, measured, marks) for cut in self._rows_of(whole)]
+            known = [view for view in views if view.free() or not view.cut.beneath]
+            for view in known:
+                if self._history.any(self._project, view.dataset):
+                    self._whole(view, view.dataset)
+                    self._each(view, view.dataset)
+                    self._linked(view, view.dataset)
             # Kept cut by cut: two conditions of one block are protected against each other.
-            self._history.add(self._project, dataset, view.released(), moment)
+            for view in known:
+                self._history.add(self._project, view.dataset, view.released(), moment)
 
-    def _cuts(self, cell: CellQuery, layout: Layout) -> Iterator[_Cut]:
-        """Yield the block's populations, each followed by the rows beneath the unit blocks that it reads."""
-        for cut in _cuts(cell, layout):
-            yield cut
-            for lower in beneath(cut.cell, self._catalog):
-                # Read back as a node's own statement: names are unique then, and the form is one that runs.
-                read, _ = read_fragment(fragment(lower), self._catalog)
-                bare = replace(read, aggregates=())
-                yield replace(cut, cell=bare, text=fragment(bare), beneath=True)
+    def _rows_of(self, whole: _Cut) -> list[_Cut]:
+        """Return what is compared of a cut: itself, and the rows beneath its unit blocks.
+
+        Where it reads a unit block first, of the data set's own units, the rows beneath that say all: it is left out.
+        """
+        found = []
+        for lower in beneath(whole.cell, self._catalog):
+            # Read back as a node's own statement: names are unique then, and the form is one that runs.
+            read, _ = read_fragment(fragment(lower), self._catalog)
+            bare = replace(read, aggregates=())
+            found.append(replace(whole, cell=bare, text=fragment(bare), beneath=True))
+        grouped = isinstance(whole.cell.rows.first, UnitBlock)
+        if grouped and self._dataset(found[0].cell) == self._dataset(whole.cell):
+            return found
+        return [whole, *found]
+
+    def _view(self, cut: _Cut, labels: list[str], measured: Measured, marks: Marks) -> "_View":
+        return _View(
+            cut, self._dataset(cut.cell), labels, self._units(cut, labels, measured), marks
+        )
 
     def _dataset(self, cell: CellQuery) -> str:
         return _key_of(layout_of(cell, self._catalog).unit, cell)
@@ -358,6 +377,7 @@ class _View:
     """The marks of one cut: its cells, their units, and the aggregates that read it."""
 
     cut: _Cut
+    dataset: str
     labels: list[str]
     units: npt.NDArray[np.int64]
     marks: Marks

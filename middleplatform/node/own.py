@@ -5,6 +5,7 @@ too. The caller logs that it was asked; the log holds no value and no digest of 
 """
 
 from dataclasses import dataclass, replace
+from threading import Event
 
 import pyarrow as pa
 
@@ -46,8 +47,16 @@ class OwnAnswer:
     entry: int = -1
 
 
-def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnswer:
+def own_answer(
+    node: Node, request: QueryRequest, database: Released, stop: Event | None = None
+) -> OwnAnswer:
     """Answer a steward of ``node``'s department; the node's own log has it before the answer is shown.
+
+    Args:
+        node: Whose data.
+        request: The question.
+        database: Runs what stands above the release boundary.
+        stop: Set when nobody waits any more.
 
     Raises:
         PolicyError: P001 to P004: refused, or not a question about the own department alone.
@@ -57,7 +66,7 @@ def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnsw
         To the steward: the answer. To nobody else: anything.
     """
     try:
-        found = _answered(node, request, database)
+        found = _answered(node, request, database, stop or Event())
     except MiddleplatformError as error:
         if error.prefix != "A":
             node.journal.own(request, node.bundle.digest, error=error)
@@ -66,7 +75,7 @@ def own_answer(node: Node, request: QueryRequest, database: Released) -> OwnAnsw
     return replace(found, entry=entry.index)
 
 
-def _answered(node: Node, request: QueryRequest, database: Released) -> OwnAnswer:
+def _answered(node: Node, request: QueryRequest, database: Released, stop: Event) -> OwnAnswer:
     subject = request.subject
     if subject.department != node.department:
         raise PolicyError(
@@ -85,7 +94,7 @@ def _answered(node: Node, request: QueryRequest, database: Released) -> OwnAnswe
             "P004", what=("ask another department's own data", "查询其他部门的自有数据")
         )
     results = [
-        node.own(_fragment(node, request, plan, number)) for number in range(len(plan.blocks))
+        node.own(_fragment(node, request, plan, number), stop) for number in range(len(plan.blocks))
     ]
     return OwnAnswer(
         _release(query, plan, results, database),

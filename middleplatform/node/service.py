@@ -120,11 +120,12 @@ class Node:
         except MiddleplatformError as error:
             if fragment is None:
                 digest = sha256(raw).hexdigest()
-                self.journal.refused(
+                entry = self.journal.refused(
                     None, error.code, policy_digest=self.bundle.digest, digest=digest
                 )
             else:
-                self.journal.ended(fragment, error, self.bundle.digest)
+                entry = self.journal.ended(fragment, error, self.bundle.digest)
+            error.audit_index = entry.index
             raise
         if protocol == "secure_sum":
             self.journal.taken(fragment, self.bundle.digest)
@@ -244,9 +245,9 @@ class Node:
         """
         told = error if isinstance(error, MiddleplatformError) else ConfigError("C099", record="-")
         if told.prefix != "A":
-            self.journal.ended(task.fragment, told, self.bundle.digest)
+            told.audit_index = self.journal.ended(task.fragment, told, self.bundle.digest).index
 
-    def own(self, fragment: Fragment) -> PartialResult:
+    def own(self, fragment: Fragment, stop: Event | None = None) -> PartialResult:
         """Answer a fragment of the department's own steward, who asks inside the department (see ``own``).
 
         No receipt: its digest could be guessed from (docs/adr/0013).
@@ -260,7 +261,11 @@ class Node:
         cell, decision, facts = self._authorized(fragment, inside=True)
         task = Task(fragment, cell, layout_of(cell, self.catalog), decision, facts)
         return PartialResult(
-            self.department, self._local(task, Event()), fragment.digest(), self.bundle.digest, ""
+            self.department,
+            self._local(task, stop or Event()),
+            fragment.digest(),
+            self.bundle.digest,
+            "",
         )
 
     def _local(self, task: Task, stop: Event) -> pa.Table:

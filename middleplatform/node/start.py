@@ -17,7 +17,6 @@ from middleplatform.node.registration.loading import Registrations, load
 from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.served import ServedFragments
 from middleplatform.node.service import Node
-from middleplatform.policy.examples import example
 from middleplatform.ports import Clock, Rng
 
 __all__ = ["open_configured"]
@@ -42,8 +41,8 @@ def open_configured(config: NodeConfig, trust: Trust, clock: Clock, rng: Rng) ->
         Nothing.
     """
     check_packages()
-    catalog = catalogs.load(config.catalog or example("demo") / "catalog")
-    bundle = policies.load(config.bundle or example("demo"), catalog)
+    catalog = catalogs.load(config.catalog)
+    bundle = policies.load(config.bundle, catalog)
     found = load(config.state, config.department, catalog)
     for name, (why, _) in found.set_aside.items():
         _LOG.warning("connector %s is not in use: %s", name, why)

@@ -1,9 +1,12 @@
 """Do two operators, with nothing but the installed program and its guides, bring a department onto the platform?"""
 
 import json
+import shutil
 import socket
 
 import pytest
+
+from middleplatform.policy.examples import example
 
 STATISTICS = ("--as", "analyst_drc", "--purpose", "statistics")
 OLD = "SELECT region_code, COUNT(*) AS n FROM ga.population WHERE 2024 - birth_year >= 60 GROUP BY region_code ORDER BY 1"
@@ -57,7 +60,12 @@ def test_a_department_comes_onto_the_platform_answers_and_leaves_by_its_own_will
     enrolled(product, told, folder, address)
     registered(told, product, folder)
     config = folder / "node.yaml"
-    config.write_text(f"department: ga\nstate: ga\nlisten: {address}\nstewards: [{{id: steward_ga, roles: [department_steward]}}]\n")  # fmt: skip
+    shipped = shutil.copytree(str(example("demo")), folder / "own-copy")
+    config.write_text(
+        f"department: ga\nstate: ga\nlisten: {address}\ncatalog: {shipped.name}/catalog\nbundle: {shipped.name}\n"
+        "stewards: [{id: steward_ga, roles: [department_steward]}]\n",
+        encoding="utf-8",
+    )
     expected = told("query", *STATISTICS, OLD)["rows"]
     node = product.start("node", "serve", "--config", str(config))
     remote = {

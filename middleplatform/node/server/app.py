@@ -36,6 +36,9 @@ _PREFIX = "/v1/"
 _ROSTER = "roster"
 _BODY_S = 30.0
 _CHUNK = 1 << 20
+_READING_MAX = 8
+"""Messages that are read at once: each may be as large as the settings allow."""
+_WRITE_S = 60.0
 _MIB = 1 << 20
 
 Scope = dict[str, Any]
@@ -86,6 +89,7 @@ class NodeApp:
         self._body_max = body_mb * _MIB
         self._metrics = metrics
         self._nonces = _Nonces(self._tolerance * 2)
+        self._reading = asyncio.Semaphore(_READING_MAX)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -107,7 +111,8 @@ class NodeApp:
             await self._roster(scope, receive, send)
             return
         try:
-            body = await self._body(scope, receive)
+            async with self._reading:
+                body = await self._body(scope, receive)
             asked = self._message(body, name)
         except MiddleplatformError as error:
             self._metrics.refused("message")
@@ -169,13 +174,15 @@ class NodeApp:
     async def _reply(self, asked: Message, body: bytes, receive: Receive) -> Reply:
         """Return what the call answers; every error as a reply too, and nothing of an unexpected one."""
         try:
-            await self._timely(asked, body)
+            self._fresh(asked)
 
             def work(stop: Event) -> Reply:
                 return CALLS[asked.name](self._served, asked, stop)
 
             return await self._gate.run(work, lambda: asyncio.ensure_future(_gone(receive)))
         except MiddleplatformError as error:
+            if error.prefix == "X" and error.audit_index is None:
+                await self._enter(error, body)  # refused before any fragment or round took note
             if error.detail or error.prefix == "X":
                 _LOG.warning(
                     "%s %s: %s", asked.name, error.code, error.detail or error.public_message
@@ -187,17 +194,13 @@ class NodeApp:
             _LOG.error("%s failed, record %s: %s", asked.name, record, " < ".join(told))
             return Reply({"error": to_fields(ConfigError("C099", record=record))})
 
-    async def _timely(self, asked: Message, body: bytes) -> None:
-        """Refuse as ``_fresh`` does, and enter it: the gateway signed a message that must not be answered."""
-        try:
-            self._fresh(asked)
-        except ProtocolError as error:
-            node = self._served.node
-            digest = sha256(body).hexdigest()
-            await asyncio.to_thread(
-                node.journal.refused, None, error.code, "", node.bundle.digest, digest=digest
-            )
-            raise
+    async def _enter(self, error: MiddleplatformError, body: bytes) -> None:
+        """Enter that a message which the gateway signed was refused."""
+        node = self._served.node
+        digest = sha256(body).hexdigest()
+        await asyncio.to_thread(
+            node.journal.refused, None, error.code, error.rule, node.bundle.digest, digest=digest
+        )
 
     def _fresh(self, asked: Message) -> None:
         """Refuse a message of another time, or one that came before."""
@@ -260,10 +263,11 @@ async def _whole(send: Send, parts: Sequence[bytes]) -> None:
         (b"content-type", b"application/octet-stream"),
         (b"content-length", str(sum(map(len, parts))).encode()),
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    for part in parts:
-        view = memoryview(part)
-        for start in range(0, len(part), _CHUNK):
-            body = view[start : start + _CHUNK] if len(part) > _CHUNK else part
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    async with asyncio.timeout(_WRITE_S):  # who does not read lets go of the answer
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for part in parts:
+            view = memoryview(part)
+            for start in range(0, len(part), _CHUNK):
+                body = view[start : start + _CHUNK] if len(part) > _CHUNK else part
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})

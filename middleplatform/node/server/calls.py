@@ -17,7 +17,8 @@ from middleplatform.wire.frame import Message, pack, unpack
 __all__ = ["CALLS", "Reply", "Served"]
 
 _HELLOS_MAX = 10_000
-_CODES_MAX = 1_000_000
+_CODES_MAX = 1 << 22
+_KEY_MAX = 200
 _TOTALS_BYTES_MAX = 1 << 26
 
 
@@ -64,33 +65,33 @@ def _hello(served: Served, asked: Message, stop: Event) -> Reply:
 
 def _agree(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
-    sealed = served.rounds.agree(asked.text("key"), unpack(asked.part(0), _HELLOS_MAX))
+    sealed = served.rounds.agree(_key(asked), unpack(asked.part(0), _HELLOS_MAX))
     return Reply({"names": list(sealed)}, (pack(list(sealed.values())),))
 
 
 def _codes(served: Served, asked: Message, stop: Event) -> Reply:
     sealed = asked.part(0) if asked.parts else None
-    return Reply({}, (served.rounds.codes(asked.text("key"), sealed, stop),))
+    return Reply({}, (served.rounds.codes(_key(asked), sealed, stop),))
 
 
 def _cells(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
-    return Reply({}, (served.rounds.cells(asked.text("key"), unpack(asked.part(0), _CODES_MAX)),))
+    return Reply({}, (served.rounds.cells(_key(asked), unpack(asked.part(0), _CODES_MAX)),))
 
 
 def _ladder(served: Served, asked: Message, stop: Event) -> Reply:
-    return Reply({}, (served.rounds.ladder(asked.text("key"), _totals(asked.part(0)), stop),))
+    return Reply({}, (served.rounds.ladder(_key(asked), _totals(asked.part(0)), stop),))
 
 
 def _reveal(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
-    labels, receipt = served.rounds.reveal(asked.text("key"), unpack(asked.part(0), _CODES_MAX))
+    labels, receipt = served.rounds.reveal(_key(asked), unpack(asked.part(0), _CODES_MAX))
     return Reply({"receipt": receipt}, (labels,))
 
 
 def _drop(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
-    served.rounds.drop(asked.text("key"))
+    served.rounds.drop(_key(asked))
     return Reply({})
 
 
@@ -111,6 +112,14 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "status": _status,
 }
 """By name, as in the address of a call."""
+
+
+def _key(asked: Message) -> str:
+    """Return the name of a round; a node keeps some that were dropped, so they are short."""
+    key = asked.text("key")
+    if len(key) > _KEY_MAX:
+        raise bad_message("a round's name is too long")
+    return key
 
 
 def _totals(raw: bytes) -> list[list[int]]:

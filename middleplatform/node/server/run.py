@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import uvicorn
@@ -22,10 +23,10 @@ from middleplatform import __version__
 from middleplatform.combine.released import Released
 from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, PolicyError
-from middleplatform.model.request import QueryRequest
+from middleplatform.model.request import QueryRequest, Subject
 from middleplatform.node.config import NodeConfig
 from middleplatform.node.open import OpenNode
-from middleplatform.node.own import own_answer
+from middleplatform.node.own import OwnAnswer, own_answer
 from middleplatform.node.server.app import NodeApp
 from middleplatform.node.server.calls import Served
 from middleplatform.node.server.desk import Desk
@@ -37,6 +38,7 @@ from middleplatform.node.short_path import short_path
 __all__ = ["serve"]
 
 _KEEP_ALIVE_S = 75
+_STRANGER = ("ask as an unknown steward", "以未知专员身份提问")
 _BACKLOG = 128
 _LINE = 4096
 
@@ -172,14 +174,21 @@ class _Running:
     async def _own(self, steward: str, sql: str, purpose: str) -> Mapping[str, object]:
         """Answer a steward of this department, who is known to the node's settings."""
         node = self._opened.node
+        stranger = Subject(steward[:64], node.department, frozenset(), ())
         known = {subject.id: subject for subject in self._config.stewards}
-        if steward not in known:
-            raise PolicyError("P004", what=("ask as an unknown steward", "以未知专员身份提问"))
         request = QueryRequest(
-            node.rng.token_bytes(16).hex(), sql, known[steward], purpose,
+            node.rng.token_bytes(16).hex(), sql, known.get(steward, stranger), purpose,
             project=node.department, received_at=node.clock.now(),
         )  # fmt: skip
-        found = await asyncio.to_thread(own_answer, node, request, self._database)
+
+        def work(stop: Event) -> OwnAnswer:
+            if steward not in known:
+                refusal = PolicyError("P004", what=_STRANGER)
+                node.journal.own(request, node.bundle.digest, error=refusal)
+                raise refusal
+            return own_answer(node, request, self._database, stop)
+
+        found = await self._gate.run(work, asyncio.get_running_loop().create_future)
         table = found.release.table
         return {
             "query_id": request.query_id,
