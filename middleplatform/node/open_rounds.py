@@ -64,11 +64,13 @@ class OpenRounds(Generic[T]):
         idle_s: Seconds that a round waits for its next step, greater than 0.
         rounds_max: Rounds under way at once, at least 1.
         now: Seconds of a clock that never goes back.
+        expired: Told of each round that nobody went on with.
     """
 
     idle_s: float
     rounds_max: int = ROUNDS_MAX
     now: Callable[[], float] = time.monotonic
+    expired: Callable[[T], None] = lambda _: None
     _entries: dict[str, _Entry[T]] = field(default_factory=dict)
     _dropped: dict[str, None] = field(default_factory=dict)
     _opening: int = 0
@@ -198,7 +200,9 @@ class OpenRounds(Generic[T]):
     def _expire(self) -> None:
         moment = self.now()
         for key in [key for key, entry in self._entries.items() if entry.ends_at <= moment]:
+            content = self._entries[key].content
             self._forget(key)
+            self.expired(content)
 
     def _watch(self) -> None:
         """Have ``sweep`` run when the next round is due: a gateway that vanished calls nothing any more.

@@ -7,7 +7,7 @@ only ones. Spec: docs/spec/secure-sum.md.
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -94,7 +94,7 @@ class SecureRounds:
     ) -> None:
         self._node = node
         idle = idle_s or node.source.limits.timeout_s + _GRACE_S
-        self._rounds: OpenRounds[_Round] = OpenRounds(idle, rounds_max, now)
+        self._rounds: OpenRounds[_Round] = OpenRounds(idle, rounds_max, now, self._expired)
 
     def __len__(self) -> int:
         """Return how many rounds are under way."""
@@ -256,6 +256,11 @@ class SecureRounds:
             if known is not None and not known.dropped:
                 self._node.failed(known.task, error)
             raise
+
+    def _expired(self, left: _Round) -> None:
+        """Enter that a gateway never ended a round; what the log cannot take now must not end another's call."""
+        with suppress(MiddleplatformError):
+            self._node.failed(left.task, SourceError("S002", department=self._node.department))
 
     def drop(self, key: str) -> None:
         """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.

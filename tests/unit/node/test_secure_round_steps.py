@@ -219,6 +219,17 @@ def test_a_round_that_nobody_goes_on_with_is_forgotten(platform):
     assert len(rounds) == 0
 
 
+def test_a_round_that_nobody_ended_has_an_end_in_the_nodes_log(platform):
+    ticks = Ticks()
+    cohort = Cohort(platform, idle_s=10, now=ticks).until(Step.HELLO)
+    ticks.at += 11
+    rounds = next(iter(cohort.rounds.values()))
+    rounds.sweep()
+    node = platform.nodes[next(iter(cohort.rounds))]
+    last = list(node.journal.log.entries())[-1].record
+    assert (last.event, last.body["code"], len(rounds)) == ("failed", "S002", 0)
+
+
 def test_an_expired_round_makes_room_for_another(platform):
     ticks = Ticks()
     rounds = SecureRounds(platform.nodes["c1"], rounds_max=1, idle_s=10, now=ticks)

@@ -174,7 +174,8 @@ def test_every_failure_of_a_source_has_a_code_and_no_word_of_the_driver(platform
     error = caught.value
     for locale in ("en", "zh"):
         assert "990101" not in error.message(locale)
-    assert "990101" in error.detail
+    # A failing engine quotes the value that it failed on; the operator has no right to it either.
+    assert ("990101" in error.detail) == (kind is not ErrorKind.FAILED)
     assert error.__cause__ is None
 
 
