@@ -23,6 +23,7 @@ from middleplatform.model.query import (
     Predicate,
     Relation,
     Rows,
+    Table,
     UnitBlock,
 )
 from middleplatform.planner.layout import unit_field
@@ -40,7 +41,7 @@ def beneath(cell: CellQuery, catalog: Catalog) -> Iterator[CellQuery]:
     """Yield, for each unit block that a release block reads, a block over the rows that are grouped in it.
 
     Each has the dimensions of ``cell`` and no aggregates: once for all rows, and once for each condition of an
-    aggregate inside the unit block.
+    aggregate inside the unit block. Where a unit block groups another one, only the rows at the bottom count.
 
     Args:
         cell: A release block; its aggregates do not matter.
@@ -63,11 +64,13 @@ def _beneath(cell: CellQuery, among: tuple[Relation, ...], catalog: Catalog) -> 
         opened = with_aliases(block, aliases)
         group = _group_of(block, opened, unit_field(block, catalog).name)
         lower = replace(cell, aggregates=(), rows=_opened(cell.rows, block, opened, group))
-        yield lower
-        for condition in dict.fromkeys(_conditions(opened)):
-            where = _and(lower.rows.where, IsTrue(condition))
-            yield replace(lower, rows=replace(lower.rows, where=where))
-        yield from _beneath(lower, _blocks(opened.rows), catalog)
+        inside = (IsTrue(condition) for condition in dict.fromkeys(_conditions(opened)))
+        wheres = (lower.rows.where, *(_and(lower.rows.where, each) for each in inside))
+        for where in wheres:
+            rows = replace(lower.rows, where=where)
+            if isinstance(rows.first, Table):
+                yield replace(lower, rows=rows)
+            yield from _beneath(replace(lower, rows=rows), _blocks(opened.rows), catalog)
 
 
 def _blocks(rows: Rows) -> tuple[Relation, ...]:

@@ -86,27 +86,32 @@ def test_node_judges_grants_by_its_own_bundle_and_clock(hostile, department, sql
 
 
 def at(**shift):
-    return (datetime.now(UTC) + timedelta(**shift)).isoformat()
+    """Return a moment that is reckoned when it is used."""
+
+    def moment():
+        return (datetime.now(UTC) + timedelta(**shift)).isoformat()
+
+    return moment
 
 
 MOMENTS = [
-    ("when an expired grant was good", "2025-10-01T00:00:00+00:00", "X005"),
-    ("within the emergency grant", "2026-06-01T00:00:00+08:00", "X005"),
-    ("before the grant began", "2025-12-31T23:59:59+00:00", "X005"),
+    ("when an expired grant was good", lambda: "2025-10-01T00:00:00+00:00", "X005"),
+    ("within the emergency grant", lambda: "2026-06-01T00:00:00+08:00", "X005"),
+    ("before the grant began", lambda: "2025-12-31T23:59:59+00:00", "X005"),
     ("six minutes ago", at(minutes=-6), "X005"),
     ("in six minutes", at(minutes=6, seconds=1), "X005"),
-    ("at the beginning of time", "0001-01-01T00:00:00+23:59", "X005"),
-    ("at the end of time", "9999-12-31T23:59:59-23:59", "X005"),
-    ("nowhere", "2026-06-01T00:00:00", "X001"),
-    ("no moment", "soon", "X001"),
-    ("empty", "", "X001"),
+    ("at the beginning of time", lambda: "0001-01-01T00:00:00+23:59", "X005"),
+    ("at the end of time", lambda: "9999-12-31T23:59:59-23:59", "X005"),
+    ("nowhere", lambda: "2026-06-01T00:00:00", "X001"),
+    ("no moment", lambda: "soon", "X001"),
+    ("empty", lambda: "", "X001"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("moment", "code"), named(MOMENTS))
 def test_fragment_of_another_time_opens_no_grant(hostile, moment, code):
     hostile.assert_refused(
-        "ss", lambda: hostile.ask("ss", EXPIRED, purpose="planning", issued_at=moment), code
+        "ss", lambda: hostile.ask("ss", EXPIRED, purpose="planning", issued_at=moment()), code
     )
 
 
@@ -224,7 +229,7 @@ def test_fragment_is_answered_once_also_after_a_kill(hostile):
 AGAIN = [
     # The same query once more, with something else: (name, changes, code)
     ("another statement under the same number", {"sql": f"SELECT COUNT(*) AS a0 FROM {P} WHERE sex = '1'"}, "X002"),
-    ("a moment later", {"issued_at": at(seconds=1)}, "X002"),
+    ("the same, a moment later", {}, "X002"),
     ("another purpose", {"number": 1, "purpose": "planning"}, "X001"),
     ("another policy", {"number": 1, "policy_digest": "0" * 64}, "X001"),
     ("another person", {"number": 1, "subject": replace(DRC, id="somebody")}, "X001"),
