@@ -42,7 +42,7 @@ from middleplatform.planner.engine_sql import (
 )
 from middleplatform.sql.render import ARITHMETIC
 
-__all__ = ["DIALECTS", "PostgresSql", "SparkSql", "engine_sql"]
+__all__ = ["DIALECTS", "EngineSqlPostgres", "EngineSqlSpark", "engine_sql"]
 
 _DIGITS = 38
 _WHOLE_DIGITS = 19  # of 64 bits with sign
@@ -88,7 +88,7 @@ def _rank(s: int, labels: Sequence[str]) -> exp.Expr:
     )
 
 
-class PostgresSql(_Ranking):
+class EngineSqlPostgres(_Ranking):
     """Writes for PostgreSQL 13 and later."""
 
     name = "postgres"
@@ -176,7 +176,7 @@ def _numeric(node: exp.Expr) -> exp.Expr:
     return exp.cast(node, "DECIMAL")
 
 
-class SparkSql(_Ranking):
+class EngineSqlSpark(_Ranking):
     """Writes for Spark SQL 3.4 and later in ANSI mode, through Spark itself or an engine that speaks it."""
 
     name = "spark"
@@ -321,6 +321,6 @@ def _constant_digits(node: RowExpression) -> int:
 
 
 DIALECTS: Mapping[str, type[EngineSql]] = MappingProxyType(
-    {"duckdb": EngineSql, "postgres": PostgresSql, "spark": SparkSql}
+    {"duckdb": EngineSql, "postgres": EngineSqlPostgres, "spark": EngineSqlSpark}
 )
 """What writes for each dialect that a connector may have."""

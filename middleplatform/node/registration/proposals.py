@@ -144,7 +144,7 @@ _RULES = (
     _Rule(_G4, Use.SENSITIVE_DIMENSION, ("religion", "宗教信仰"), r"宗教|信仰|\b(religion|faith)\b"),
     _Rule(_G3, Use.SENSITIVE_DIMENSION, ("ethnic group", "民族"), r"民族|\b(ethnic\w*|mz)\b"),
     _Rule(_G4, Use.DENIED, ("offence or special person", "违法犯罪、重点人员"),
-          r"犯罪|前科|涉案|重点人员|吸毒|\b(crim\w*|offen[cs]e|convict\w*|key_person\w*)\b"),
+          r"犯罪|前科|涉案|重点人员|吸毒|\b(crim\w*|offence\w*|offense\w*|convict\w*|key_person\w*)\b"),
     _Rule(_G4, Use.SENSITIVE_DIMENSION, ("minors", "未成年人"), r"未成年|儿童|监护|\b(minor|child|guardian)\w*\b"),
     _Rule(_G4, Use.DENIED, ("whereabouts", "行踪轨迹"),
           r"行踪|轨迹|经度|纬度|定位|\b(track|gps|lng|lon|lat|longitude|latitude)\b"),
