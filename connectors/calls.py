@@ -86,7 +86,7 @@ class Calls:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._running: set[Call] = set()
-        self._watched = False
+        self._watcher: threading.Thread | None = None
         self._closed = False
 
     @contextmanager
@@ -120,9 +120,10 @@ class Calls:
 
     def _watch(self) -> None:
         """See that a thread watches; it ends when there has been nothing to watch for a while."""
-        if not self._watched:
-            self._watched = True
-            threading.Thread(target=self._watching, name="connector calls", daemon=True).start()
+        if self._watcher is None:
+            watcher = threading.Thread(target=self._watching, name="connector calls", daemon=True)
+            self._watcher = watcher
+            watcher.start()
 
     def _watching(self) -> None:
         idle_at = time.monotonic()
@@ -132,14 +133,14 @@ class Calls:
                 if calls:
                     idle_at = time.monotonic()
                 elif self._closed or time.monotonic() - idle_at > _IDLE_S:
-                    self._watched = False
+                    self._watcher = None
                     return
                 self._changed.wait(_wait_s(calls))
             for call in calls:
                 call.interrupt_if_over()
 
     def close(self) -> None:
-        """End every call, and wait until all have ended."""
+        """End every call, and wait until all have ended, the watching thread too."""
         with self._changed:
             self._closed = True
             for call in self._running:
@@ -147,6 +148,10 @@ class Calls:
             self._changed.notify_all()
             while self._running:
                 self._changed.wait()
+            watcher = self._watcher
+            self._changed.notify_all()
+        if watcher is not None:
+            watcher.join()
 
 
 def _wait_s(calls: Collection[Call]) -> float:

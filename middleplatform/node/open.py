@@ -46,7 +46,8 @@ class OpenNode:
     registered: Mapping[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
-        """Close its sources and its files."""
+        """Close its rounds, its sources and its files."""
+        self.rounds.close()
         for connector in self.connectors:
             connector.close()
         self.node.history.close()

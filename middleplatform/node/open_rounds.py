@@ -192,6 +192,19 @@ class OpenRounds(Generic[T]):
             self._expire()
             self._watch()
 
+    def close(self) -> None:
+        """Forget all rounds and end the timer.
+
+        Reveals:
+            Nothing.
+        """
+        with self._lock:
+            self._entries.clear()
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+
     # --- with the lock held ---------------------------------------------------------------------------------------
 
     def _forget(self, key: str) -> None:

@@ -262,6 +262,14 @@ class SecureRounds:
         with suppress(MiddleplatformError):
             self._node.failed(left.task, SourceError("S002", department=self._node.department))
 
+    def close(self) -> None:
+        """Forget all rounds; for the end of the node.
+
+        Reveals:
+            Nothing.
+        """
+        self._rounds.close()
+
     def drop(self, key: str) -> None:
         """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.
 
