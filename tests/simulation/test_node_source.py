@@ -186,7 +186,8 @@ def test_a_node_that_hangs_during_a_call_is_late_and_gives_its_late_work_up(worl
         world.send("ga", signal.SIGCONT)
         until(lambda: not source.running(), "the end of the statement of the woken node")
     assert world.entries(found)[-1] == ("failed", "S002")
-    assert world.node_entries("ga", found) in ([("failed", "L003")], [("failed", "S002")])
+    ended = until(lambda: world.node_entries("ga", found), "the woken node's entry")
+    assert ended in ([("failed", "L003")], [("failed", "S002")])
 
 
 def test_a_server_killed_while_a_statement_runs_is_told_as_unreachable_and_found_again(
