@@ -209,7 +209,7 @@ HTTP = [
     ("length and chunks", http(headers=("Host: node", "Content-Length: 4", "Transfer-Encoding: chunked"), content=b"0\r\n\r\n"), {"400"}),
     ("chunks and length", http(headers=("Host: node", "Transfer-Encoding: chunked", "Content-Length: 4"), content=b"0\r\n\r\n"), {"400"}),
     ("chunks alone", http(headers=("Host: node", "Transfer-Encoding: chunked"), content=b"4\r\nmpw1\r\n0\r\n\r\n"), {"400"}),
-    ("chunks with a bomb of extensions", http(headers=("Host: node", "Transfer-Encoding: chunked"), content=b"1;" + b"x" * MIB), {"400"}),
+    ("chunks with a bomb of extensions", http(headers=("Host: node", "Transfer-Encoding: chunked"), content=b"1;" + b"x" * MIB), {"400", ""}),  # cut with bytes unread, which may overtake the answer
     ("a coding of nobody", http(headers=("Host: node", "Transfer-Encoding: gzip")), {"400"}),
     ("two lengths", http(headers=("Host: node", "Content-Length: 4", "Content-Length: 5"), content=b"mpw1x"), {"400"}),
     ("a length with a sign", with_length(length="+4"), {"400"}),
