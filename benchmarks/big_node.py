@@ -34,9 +34,7 @@ class BigNode:
     def answer(self, raw: bytes, signature: bytes, stop: Event | None = None) -> PartialResult:
         del raw, signature, stop
         payload = encode_table(self.table)
-        return PartialResult(
-            "ga", self.table, "0" * 64, "0" * 64, "none", digest_of(payload), payload
-        )
+        return PartialResult("ga", self.table, "none", digest_of(payload), payload)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """HTTP/1.1 over mutual TLS 1.3, with connections kept open: the transport between machines.
 
 Every call judges the node's certificate anew before a byte of it is sent, so that a revocation ends open connections
-too. Connections belong to one event
-loop, callers may come from any: so the transport has a thread with a loop of its own.
+too. Connections belong to one event loop, callers may come from any: so the transport has a thread with a loop of its
+own.
 """
 
 import asyncio

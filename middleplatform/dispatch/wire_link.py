@@ -59,15 +59,12 @@ class WireLink:
         self._caller = caller
         self._told = 0
 
-    async def call(
-        self, name: str, parts: Sequence[bytes] = (), timeout_s: float = 0, **fields: object
-    ) -> Message:
+    async def call(self, name: str, parts: Sequence[bytes] = (), **fields: object) -> Message:
         """Send one call and return the reply.
 
         Args:
             name: Of the call.
             parts: Byte strings.
-            timeout_s: Seconds; the caller's deadline when 0.
             **fields: Small values.
 
         Raises:
@@ -83,7 +80,7 @@ class WireLink:
         at = caller.clock.now().isoformat()
         asked = Message(CALL, name, _GATEWAY, self.department, nonce, at, fields, tuple(parts))
         raw = await caller.transport.call(
-            self.department, name, encode(asked, caller.identity), timeout_s or caller.deadline_s
+            self.department, name, encode(asked, caller.identity), caller.deadline_s
         )
         reply = decode(raw, caller.pins, kind=REPLY, sender=self.department, receiver=_GATEWAY)
         if (reply.nonce, reply.name) != (nonce, name):
@@ -110,8 +107,6 @@ class WireLink:
         return PartialResult(
             self.department,
             decode_table(payload),
-            reply.text("fragment_digest"),
-            reply.text("policy_digest"),
             reply.text("receipt"),
             reply.digests[0],
         )

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from middleplatform.disclosure.disclose import reason_rule
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import LimitError, SourceError
+from middleplatform.gateway.received import check_cells
 from middleplatform.gateway.secure_block import answer_block
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Fragment
@@ -96,6 +97,7 @@ async def answer(
         )
         return BlockAnswer(found.cells, found.hidden, found.receipts)
     result = await _local(dispatcher, fragment)
+    check_cells(result.cells, block)
     if result.cells.num_rows > bundle.limits.cells_max:
         raise LimitError("L002", limit=bundle.limits.cells_max)
     return BlockAnswer(result.cells, (), {result.department: result.receipt})

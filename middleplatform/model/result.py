@@ -8,7 +8,20 @@ import pyarrow as pa
 from middleplatform.model.decision import Decision, Reason
 from middleplatform.model.record import Receipt
 
-__all__ = ["Answer", "Explanation", "PartialResult", "Release", "Step", "Withholding"]
+__all__ = [
+    "REASONS",
+    "Answer",
+    "Explanation",
+    "PartialResult",
+    "Release",
+    "Step",
+    "Withholding",
+]
+
+REASONS = frozenset(
+    {"threshold", "complement", "dominance", "p_percent", "homogeneity", "secondary", "overlap"}
+)
+"""Why a value may be withheld; no mark is another word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +30,7 @@ class Withholding:
 
     Attributes:
         rule: ``"R5"`` or ``"R14"``.
-        reason: ``threshold``, ``complement``, ``dominance``, ``p_percent``, ``homogeneity``, ``secondary``
-            or ``overlap``.
+        reason: One of ``REASONS``.
         cells: Number of withheld values.
     """
 
@@ -34,8 +46,6 @@ class PartialResult:
     Attributes:
         department: Who answers.
         cells: Table of dimension columns ``d0..``, value columns ``a0..`` and mark columns ``m0..``.
-        fragment_digest: SHA-256 of the fragment that was run, hexadecimal.
-        policy_digest: Of the node's own bundle.
         receipt: Node's signature over what it released; may be verified with its identity key.
         result_digest: SHA-256 of the cells' encoded bytes as they came, hexadecimal: the receipt must say the same.
         payload: These bytes, for who sends them on; empty where they were received.
@@ -43,8 +53,6 @@ class PartialResult:
 
     department: str
     cells: pa.Table
-    fragment_digest: str
-    policy_digest: str
     receipt: str
     result_digest: str = ""
     payload: bytes = field(default=b"", repr=False)

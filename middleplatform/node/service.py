@@ -228,10 +228,7 @@ class Node:
         except Exception as error:
             self.failed(task, error)
             raise
-        fragment = task.fragment.digest()
-        return PartialResult(
-            self.department, cells, fragment, self.bundle.digest, receipt, digest, payload
-        )
+        return PartialResult(self.department, cells, receipt, digest, payload)
 
     def failed(self, task: Task, error: Exception) -> None:
         """Enter that an accepted fragment was not answered; a log that cannot take it has said so already.
@@ -260,13 +257,7 @@ class Node:
         """
         cell, decision, facts = self._authorized(fragment, inside=True)
         task = Task(fragment, cell, layout_of(cell, self.catalog), decision, facts)
-        return PartialResult(
-            self.department,
-            self._local(task, stop or Event()),
-            fragment.digest(),
-            self.bundle.digest,
-            "",
-        )
+        return PartialResult(self.department, self._local(task, stop or Event()), receipt="")
 
     def _local(self, task: Task, stop: Event) -> pa.Table:
         source = self.source.until(stop)

@@ -10,6 +10,7 @@ __all__ = [
     "arrow_type",
     "distinct_result",
     "evidence_result",
+    "released_result",
     "rows_result",
     "totals_result",
     "units_result",
@@ -48,6 +49,22 @@ def evidence_result(cell: CellQuery, layout: Layout) -> pa.Schema:
         if s in layout.squares:
             fields.append((f"sq_{s}", pa.decimal128(_PRECISION, 2 * word.scale)))
     return pa.schema(fields)
+
+
+def released_result(cell: CellQuery, layout: Layout) -> pa.Schema:
+    """Return the columns of a local answer: labels, ``ml``, the words that its aggregates read, and their marks."""
+    known = {item.name: item.type for item in evidence_result(cell, layout)}
+    known |= {f"keys_{index}": _COUNT for index in range(len(layout.keys))}
+    words = dict.fromkeys(name for formula in layout.formulas for name in layout.words(formula))
+    marks = [(f"m{index}", pa.string()) for index in range(len(layout.formulas))]
+    return pa.schema(
+        [
+            *_labels(cell, layout),
+            ("ml", pa.string()),
+            *((name, known[name]) for name in words),
+            *marks,
+        ]
+    )
 
 
 def distinct_result(cell: CellQuery, layout: Layout) -> pa.Schema:

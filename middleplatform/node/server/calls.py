@@ -50,12 +50,7 @@ class Reply:
 
 def _answer(served: Served, asked: Message, stop: Event) -> Reply:
     found = served.node.answer(asked.part(0), asked.part(1), stop)
-    fields = {
-        "fragment_digest": found.fragment_digest,
-        "policy_digest": found.policy_digest,
-        "receipt": found.receipt,
-    }
-    return Reply(fields, (found.payload,), (found.result_digest,))
+    return Reply({"receipt": found.receipt}, (found.payload,), (found.result_digest,))
 
 
 def _hello(served: Served, asked: Message, stop: Event) -> Reply:

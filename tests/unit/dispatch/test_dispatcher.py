@@ -6,7 +6,7 @@ from dataclasses import replace
 import made_world as made
 import pytest
 
-from middleplatform.crypto.receipts import ReceiptFields, sign_receipt
+from middleplatform.crypto.receipts import ReceiptFields, sign_receipt, verify_receipt
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.dispatch.link import InProcessLink
 from middleplatform.errors import ProtocolError, SourceError
@@ -34,7 +34,8 @@ def dispatch(platform, link, fragment):
 
 def test_an_answer_with_its_own_receipt_comes_back(platform):
     fragment = platform.fragment(SQL)
-    assert dispatch(platform, platform.links["ga"], fragment).fragment_digest == fragment.digest()
+    found = dispatch(platform, platform.links["ga"], fragment)
+    assert verify_receipt(found.receipt, "ga", platform.pins).fragment_digest == fragment.digest()
 
 
 def receipt(platform, fragment, *, key="ga", **changes):

@@ -127,7 +127,7 @@ def test_what_leaves_is_labels_words_and_marks_with_a_receipt(platform):
     fields = verify_receipt(found.receipt, "ga", platform.pins)
     assert (fields.fragment_digest, fields.cells, fields.protocol) == (fragment.digest(), 2, "local")  # fmt: skip
     assert fields.result_digest == digest_of(encode_table(found.cells))
-    assert found.policy_digest == platform.bundle.digest
+    assert fields.policy_digest == platform.bundle.digest
 
 
 def test_evidence_never_leaves(platform):
