@@ -101,8 +101,8 @@ class DuckDBConnector:
         return {name: TableDescription(tuple(columns)) for name, columns in found.items()}
 
     def capabilities(self) -> Capabilities:
-        """Return the dialect ``duckdb``, streaming."""
-        return Capabilities(dialect="duckdb", streaming=True)
+        """Return the dialect ``duckdb``, streaming, fixed: nobody can write to a file that is open here."""
+        return Capabilities(dialect="duckdb", streaming=True, fixed=True)
 
     def execute(self, statement: Statement, limits: ExecutionLimits) -> pa.Table:
         """Run one SELECT on a cursor of its own.

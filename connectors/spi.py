@@ -75,10 +75,12 @@ class Capabilities:
             that reads the tree.
         streaming: The result is read in pieces, so that ``rows_max`` stops a large one before it is
             whole.
+        fixed: What it reads cannot change while it is open: an answer may be given again unread.
     """
 
     dialect: str
     streaming: bool
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import cached_property
 
 from middleplatform.model.catalog import ColumnType, TypeKind
 from middleplatform.model.query import (
@@ -151,7 +152,7 @@ class Layout:
         return tuple(dict.fromkeys(names))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fragment:
     """What one department is asked to run: numbered, bound to one query, one purpose and one policy.
 
@@ -185,6 +186,10 @@ class Fragment:
 
     def to_bytes(self) -> bytes:
         """Return the canonical form that is signed and digested."""
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> bytes:
         # Not ``asdict``: it copies every name of a large cohort, six times a fragment.
         body: dict[str, object] = {item.name: getattr(self, item.name) for item in fields(self)}
         body["subject"] = {

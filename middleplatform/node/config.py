@@ -34,6 +34,8 @@ class NodeLimits:
             connector.
         rounds_max: Secure sums under way.
         body_mb: Mebibytes of one message.
+        answers_mb: Mebibytes of answers that are kept to be given again, where the source's data cannot change while
+            it is open; 0 keeps none.
     """
 
     concurrency: int = 4
@@ -43,6 +45,7 @@ class NodeLimits:
     memory_mb: int = 1024
     rounds_max: int = 64
     body_mb: int = 64
+    answers_mb: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +194,16 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _number(values: Mapping[str, Any], name: str) -> int:
+def _number(values: Mapping[str, Any], name: str, least: int = 1) -> int:
     value = values.get(name)
-    if type(value) is not int or value < 1:
-        raise _Field(name, "must be a whole number, at least 1", "必须为不小于 1 的整数")
+    if type(value) is not int or value < least:
+        raise _Field(
+            name, f"must be a whole number, at least {least}", f"必须为不小于 {least} 的整数"
+        )
     return value
+
+
+_LEAST = {"answers_mb": 0}
 
 
 def _limits(raw: Any) -> NodeLimits:  # noqa: ANN401 - YAML
@@ -204,7 +212,7 @@ def _limits(raw: Any) -> NodeLimits:  # noqa: ANN401 - YAML
         raise _Field(
             "limits", f"knows {', '.join(sorted(known))}", f"仅支持 {'、'.join(sorted(known))}"
         )
-    return NodeLimits(**{name: _number(raw, name) for name in raw})
+    return NodeLimits(**{name: _number(raw, name, _LEAST.get(name, 1)) for name in raw})
 
 
 def _steward(raw: Any, department: str) -> Subject:  # noqa: ANN401 - YAML

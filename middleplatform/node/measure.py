@@ -78,6 +78,15 @@ class Source:
         """
         return replace(self, limits=replace(self.limits, stop=stop))
 
+    def fixed(self, cell: CellQuery) -> bool:
+        """Say whether what ``cell`` reads cannot change while the source is open.
+
+        Reveals:
+            Nothing.
+        """
+        del cell
+        return self.connector.capabilities().fixed
+
     def check(self, layout: Layout) -> None:
         """Check that the source still has what was registered, of the datasets that a cell reads.
 
@@ -231,6 +240,17 @@ class Sources:
             chosen = source
         assert chosen is not None, "a cell reads a dataset"
         return chosen
+
+    def fixed(self, cell: CellQuery) -> bool:
+        """Say whether what ``cell`` reads cannot change; see ``Source.fixed``.
+
+        Raises:
+            MiddleplatformError: As ``source_of``.
+
+        Reveals:
+            Nothing.
+        """
+        return self.source_of(cell).fixed(cell)
 
     def measure(self, cell: CellQuery, layout: Layout) -> Measured:
         """Run ``cell`` on its source; see ``Source.measure``.

@@ -4,8 +4,10 @@ Spec: docs/spec/node.md.
 """
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
 from threading import Event
 
@@ -30,6 +32,7 @@ from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.release import released_cells, sensitive_dimensions
+from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.served import ServedFragments
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
@@ -65,6 +68,15 @@ class Task:
     decision: Decision
     facts: QueryFacts
 
+    @cached_property
+    def text(self) -> str:
+        """Return the statement as it is run, the node's own row filters in it.
+
+        Reveals:
+            Nothing.
+        """
+        return text_of(self.cell)
+
 
 @dataclass
 class Node:
@@ -84,6 +96,7 @@ class Node:
         clock: For grants.
         rng: For exchange keys.
         tolerance_s: Seconds by which the gateway's clock may differ.
+        given: Answers that may be given again.
     """
 
     department: str
@@ -99,6 +112,7 @@ class Node:
     clock: Clock
     rng: Rng
     tolerance_s: int = CLOCK_TOLERANCE_S
+    given: GivenAnswers = field(default_factory=lambda: GivenAnswers(0))
     _memory: Memory = field(default_factory=Memory)
 
     # --- checking -------------------------------------------------------------------------------------------------
@@ -117,15 +131,18 @@ class Node:
             self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
             fragment = _decode(raw)
             task = self._read(fragment, protocol)
-        except MiddleplatformError as error:
+        except Exception as error:
+            told = (
+                error if isinstance(error, MiddleplatformError) else ConfigError("C099", record="-")
+            )
             if fragment is None:
                 digest = sha256(raw).hexdigest()
                 entry = self.journal.refused(
-                    None, error.code, policy_digest=self.bundle.digest, digest=digest
+                    None, told.code, policy_digest=self.bundle.digest, digest=digest
                 )
             else:
-                entry = self.journal.ended(fragment, error, self.bundle.digest)
-            error.audit_index = entry.index
+                entry = self.journal.ended(fragment, told, self.bundle.digest)
+            told.audit_index = entry.index
             raise
         if protocol == "secure_sum":
             self.journal.taken(fragment, self.bundle.digest)
@@ -221,14 +238,32 @@ class Node:
         """
         task = self.accept(raw, signature, "local")
         try:
-            cells = self._local(task, stop or Event())
-            payload = encode_table(cells)
-            digest = digest_of(payload)
-            receipt = self.receipt(task, cells.num_rows, digest)
+            given = self._given(task, stop or Event())
+            receipt = self.receipt(task, given.cells.num_rows, given.digest)
         except Exception as error:
             self.failed(task, error)
             raise
-        return PartialResult(self.department, cells, receipt, digest, payload)
+        return PartialResult(self.department, given.cells, receipt, given.digest, given.payload)
+
+    def _given(self, task: Task, stop: Event) -> Given:
+        """Return what is released: as it was before, where project, question, policy and data are the same."""
+        decision = task.decision
+        question: Hashable = (
+            task.fragment.project,
+            task.text,
+            decision.disclosure,
+            decision.obligations,
+            self.bundle.digest,
+        )
+        fixed = self.source.fixed(task.cell)
+        found = self.given.find(question) if fixed else None
+        if found is None:
+            cells = self._local(task, stop)
+            payload = encode_table(cells)
+            found = Given(cells, payload, digest_of(payload))
+            if fixed:
+                self.given.keep(question, found)
+        return found
 
     def failed(self, task: Task, error: Exception) -> None:
         """Enter that an accepted fragment was not answered; a log that cannot take it has said so already.
@@ -331,7 +366,7 @@ class Node:
             task.fragment,
             fields,
             receipt,
-            sql=text_of(task.cell),
+            sql=task.text,
             obligations=task.decision.obligations,
             facts=task.facts,
         )

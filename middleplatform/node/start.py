@@ -14,6 +14,7 @@ from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source, Sources
 from middleplatform.node.open import OpenNode, check_packages
 from middleplatform.node.registration.loading import Registrations, load
+from middleplatform.node.remembered import GivenAnswers
 from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.served import ServedFragments
 from middleplatform.node.service import Node
@@ -62,7 +63,7 @@ def open_configured(config: NodeConfig, trust: Trust, clock: Clock, rng: Rng) ->
             config.department, Sources(config.department, sources), catalog, bundle, trust.identity, trust.pins,
             History(config.state / "history.db"), used,
             ServedFragments(config.state / "served.db", clock, config.clock_tolerance_s), journal, clock, rng,
-            config.clock_tolerance_s,
+            config.clock_tolerance_s, GivenAnswers(config.limits.answers_mb),
         )  # fmt: skip
     except BaseException:
         for connector in connectors:

@@ -34,7 +34,7 @@ passphrase_file: passphrase
 _LIMITS = """
 ## `limits`
 
-Whole numbers, at least 1.
+Whole numbers, at least 1 (`answers_mb`: 0).
 
 | name | default | meaning |
 |---|---|---|

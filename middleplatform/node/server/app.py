@@ -52,10 +52,6 @@ class Door(Protocol):
     identity: IdentityKey
     pins: PinnedKeys
 
-    def refresh(self) -> None:
-        """Take note of changed files."""
-        ...
-
     def check_peer(self, certificate: bytes | None, party: str) -> None:
         """Return only if the certificate is that party's and good now."""
         ...
@@ -96,7 +92,6 @@ class NodeApp:
         if scope["type"] != "http":
             return
         try:
-            self._door.refresh()
             self._door.check_peer(scope["state"].get(PEER), GATEWAY)
         except MiddleplatformError as error:
             self._metrics.refused("identity")
@@ -111,8 +106,7 @@ class NodeApp:
             await self._roster(scope, receive, send)
             return
         try:
-            async with self._reading:
-                body = await self._body(scope, receive)
+            body = await self._body(scope, receive)
             asked = self._message(body, name)
         except MiddleplatformError as error:
             self._metrics.refused("message")
@@ -150,7 +144,7 @@ class NodeApp:
             raise LimitError("L002", limit=self._body_max, detail="a message too large")
         found = bytearray()
         try:
-            async with asyncio.timeout(_BODY_S):
+            async with self._reading, asyncio.timeout(_BODY_S):
                 more = True
                 while more:
                     message = await receive()

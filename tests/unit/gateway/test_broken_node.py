@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import made_platform
-import made_world as made
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest

@@ -69,6 +69,16 @@ def test_what_is_not_a_canonical_fragment_is_refused(platform, change):
     assert refused(platform, None, raw=bytes_of(platform, change)).code == "X001"
 
 
+def test_an_end_that_nobody_foresaw_is_in_the_nodes_log_too(tmp_path):
+    with made_platform.Platform(tmp_path) as platform:
+        node = platform.nodes["ga"]
+        node.catalog = None
+        with pytest.raises(AttributeError):
+            node.accept(*platform.signed(platform.fragment(COUNT)), "local")
+        last = list(node.journal.log.entries())[-1].record
+        assert (last.event, last.body["code"]) == ("failed", "C099")
+
+
 def test_a_fragment_is_served_once_and_a_new_attempt_again(platform):
     fragment = platform.fragment(COUNT)
     platform.nodes["ga"].accept(*platform.signed(fragment), "local")
