@@ -121,6 +121,9 @@ class Column:
         nullable: Whether missing values may occur.
         codes: Public code list with Chinese labels, empty where none.
         held: False for a column that is registered but not yet connected.
+        normalise: How a key's texts are brought to one form inside the department before they are joined across
+            departments, in order: ``trim``, ``upper``, ``halfwidth`` (full-width digits and letters), ``id18`` (15 to
+            18 digit identity numbers, GB 11643).
     """
 
     name: str
@@ -137,6 +140,7 @@ class Column:
     nullable: bool = True
     codes: Mapping[str, str] = field(default_factory=dict)
     held: bool = True
+    normalise: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ class Dataset:
         region_column: Column with the region code that scopes rows; empty where none.
         columns: By name, in order.
         purpose_note: What it is for, in one sentence.
+        rows_by: Columns that identify a row; a second row with the same values is a duplicate registration, which a
+            private join counts once. Empty where nothing identifies a row.
     """
 
     name: str
@@ -188,6 +194,7 @@ class Dataset:
     region_column: str
     columns: Mapping[str, Column]
     purpose_note: str = ""
+    rows_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from middleplatform.model.catalog import ColumnType, TypeKind
+from middleplatform.model.join import JoinPlan
 from middleplatform.model.query import (
     AggregateKind,
     CellQuery,
@@ -161,14 +162,15 @@ class Fragment:
         attempt: From 1; a retry is a new attempt with fresh masks.
         number: Of the release block within the query.
         department: Who is asked.
-        protocol: ``local`` or ``secure_sum``.
-        cohort: All departments that answer this block, sorted.
+        protocol: ``local``, ``secure_sum`` or ``private_join``.
+        cohort: All parties that take part, sorted; under a private join the key holder too.
         sql: One governed SELECT, generated from the tree, PostgreSQL dialect.
         subject: Who asks.
         purpose: Why.
         project: What history is kept for.
         policy_digest: The gateway's bundle.
         issued_at: ISO 8601, UTC.
+        sealed_for: Id of the key under which values leave encrypted; empty for plain ones.
     """
 
     query_id: str
@@ -183,6 +185,7 @@ class Fragment:
     project: str
     policy_digest: str
     issued_at: str
+    sealed_for: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the canonical form that is signed and digested."""
@@ -246,9 +249,10 @@ class Block:
         name: The cells' table name above the boundary.
         layout: Of its words.
         departments: Who is asked.
-        protocol: ``local`` or ``secure_sum``.
+        protocol: ``local``, ``secure_sum`` or ``private_join``.
         sql: The fragment's text, the same for all.
         facts: Of the fragment's text, to be judged again.
+        join: How the sides of a private join are put together; None for the other protocols.
     """
 
     cell: CellQuery
@@ -258,6 +262,7 @@ class Block:
     protocol: str
     sql: str
     facts: QueryFacts
+    join: JoinPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

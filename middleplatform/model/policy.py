@@ -47,6 +47,8 @@ class ColumnRule:
         release: ``"plain"``, ``"sealed"`` or ``"both"``.
         min_units: Threshold wherever the column is referenced; 0 to inherit the dataset's.
         withheld: Code ranges that may not be asked for.
+        cap: Most that one unit counts for in a sum of a private join, in the column's unit of measure; None for no
+            cap: then a private join sums the column sealed, or where dominance need not be judged.
     """
 
     level: Level
@@ -61,6 +63,7 @@ class ColumnRule:
     release: str = "plain"
     min_units: int = 0
     withheld: tuple[Withheld, ...] = ()
+    cap: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ class DatasetRule:
         disclosure: Its parameters.
         unit_breakpoints: Literals with which COUNT(*) per unit may be compared.
         columns: By name; a column that is missing here is denied.
+        join: How its rows may be joined with other departments': ``"helper"``, ``"blinded"`` or ``"none"``; the
+            strictest of a statement's datasets counts.
     """
 
     owner: str
@@ -99,6 +104,7 @@ class DatasetRule:
     disclosure: DisclosureParameters
     unit_breakpoints: tuple[Decimal, ...]
     columns: Mapping[str, ColumnRule]
+    join: str = "helper"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class QueryRequest:
         received_at: When it came in, UTC.
         recipient: Department that will receive the answer; the subject's own unless said (decree 809 art. 25).
         strict: Refuse instead of rewriting to a permitted form.
+        sealed_for: Id of the published key under which the values leave encrypted; empty for a plain answer.
     """
 
     query_id: str
@@ -58,3 +59,4 @@ class QueryRequest:
     received_at: datetime
     recipient: str = ""
     strict: bool = False
+    sealed_for: str = ""
