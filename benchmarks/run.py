@@ -1,13 +1,15 @@
 """Run every benchmark and write ``results/latest.json`` and ``results/latest.md``.
 
-Run: ``python -m benchmarks.run [--quick] [--folder DIR]``.
+Run: ``python -m benchmarks.run [--quick] [--folder DIR] [--only PART ...]``.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.machine import QUIET_LOAD, machine, wait_until_quiet
@@ -43,39 +45,60 @@ def _told(name: str, quiet_s: float) -> float:
     return load
 
 
-def measure(quick: bool, folder: Path | None) -> Mapping[str, object]:
-    """Return every figure; ``quick`` takes fewer questions and a tenth of the rows."""
-    quiet_s = 0 if quick else 180
-    loads = {"control_plane": _told("control plane", quiet_s)}
-    control = _object("bench_control_plane", "--queries", "40" if quick else "320")
-    loads["governed_aggregate"] = _told("governed aggregate", quiet_s)
-    size = ["--rows", "1000000", "--runs", "3"] if quick else ["--rows", "10000000", "--runs", "7"]
-    where = [] if folder is None else ["--folder", str(folder)]
-    governed = _object("bench_governed_aggregate", *size, *where)
-    loads["postgres"] = _told("PostgreSQL push-down", quiet_s)
-    pushed = ["--rows", "200000", "--runs", "2"] if quick else []
-    postgres = _object("bench_postgres", *pushed)
-    loads["node"] = _told("node", quiet_s)
-    node = _object("bench_node", "--calls", "60" if quick else "400")
-    loads["hundred_departments"] = _told("hundred departments", quiet_s)
-    few = ["--departments", "12", "--sums", "2"] if quick else []
-    hundred = _object("bench_hundred_departments", *few)
-    loads["audit"] = _told("audit log", quiet_s)
-    audit = _lines("bench_audit", "--entries", "10000" if quick else "100000", *where)
-    loads["secure_sum"] = _told("secure sum", quiet_s)
-    secure = _lines("bench_secure_sum")
-    return {
-        "quick": quick,
-        "machine": machine(folder),
+@dataclass(frozen=True)
+class How:
+    """What the parts are told: ``quick`` takes fewer questions and a tenth of the rows."""
+
+    quick: bool
+    folder: Path | None
+
+    def pick(self, quick: Sequence[str], whole: Sequence[str]) -> list[str]:
+        return list(quick if self.quick else whole)
+
+    @property
+    def where(self) -> list[str]:
+        return [] if self.folder is None else ["--folder", str(self.folder)]
+
+
+PARTS: Mapping[str, Callable[[How], object]] = {
+    "control_plane": lambda how: _object(
+        "bench_control_plane", "--queries", *how.pick(["40"], ["320"])
+    ),
+    "governed_aggregate": lambda how: _object(
+        "bench_governed_aggregate",
+        *how.pick(["--rows", "1000000", "--runs", "3"], ["--rows", "10000000", "--runs", "7"]),
+        *how.where,
+    ),
+    "postgres": lambda how: _object(
+        "bench_postgres", *how.pick(["--rows", "200000", "--runs", "2"], [])
+    ),
+    "node": lambda how: _object("bench_node", "--calls", *how.pick(["60"], ["400"])),
+    "hundred_departments": lambda how: _object(
+        "bench_hundred_departments", *how.pick(["--departments", "12", "--sums", "2"], [])
+    ),
+    "audit": lambda how: _lines(
+        "bench_audit", "--entries", *how.pick(["10000"], ["100000"]), *how.where
+    ),
+    "secure_sum": lambda _: _lines("bench_secure_sum"),
+}
+"""Every part, in order, with what measures it."""
+
+
+def measure(how: How, names: Sequence[str], known: Mapping[str, object]) -> Mapping[str, object]:
+    """Measure the named parts; the others stay as they are in ``known``."""
+    found = dict(known)
+    loads = dict(known.get("loads", {}))
+    days = dict(known.get("days", {}))
+    for name in names:
+        loads[name] = _told(name, 0 if how.quick else 180)
+        found[name] = PARTS[name](how)
+        days[name] = datetime.now(UTC).date().isoformat()
+    return found | {
+        "quick": how.quick,
+        "machine": machine(how.folder),
         "quiet": all(load < QUIET_LOAD for load in loads.values()),
         "loads": loads,
-        "control_plane": control,
-        "governed_aggregate": governed,
-        "postgres": postgres,
-        "node": node,
-        "hundred_departments": hundred,
-        "audit": audit,
-        "secure_sum": secure,
+        "days": days,
     }
 
 
@@ -100,6 +123,10 @@ def _about(found: Mapping) -> Iterator[str]:
     if not found["quiet"]:
         loads = ", ".join(f"{name} {load}" for name, load in found["loads"].items())
         yield f"**The machine was not quiet** (load at the start of each part: {loads}): read times as upper bounds."
+    older = sorted({day for name, day in found.get("days", {}).items() if name in PARTS})
+    if len(older) > 1:
+        days = ", ".join(f"{name} {day}" for name, day in found["days"].items())
+        yield f"Not all of one day: {days}."
     if found["quick"]:
         yield "**A quick run**: few questions and a tenth of the rows; not for the README."
 
@@ -208,11 +235,17 @@ def main() -> int:
         "--quick", action="store_true", help="two minutes instead of a quarter of an hour"
     )
     parser.add_argument("--folder", type=Path, help="keep the ten million rows here")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, metavar="PART",
+        help=f"measure these again and keep the rest of latest.json: {', '.join(PARTS)}",
+    )  # fmt: skip
     options = parser.parse_args()
-    found = measure(options.quick, options.folder)
+    latest = _RESULTS / "latest.json"
+    known = json.loads(latest.read_text(encoding="utf-8")) if options.only else {}
+    found = measure(How(options.quick, options.folder), options.only or list(PARTS), known)
     _RESULTS.mkdir(exist_ok=True)
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    (_RESULTS / "latest.json").write_text(text, encoding="utf-8")
+    latest.write_text(text, encoding="utf-8")
     (_RESULTS / "latest.md").write_text("# Latest results\n\n" + markdown(found), encoding="utf-8")
     print(markdown(found))
     return 0
