@@ -1,6 +1,7 @@
-"""Opens a node on a DuckDB file of its department."""
+"""Puts a node together: its log, its sources, and its records of what it served and released."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.node.error_map import mapped
 from middleplatform.node.journal import Journal
-from middleplatform.node.measure import Source
+from middleplatform.node.measure import Source, Sources
+from middleplatform.node.open_rounds import ROUNDS_MAX
+from middleplatform.node.remembered import GivenAnswers
 from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.served import ServedFragments
-from middleplatform.node.service import Node
+from middleplatform.node.service import CLOCK_TOLERANCE_S, Node
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
 
-__all__ = ["OpenNode", "check_packages", "open_connector", "open_node"]
+__all__ = ["NodeParts", "OpenNode", "assemble", "check_packages", "open_connector", "open_node"]
 
 _ROWS_MAX = 5_000_000
 
@@ -48,12 +51,93 @@ class OpenNode:
     def close(self) -> None:
         """Close its rounds, its sources and its files."""
         self.rounds.close()
-        for connector in self.connectors:
-            connector.close()
+        _close(self.connectors)
         self.node.history.close()
         self.used.close()
         self.node.served.close()
         self.node.journal.close()
+
+
+@dataclass(frozen=True)
+class NodeParts:
+    """What a node is made from, its sources aside.
+
+    Attributes:
+        department: Its code.
+        platform: Name that its log's origin begins with.
+        catalog: Its own copy.
+        bundle: Its own copy.
+        identity: Its key.
+        pins: Of the gateway and the other departments.
+        state: Existing folder of its log, history and record of what it served.
+        retention_years: Of its log; at least 3.
+        tolerance_s: Seconds by which the gateway's clock may differ.
+        answers_mb: Mebibytes of answers that may be given again.
+        rounds_max: Rounds open at once.
+        registered: Fingerprint of each published connector, by name.
+    """
+
+    department: str
+    platform: str
+    catalog: Catalog
+    bundle: Bundle
+    identity: IdentityKey
+    pins: PinnedKeys
+    state: Path
+    retention_years: int = 3
+    tolerance_s: int = CLOCK_TOLERANCE_S
+    answers_mb: int = 0
+    rounds_max: int = ROUNDS_MAX
+    registered: Mapping[str, str] = field(default_factory=dict)
+
+
+def assemble(
+    parts: NodeParts,
+    connect: Callable[[list[Connector]], Source | Sources],
+    clock: Clock,
+    rng: Rng,
+) -> OpenNode:
+    """Open a node's files, then its sources; when one of them fails, close what was opened.
+
+    Args:
+        parts: What it is made from.
+        connect: Opens the sources and appends each connector, as soon as it is open, to the list that it is given.
+        clock: Of this machine.
+        rng: The operating system's generator.
+
+    Raises:
+        ConfigError: C011 the disk; what ``connect`` raises.
+        AuditError: A001 to A003 its log.
+
+    Reveals:
+        Nothing.
+    """
+    department, state, connectors = parts.department, parts.state, list[Connector]()
+    with ExitStack() as opened:
+        journal = Journal.open(
+            state, department, parts.platform, clock, rng, retention_years=parts.retention_years
+        )
+        opened.callback(journal.close)
+        opened.callback(_close, connectors)
+        source = connect(connectors)
+        history = History(state / "history.db")
+        opened.callback(history.close)
+        used = SqliteUsedRounds(state / "served.db")
+        opened.callback(used.close)
+        served = ServedFragments(state / "served.db", clock, parts.tolerance_s)
+        opened.callback(served.close)
+        node = Node(
+            department, source, parts.catalog, parts.bundle, parts.identity, parts.pins, history, used, served,
+            journal, clock, rng, parts.tolerance_s, GivenAnswers(parts.answers_mb),
+        )  # fmt: skip
+        rounds = SecureRounds(node, rounds_max=parts.rounds_max)
+        opened.pop_all()
+    return OpenNode(node, rounds, tuple(connectors), used, parts.registered)
+
+
+def _close(connectors: Iterable[Connector]) -> None:
+    for connector in connectors:
+        connector.close()
 
 
 def check_packages() -> None:
@@ -97,13 +181,11 @@ def open_node(  # noqa: PLR0913, PLR0917 - everything that a node owns
     limits = ExecutionLimits(
         timeout_s=settings.deadline_s, rows_max=_ROWS_MAX, memory_mb=settings.memory_mb
     )
-    source = Source(department, connector, limits)
     state.mkdir(mode=0o700, exist_ok=True)
-    used = SqliteUsedRounds(state / "served.db")
-    served = ServedFragments(state / "served.db", clock)
-    history = History(state / "history.db")
-    journal = Journal.open(state, department, settings.origin, clock, rng)
-    node = Node(
-        department, source, catalog, bundle, identity, pins, history, used, served, journal, clock, rng,
-    )  # fmt: skip
-    return OpenNode(node, SecureRounds(node), (connector,), used)
+    parts = NodeParts(department, settings.origin, catalog, bundle, identity, pins, state)
+
+    def connect(opened: list[Connector]) -> Source:
+        opened.append(connector)
+        return Source(department, connector, limits)
+
+    return assemble(parts, connect, clock, rng)

@@ -6,18 +6,11 @@ from collections.abc import Mapping
 from connectors.spi import Connector, ExecutionLimits
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
-from middleplatform.crypto.used_rounds import SqliteUsedRounds
 from middleplatform.enrolment.trust import Trust
-from middleplatform.ledger.history import History
 from middleplatform.node.config import NodeConfig
-from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source, Sources
-from middleplatform.node.open import OpenNode, check_packages
+from middleplatform.node.open import NodeParts, OpenNode, assemble, check_packages
 from middleplatform.node.registration.loading import Registrations, load
-from middleplatform.node.remembered import GivenAnswers
-from middleplatform.node.secure_round import SecureRounds
-from middleplatform.node.served import ServedFragments
-from middleplatform.node.service import Node
 from middleplatform.ports import Clock, Rng
 
 __all__ = ["open_configured"]
@@ -47,32 +40,17 @@ def open_configured(config: NodeConfig, trust: Trust, clock: Clock, rng: Rng) ->
     found = load(config.state, config.department, catalog)
     for name, (why, _) in found.set_aside.items():
         _LOG.warning("connector %s is not in use: %s", name, why)
-    journal = Journal.open(
-        config.state,
-        config.department,
-        trust.platform,
-        clock,
-        rng,
-        retention_years=config.retention_years,
-    )
-    connectors: list[Connector] = []
-    try:
-        sources = _sources(config, found, connectors)
-        used = SqliteUsedRounds(config.state / "served.db")
-        node = Node(
-            config.department, Sources(config.department, sources), catalog, bundle, trust.identity, trust.pins,
-            History(config.state / "history.db"), used,
-            ServedFragments(config.state / "served.db", clock, config.clock_tolerance_s), journal, clock, rng,
-            config.clock_tolerance_s, GivenAnswers(config.limits.answers_mb),
-        )  # fmt: skip
-    except BaseException:
-        for connector in connectors:
-            connector.close()
-        journal.close()
-        raise
-    rounds = SecureRounds(node, rounds_max=config.limits.rounds_max)
-    registered = {each.name: each.registration.digest for each in found.published}
-    return OpenNode(node, rounds, tuple(connectors), used, registered)
+    parts = NodeParts(
+        config.department, trust.platform, catalog, bundle, trust.identity, trust.pins, config.state,
+        retention_years=config.retention_years, tolerance_s=config.clock_tolerance_s,
+        answers_mb=config.limits.answers_mb, rounds_max=config.limits.rounds_max,
+        registered={each.name: each.registration.digest for each in found.published},
+    )  # fmt: skip
+
+    def connect(connectors: list[Connector]) -> Sources:
+        return Sources(config.department, _sources(config, found, connectors))
+
+    return assemble(parts, connect, clock, rng)
 
 
 def _sources(
