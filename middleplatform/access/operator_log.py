@@ -13,7 +13,7 @@ from pathlib import Path
 from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.ports import Clock, Rng
 
-__all__ = ["OperatorLog", "frames"]
+__all__ = ["OperatorLog", "where"]
 
 _BYTES_MAX = 16_000_000
 
@@ -34,7 +34,7 @@ class OperatorLog:
         """Write an unexpected exception down and return C099 with the record's number."""
         record = self._rng.token_bytes(8).hex()
         self._write({
-            "record": record, "code": "C099", "type": _types(error), "frames": frames(error),
+            "record": record, "code": "C099", "type": _types(error), "frames": _frames(error),
         })  # fmt: skip
         return ConfigError("C099", record=record)
 
@@ -92,8 +92,12 @@ def _types(error: BaseException) -> list[str]:
     return names
 
 
-def frames(error: BaseException) -> list[str]:
-    """Return where an exception came from, without its message, which may quote a value."""
+def where(error: BaseException) -> str:
+    """Return an exception's type and the last places it came through, without its message, which may quote a value."""
+    return " < ".join([type(error).__name__, *_frames(error)[-6:]])
+
+
+def _frames(error: BaseException) -> list[str]:
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)

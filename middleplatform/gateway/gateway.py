@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from middleplatform.access.operator_log import where
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.refusals import refusal
@@ -26,7 +27,7 @@ from middleplatform.errors import (
 from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import RELEASED_ONLY, explanation
-from middleplatform.gateway.watch import Watch, frames, silent
+from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
@@ -115,7 +116,7 @@ class Gateway:
             self.audit.submit(ended(request, LimitError("L003"), self._now(), self.bundle.digest))
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may reach the analyst
-            _LOG.error("query %s: %s", request.query_id, frames(error))
+            _LOG.error("query %s: %s", request.query_id, where(error))
             failure = ConfigError("C099", record=request.query_id)
             await self._record(request, failure)
             raise failure from None
@@ -163,13 +164,8 @@ class Gateway:
 
     def _asking(self, request: QueryRequest) -> Asking:
         return Asking(
-            request.subject,
-            request.purpose,
-            request.received_at,
-            request.recipient,
-            request.strict,
-            request.project,
-        )
+            request.subject, request.purpose, request.received_at, request.recipient, request.strict, request.project,
+        )  # fmt: skip
 
     def _plan(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         """Plan, count near-duplicates, and judge what will really be sent."""

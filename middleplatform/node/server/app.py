@@ -17,7 +17,7 @@ from hashlib import sha256
 from threading import Event
 from typing import Any, Protocol
 
-from middleplatform.access.operator_log import frames
+from middleplatform.access.operator_log import where
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.errors import ConfigError, LimitError, MiddleplatformError, ProtocolError
 from middleplatform.node.server.calls import CALLS, Reply, Served
@@ -184,8 +184,7 @@ class NodeApp:
             return Reply({"error": to_fields(error)})
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may leave
             record = asked.nonce[:16]
-            told = [type(error).__name__, *frames(error)[-6:]]
-            _LOG.error("%s failed, record %s: %s", asked.name, record, " < ".join(told))
+            _LOG.error("%s failed, record %s: %s", asked.name, record, where(error))
             return Reply({"error": to_fields(ConfigError("C099", record=record))})
 
     async def _enter(self, error: MiddleplatformError, body: bytes) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from middleplatform.access.operator_log import frames
+from middleplatform.access.operator_log import where
 from middleplatform.errors import ConfigError, MiddleplatformError, QueryError
 from middleplatform.node.server.metrics import Metrics
 from middleplatform.wire.faults import to_fields
@@ -72,7 +72,7 @@ class Desk:
             await _send(send, error.http_status, {"error": to_fields(error)})
             return
         except Exception as error:  # noqa: BLE001 - the boundary
-            _LOG.error("own data: %s", " < ".join([type(error).__name__, *frames(error)[-6:]]))
+            _LOG.error("own data: %s", where(error))
             await _send(send, 500, {"error": to_fields(ConfigError("C099", record="-"))})
             return
         await _send(send, 200, answer)
