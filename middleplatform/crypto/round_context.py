@@ -10,9 +10,17 @@ from itertools import pairwise
 
 from middleplatform.crypto.encoding import Reader, bad_message, join_parts, tagged_digest
 
-__all__ = ["DIGEST_BYTES", "NAME_BYTES_MAX", "PARTIES_MAX", "SUITE", "RoundContext"]
+__all__ = [
+    "DIGEST_BYTES",
+    "JOIN_SUITE",
+    "NAME_BYTES_MAX",
+    "PARTIES_MAX",
+    "SUITE",
+    "RoundContext",
+]
 
 SUITE = "MPSS1-X25519-Ed25519-HKDFSHA256-AES256"
+JOIN_SUITE = "MPJN1-X25519-Ed25519-HKDFSHA256-AES256"
 DIGEST_BYTES = 32
 NAME_BYTES_MAX = 64
 PARTIES_MIN, PARTIES_MAX = 2, 1024
@@ -28,7 +36,7 @@ class RoundContext:
     """One attempt at one query by one cohort; its digest stands in every key, tag and signature.
 
     Attributes:
-        suite: ``SUITE``; no other is spoken.
+        suite: ``SUITE`` for a secure sum, ``JOIN_SUITE`` for a private join; no other is spoken.
         key_epoch: Version of the enrolled identity keys, 0 to 2**32 - 1.
         query_id: 1 to 128 characters of ``A-Z a-z 0-9 _ . : -``.
         attempt: 1 for the first try, then counted up; at most 2**32 - 1.
@@ -54,7 +62,7 @@ class RoundContext:
         names_fit = all(_NAME.fullmatch(name) for name in self.cohort)
         ascending = all(a < b for a, b in pairwise(self.cohort))
         valid = (
-            self.suite == SUITE
+            self.suite in (SUITE, JOIN_SUITE)
             and 0 <= self.key_epoch <= NUMBER_MAX
             and 1 <= self.attempt <= NUMBER_MAX
             and _QUERY_ID.fullmatch(self.query_id) is not None

@@ -49,7 +49,7 @@ from middleplatform.crypto.messages import (
     check_senders,
     signed,
 )
-from middleplatform.crypto.round_context import DIGEST_BYTES, RoundContext
+from middleplatform.crypto.round_context import DIGEST_BYTES, JOIN_SUITE, SUITE, RoundContext
 from middleplatform.crypto.used_rounds import UsedRounds
 from middleplatform.errors import ProtocolError
 from middleplatform.ports import Rng
@@ -85,12 +85,18 @@ class Party:
     """
 
     def __init__(
-        self, context: RoundContext, own_name: str, identity: IdentityKey, rng: Rng
+        self,
+        context: RoundContext,
+        own_name: str,
+        identity: IdentityKey,
+        rng: Rng,
+        departments: Sequence[str],
     ) -> None:
         self._context, self._own_name, self._identity = context, own_name, identity
+        self._departments, self._leader = frozenset(departments), min(departments)
         self._lock = Lock()
         self._stage = _Stage.HELLO
-        self._label_key = rng.token_bytes(SECRET_BYTES) if own_name == context.leader else b""
+        self._label_key = rng.token_bytes(SECRET_BYTES) if own_name == self._leader else b""
         self._exchange_key: X25519PrivateKey | None = X25519PrivateKey.from_private_bytes(
             rng.token_bytes(SECRET_BYTES)
         )
@@ -116,6 +122,7 @@ class Party:
         rng: Rng,
         *,
         used: UsedRounds,
+        departments: Sequence[str] | None = None,
     ) -> tuple["Party", Hello]:
         """Claim the round, then draw a fresh exchange key.
 
@@ -125,21 +132,29 @@ class Party:
             identity: This department's key.
             rng: Gives 32 bytes for the exchange key and, to the leader, 32 for the label key.
             used: The department's record of rounds; durable before this method returns.
+            departments: Of a private join only: who of the cohort holds data, and so gets the label
+                key; the first of them leads. A secure sum has no others.
 
         Returns:
             The party, and the hello for all departments of the cohort.
 
         Raises:
-            ProtocolError: X001 when the department is not in the cohort; X002 when the round, or
-                its query id with another cohort, was used before.
+            ProtocolError: X001 when the department is not in the cohort, for a context of another
+                protocol and for ``departments`` outside the cohort; X002 when the round, or its
+                query id with another cohort, was used before.
 
         Reveals:
             To all: that the department takes part.
         """
         if own_name not in context.cohort:
             raise bad_message("this department is not in the cohort")
+        if context.suite != (SUITE if departments is None else JOIN_SUITE):
+            raise bad_message("a round context is of another protocol")
+        holders = context.cohort if departments is None else tuple(departments)
+        if len(holders) < 2 or not set(holders) <= set(context.cohort):  # noqa: PLR2004 - a join of one is none
+            raise bad_message("the departments of a round are not of its cohort")
         used.claim(context)
-        party = cls(context, own_name, identity, rng)
+        party = cls(context, own_name, identity, rng, holders)
         return party, party._hello
 
     def agree(self, hellos: Sequence[Hello], pins: PinnedKeys) -> dict[str, SealedKey]:
@@ -157,7 +172,8 @@ class Party:
                 exchange key of small order; X002 when called before. Both end the party.
 
         Reveals:
-            To the gateway: nothing. To each other department: the label key.
+            To the gateway: nothing. To each other department: the label key. To a party of the
+            cohort that holds no data: nothing.
         """
         self._leave(_Stage.HELLO)
         check_senders(self._context, hellos, pins)
@@ -165,11 +181,13 @@ class Party:
             raise bad_message("the own hello was replaced")
         self._pins = pins
         self._derive(sorted(hellos, key=lambda hello: hello.sender))
-        if self._own_name != self._context.leader:
+        if self._own_name != self._leader:
             self._stage = _Stage.KEYED
             return {}
         self._stage = _Stage.READY
-        return {name: self._seal_for(name) for name in self._pair_secrets}
+        return {
+            name: self._seal_for(name) for name in self._pair_secrets if name in self._departments
+        }
 
     def _derive(self, hellos: Sequence[Hello]) -> None:
         transcript = tagged_digest(
@@ -193,28 +211,60 @@ class Party:
 
     def _sealing(self, recipient: str, secret: bytes) -> tuple[bytes, bytes]:
         """Return key and associated data of the one sealed key that goes to ``recipient``."""
-        bound = join_parts(
-            "secure-sum label key", self._context.digest, self._context.leader, recipient
-        )
+        bound = join_parts("secure-sum label key", self._context.digest, self._leader, recipient)
         return single_use_key(secret, bound), bound
 
     def accept_label_key(self, sealed: SealedKey) -> None:
         """Open the leader's label key.
 
         Raises:
-            ProtocolError: X001 when it is not the leader's for this department and round; X002
-                when a label key is already known. Both end the party.
+            ProtocolError: X001 when it is not the leader's for this department and round, or this
+                party holds no data; X002 when a label key is already known. All end the party.
 
         Reveals:
             Nothing.
         """
         self._leave(_Stage.KEYED)
         sealed.check(self._context, self._pins)
-        if sealed.sender != self._context.leader or sealed.recipient != self._own_name:
+        if sealed.sender != self._leader or sealed.recipient != self._own_name:
             raise bad_message("a sealed key is for somebody else")
+        if self._own_name not in self._departments:
+            raise bad_message("a label key was sent to a party that holds no data")
         key, bound = self._sealing(self._own_name, self._pair_secrets[sealed.sender])
         self._label_key = open_once(key, sealed.sealed, bound)
         self._stage = _Stage.READY
+
+    def group_key(self, *purpose: bytes | str) -> bytes:
+        """Return 32 bytes that all departments of the round know, and nobody else, for ``purpose``.
+
+        Args:
+            purpose: What the key is for; two uses must differ in it.
+
+        Raises:
+            ProtocolError: X001 before the label key is known.
+
+        Reveals:
+            Nothing, as long as it stays here.
+        """
+        self._require_ready()
+        return single_use_key(self._label_key, "group key", self._context.digest, *purpose)
+
+    def pair_key(self, other: str, *purpose: bytes | str) -> bytes:
+        """Return 32 bytes that this party and ``other`` know, and nobody else, for ``purpose``.
+
+        Args:
+            other: Another name of the cohort.
+            purpose: What the key is for; two uses must differ in it.
+
+        Raises:
+            ProtocolError: X001 before the keys are agreed, after a refusal, and for a stranger.
+
+        Reveals:
+            Nothing, as long as it stays here.
+        """
+        if self._stage not in (_Stage.KEYED, _Stage.READY) or other not in self._pair_secrets:
+            raise bad_message("there is no key with that party")
+        return single_use_key(self._pair_secrets[other], "pair key", self._context.digest, *purpose)
 
     def label_codes(self, labels: Sequence[bytes]) -> list[bytes]:
         """Return the 16-byte keyed code of each label: HMAC-SHA256, cut.

@@ -1,0 +1,170 @@
+"""What hides the list rows of a private join: a secret order, masks a row, and their sums by group.
+
+Imported by the recipes of this package.
+Spec: docs/spec/private-join.md, "Order", "Masks" and "Sums".
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from middleplatform.crypto.encoding import bad_message
+from middleplatform.crypto.hazmat.masks import CHUNK_WORDS, MaskStream, add_masks
+
+__all__ = [
+    "ROWS_MAX",
+    "WIDTH_MAX",
+    "Groups",
+    "add_group_masks",
+    "check_shape",
+    "masked_rows",
+    "permutation",
+]
+
+Words = npt.NDArray[np.uint64]
+
+ROWS_MAX = 2**31 - 1
+"""List rows of one department in one query."""
+
+WIDTH_MAX = 4096
+"""Words of one list row."""
+
+_WORD = np.dtype("<u8")
+_NOWHERE = -1
+
+
+def permutation(secret: bytes, count: int) -> npt.NDArray[np.int64]:
+    """Return one of all orders of ``count`` rows, each as likely.
+
+    Rows are sorted by 64-bit words of a keystream; where two words are equal, all are drawn anew from the rest of the
+    keystream, since to leave equal ones in their order would favour it. Different words are in every order as likely.
+
+    Args:
+        secret: 32 bytes, never used for anything else.
+        count: 0 to 2**31 - 1.
+
+    Returns:
+        Row numbers, shape ``(count,)``.
+
+    Reveals:
+        Nothing to who has not got the secret.
+    """
+    stream = MaskStream(secret)
+    words = np.empty(count, dtype=_WORD)
+    while True:
+        for start in range(0, count, CHUNK_WORDS):
+            stream.fill(words[start : start + CHUNK_WORDS])
+        order = np.argsort(words)
+        ranked = words[order]
+        if not (ranked[1:] == ranked[:-1]).any():
+            return order.astype(np.int64, copy=False)
+
+
+def check_shape(rows: int, width: int) -> None:
+    """Return only if a list may have so many rows and words.
+
+    Raises:
+        ProtocolError: X001.
+
+    Reveals:
+        Nothing.
+    """
+    if not 0 <= rows <= ROWS_MAX or not 0 <= width <= WIDTH_MAX:
+        raise bad_message("a list has impossible sizes")
+
+
+def masked_rows(key: bytes, words: Words) -> Words:
+    """Return ``words`` less the keystream: word (row i, column w) less keystream word ``i * width + w``.
+
+    Args:
+        key: 32 bytes, **for this list only**.
+        words: Shape ``(rows, width)``; not changed.
+
+    Reveals:
+        To who has not got the key: the shape.
+    """
+    masked = np.array(words, dtype=_WORD, order="C")
+    add_masks(masked.reshape(-1), adding=[], subtracting=[key])
+    return masked
+
+
+class Groups:
+    """Which rows of one list stand in which group: each row in one at most.
+
+    Args:
+        rows: Rows of the list.
+        positions: Row numbers, group by group: one-dimensional, of an integer type.
+        starts: Where each group starts in ``positions``: from 0, never falling, at most ``len(positions)``; the last
+            one ends with ``positions``. Two equal ones make an empty group.
+
+    Raises:
+        ProtocolError: X001 for anything else, and for a row that stands twice.
+
+    Reveals:
+        Nothing.
+    """
+
+    def __init__(
+        self, rows: int, positions: npt.NDArray[np.integer], starts: npt.NDArray[np.integer]
+    ) -> None:
+        places, begins = _whole(positions), _whole(starts)
+        if (
+            begins.size == 0
+            or begins[0] != 0
+            or (np.diff(begins) < 0).any()
+            or begins[-1] > places.size
+        ):
+            raise bad_message("groups do not begin where they may")
+        if places.size and not 0 <= int(places.min()) <= int(places.max()) < rows:
+            raise bad_message("a position is out of range")
+        self.sizes = np.diff(np.append(begins, places.size))
+        self._group = np.full(rows, _NOWHERE, dtype=np.int32)
+        self._group[places] = np.repeat(np.arange(begins.size, dtype=np.int32), self.sizes)
+        # A row that stands twice would be overwritten, and be taken once.
+        if np.count_nonzero(self._group != _NOWHERE) != places.size:
+            raise bad_message("a position stands twice")
+
+    def of(self, start: int, stop: int) -> npt.NDArray[np.int32]:
+        """Return the group of each row from ``start`` to before ``stop``, or -1."""
+        return self._group[start:stop]
+
+
+def _whole(numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or (numbers.dtype == np.uint64):
+        raise bad_message("positions are not whole numbers")
+    return numbers.astype(np.int64, copy=False)
+
+
+def add_group_masks(key: bytes, rows: int, groups: Groups, totals: Words) -> None:
+    """Add the keystream of the rows of each group to ``totals``, modulo 2**64.
+
+    The keystream is made once, piece by piece, so that memory does not grow with it.
+
+    Args:
+        key: As for ``masked_rows``.
+        rows: Rows of the list.
+        groups: Of this list.
+        totals: Shape ``(groups, width)``; changed.
+
+    Reveals:
+        Nothing as long as the totals stay here.
+    """
+    width = totals.shape[1]
+    if not width:
+        return
+    stream = MaskStream(key)
+    step = max(1, CHUNK_WORDS // width)
+    for start in range(0, rows, step):
+        stop = min(rows, start + step)
+        piece = np.empty((stop - start) * width, dtype=_WORD)
+        stream.fill(piece)
+        _add_piece(piece.reshape(-1, width), groups.of(start, stop), totals)
+
+
+def _add_piece(piece: Words, group: npt.NDArray[np.int32], totals: Words) -> None:
+    order = np.argsort(group, kind="stable")
+    order = order[np.searchsorted(group[order], 0) :]
+    if not order.size:
+        return
+    named = group[order]
+    begins = np.flatnonzero(np.diff(named, prepend=_NOWHERE))
+    totals[named[begins]] += np.add.reduceat(piece[order], begins, axis=0)
