@@ -1,12 +1,13 @@
-"""The rounds of secure sum that a node has under way: few, each step once and in order, none for ever.
+"""The rounds that a node has under way: few, each step in order, none for ever.
 
-A round holds the secrets of its pairs and the department's measured cells. It ends, and lets go of both, with its
-last step, with the first step that fails or comes out of order, when it is dropped, and when nobody goes on with it.
-Spec: docs/spec/secure-sum.md, "Steps at a department".
+A round holds the secrets of its pairs and the department's measured cells or lists. It ends, and lets go of them, with
+its last step, with the first step that fails or comes out of order, when it is dropped, and when nobody goes on with
+it. Which steps there are, and which may follow on which, is the protocol's own.
+Spec: docs/spec/secure-sum.md, "Steps at a department"; docs/spec/private-join.md, "Steps".
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 
 from middleplatform.errors import LimitError, ProtocolError
 
-__all__ = ["ROUNDS_MAX", "OpenRounds", "Step"]
+__all__ = ["ROUNDS_MAX", "SECURE_SUM", "OpenRounds", "Order", "Step"]
 
 ROUNDS_MAX = 64
 """Rounds under way at one node, unless its configuration says otherwise."""
@@ -27,8 +28,23 @@ _DROPPED_MAX = 4096
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Order:
+    """Which steps a round has at a party, and which may follow on which.
+
+    Attributes:
+        first: What opens a round.
+        last: What ends it.
+        follows: For each step but the last, those that may come next; one that may come again names itself.
+    """
+
+    first: IntEnum
+    last: IntEnum
+    follows: Mapping[IntEnum, frozenset[IntEnum]]
+
+
 class Step(IntEnum):
-    """Steps of a round at a department, in order."""
+    """Steps of a secure sum at a department, in order."""
 
     HELLO = 0
     AGREE = 1
@@ -39,20 +55,25 @@ class Step(IntEnum):
 
 
 # Where no department has a cell there is nothing to add, and REVEAL of nothing follows on CODES.
-_FOLLOWS = {
-    Step.HELLO: {Step.AGREE},
-    Step.AGREE: {Step.CODES},
-    Step.CODES: {Step.CELLS, Step.REVEAL},
-    Step.CELLS: {Step.LADDER, Step.REVEAL},
-    Step.LADDER: {Step.REVEAL},
-}
+SECURE_SUM = Order(
+    Step.HELLO,
+    Step.REVEAL,
+    {
+        Step.HELLO: frozenset({Step.AGREE}),
+        Step.AGREE: frozenset({Step.CODES}),
+        Step.CODES: frozenset({Step.CELLS, Step.REVEAL}),
+        Step.CELLS: frozenset({Step.LADDER, Step.REVEAL}),
+        Step.LADDER: frozenset({Step.REVEAL}),
+    },
+)
 
 
 @dataclass(eq=False)
 class _Entry(Generic[T]):
     content: T
     ends_at: float
-    last: Step = Step.HELLO
+    order: Order
+    last: IntEnum
     busy: bool = False
 
 
@@ -83,8 +104,11 @@ class OpenRounds(Generic[T]):
             return len(self._entries)
 
     @contextmanager
-    def opening(self) -> Iterator[Callable[[str, T], None]]:
-        """Hold a place while a round is being opened; what it yields puts the round there.
+    def opening(self) -> Iterator[Callable[..., None]]:
+        """Hold a place while a round is being opened.
+
+        Yields:
+            What puts the round there: takes its name, its content and the order of its steps (``SECURE_SUM``).
 
         Raises:
             LimitError: L001 too many rounds under way.
@@ -95,7 +119,7 @@ class OpenRounds(Generic[T]):
         with self._lock:
             self._expire()
             if len(self._entries) + self._opening >= self.rounds_max:
-                raise LimitError("L001", detail="too many rounds of secure sum under way")
+                raise LimitError("L001", detail="too many rounds under way")
             self._opening += 1
         try:
             yield self._put
@@ -103,13 +127,14 @@ class OpenRounds(Generic[T]):
             with self._lock:
                 self._opening -= 1
 
-    def _put(self, key: str, content: T) -> None:
+    def _put(self, key: str, content: T, order: Order = SECURE_SUM) -> None:
         with self._lock:
             if key in self._entries or key in self._dropped:
                 raise ProtocolError(
                     "X002", detail="a round that came twice, or was dropped meanwhile"
                 )
-            self._entries[key] = _Entry(content, self.now() + self.idle_s)
+            ends_at = self.now() + self.idle_s
+            self._entries[key] = _Entry(content, ends_at, order, order.first)
             self._watch()
 
     def content(self, key: str) -> T | None:
@@ -123,7 +148,7 @@ class OpenRounds(Generic[T]):
             return entry.content if entry else None
 
     @contextmanager
-    def step(self, key: str, step: Step) -> Iterator[T]:
+    def step(self, key: str, step: IntEnum) -> Iterator[T]:
         """Take a step of a round; whatever is raised meanwhile ends the round.
 
         Raises:
@@ -141,13 +166,13 @@ class OpenRounds(Generic[T]):
             raise
         self._leave(key, entry)
 
-    def _enter(self, key: str, step: Step) -> _Entry[T]:
+    def _enter(self, key: str, step: IntEnum) -> _Entry[T]:
         with self._lock:
             self._expire()
             entry = self._entries.get(key)
             if entry is None:
                 raise ProtocolError("X001", detail="no such round")
-            if entry.busy or step not in _FOLLOWS[entry.last]:
+            if entry.busy or step not in entry.order.follows[entry.last]:
                 self._forget(key)
                 code = "X002" if step <= entry.last else "X001"
                 raise ProtocolError(code, detail="a step came twice or out of order")
@@ -158,7 +183,7 @@ class OpenRounds(Generic[T]):
         with self._lock:
             if self._entries.get(key) is not entry:
                 raise ProtocolError("X001", detail="the round ended during a step")
-            if entry.last is Step.REVEAL:
+            if entry.last is entry.order.last:
                 self._forget(key)
             entry.busy, entry.ends_at = False, self.now() + self.idle_s
 
