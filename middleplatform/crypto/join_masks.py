@@ -93,8 +93,8 @@ class Groups:
     Args:
         rows: Rows of the list.
         positions: Row numbers, group by group: one-dimensional, of an integer type.
-        starts: Where each group starts in ``positions``: from 0, never falling, at most ``len(positions)``; the last
-            one ends with ``positions``. Two equal ones make an empty group.
+        starts: Where each group starts in ``positions``, and at last where the last one ends, shape ``(groups + 1,)``:
+            from 0, never falling, to ``len(positions)``. Two equal ones make an empty group.
 
     Raises:
         ProtocolError: X001 for anything else, and for a row that stands twice.
@@ -107,18 +107,15 @@ class Groups:
         self, rows: int, positions: npt.NDArray[np.integer], starts: npt.NDArray[np.integer]
     ) -> None:
         places, begins = _whole(positions), _whole(starts)
-        if (
-            begins.size == 0
-            or begins[0] != 0
-            or (np.diff(begins) < 0).any()
-            or begins[-1] > places.size
-        ):
-            raise bad_message("groups do not begin where they may")
+        if begins.size == 0 or begins[0] != 0 or begins[-1] != places.size:
+            raise bad_message("groups do not begin or end where they must")
+        self.sizes = np.diff(begins)
+        if (self.sizes < 0).any():
+            raise bad_message("groups do not follow each other")
         if places.size and not 0 <= int(places.min()) <= int(places.max()) < rows:
             raise bad_message("a position is out of range")
-        self.sizes = np.diff(np.append(begins, places.size))
         self._group = np.full(rows, _NOWHERE, dtype=np.int32)
-        self._group[places] = np.repeat(np.arange(begins.size, dtype=np.int32), self.sizes)
+        self._group[places] = np.repeat(np.arange(self.sizes.size, dtype=np.int32), self.sizes)
         # A row that stands twice would be overwritten, and be taken once.
         if np.count_nonzero(self._group != _NOWHERE) != places.size:
             raise bad_message("a position stands twice")

@@ -348,7 +348,7 @@ class JoinParty:
             count: Rows of its list, as its note says.
             width: Words of a row, as its note says.
             positions: Row numbers, group by group.
-            starts: Where each group starts in ``positions``.
+            starts: Where each group starts in ``positions``, and where the last one ends, shape ``(groups + 1,)``.
 
         Returns:
             Shape ``(groups, width)``.

@@ -48,8 +48,7 @@ def encrypt_all(plaintexts: Sequence[mpz], factors: Sequence[mpz], n: mpz) -> li
     """
     square = n * n
     return [
-        (1 + m % n * n) * factor % square
-        for m, factor in zip(plaintexts, factors, strict=True)
+        (1 + m % n * n) * factor % square for m, factor in zip(plaintexts, factors, strict=True)
     ]
 
 
