@@ -9,17 +9,21 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import adbc_driver_postgresql.dbapi as driver
 import duckdb
 
+from middleplatform.demo.postgres_programs import (
+    free_port,
+    ordinary_user,
+    process_options,
+    program,
+)
 from middleplatform.errors import SourceError
 from middleplatform.node.registration.roles import reader_sql
 from middleplatform.ports import Rng
@@ -45,7 +49,7 @@ _SETTINGS = {"max_connections": "20", "shared_buffers": "32MB", "fsync": "off"}
 
 def available() -> bool:
     """Say whether PostgreSQL's server programs are installed."""
-    return all(_program(name) is not None for name in ("initdb", "postgres", "pg_isready"))
+    return all(program(name) is not None for name in ("initdb", "postgres", "pg_isready"))
 
 
 @contextlib.contextmanager
@@ -64,10 +68,10 @@ def options_of_running(
         SourceError: S001 the server does not start; what it said is in the detail.
     """
     folder = Path(tempfile.mkdtemp(prefix="mp-postgres-"))
-    user = _ordinary_user()
+    user = ordinary_user()
     try:
         _own(folder, user)
-        port, password = _free_port(), rng.token_bytes(24).hex()
+        port, password = free_port(), rng.token_bytes(24).hex()
         _make(folder, user, password, department)
         with _running(folder, user, department, port):
             admin = f"host=127.0.0.1 port={port} dbname=postgres user={_ADMIN} password={password}"
@@ -90,15 +94,6 @@ def options_of_running(
 # --- the server ---------------------------------------------------------------------------------------------------
 
 
-def _program(name: str) -> str | None:
-    """Return the newest installed program of that name."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
-        key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0,
-    )
-    return str(found[-1]) if found else shutil.which(name)
-
-
 def _make(folder: Path, user: str | None, password: str, department: str) -> None:
     secret = folder / "password"
     _write_secret(secret, password)
@@ -113,8 +108,8 @@ def _make(folder: Path, user: str | None, password: str, department: str) -> Non
 @contextlib.contextmanager
 def _running(folder: Path, user: str | None, department: str, port: int) -> Iterator[None]:
     """Run the server, which ends with this process however that ends: a guard holds its life on a pipe of ours."""
-    program = _program("postgres")
-    assert program is not None, "asked for before"
+    server_program = program("postgres")
+    assert server_program is not None, "asked for before"
     settings = {
         **_SETTINGS,
         "port": str(port),
@@ -124,12 +119,12 @@ def _running(folder: Path, user: str | None, department: str, port: int) -> Iter
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("ab") as log:
         server = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program, our own arguments
-            [program, "-D", str(folder / "data"), *options],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **_as(user),
+            [server_program, "-D", str(folder / "data"), *options],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **process_options(user),
         )  # fmt: skip
     guard = subprocess.Popen(  # noqa: S603 - our own script
         ["/bin/sh", "-c", _GUARD, str(server.pid), str(folder)],
-        stdin=subprocess.PIPE, start_new_session=True, **_as(user),
+        stdin=subprocess.PIPE, start_new_session=True, **process_options(user),
     )  # fmt: skip
     try:
         _await(server, folder, department, port)
@@ -143,11 +138,11 @@ def _running(folder: Path, user: str | None, department: str, port: int) -> Iter
 
 def _await(server: "subprocess.Popen[bytes]", folder: Path, department: str, port: int) -> None:
     """Return once the server takes connections."""
-    program = _program("pg_isready")
-    assert program is not None, "part of the same package"
+    asking = program("pg_isready")
+    assert asking is not None, "part of the same package"
     ends = time.monotonic() + _START_S
     while time.monotonic() < ends and server.poll() is None:
-        asked = [program, "-q", "-t", "1", "-h", "127.0.0.1", "-p", str(port)]
+        asked = [asking, "-q", "-t", "1", "-h", "127.0.0.1", "-p", str(port)]
         if subprocess.run(asked, check=False).returncode == 0:  # noqa: S603 - as above
             return
         time.sleep(0.05)
@@ -156,33 +151,18 @@ def _await(server: "subprocess.Popen[bytes]", folder: Path, department: str, por
 
 
 def _run(user: str | None, department: str, name: str, *arguments: str) -> None:
-    program = _program(name)
-    assert program is not None, "asked for before"
+    found = program(name)
+    assert found is not None, "asked for before"
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own program, our own arguments
-        [program, *arguments],
+        [found, *arguments],
         check=False,
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        **_as(user),
+        **process_options(user),
     )
     if done.returncode:
         detail = (done.stderr or done.stdout).decode(errors="replace")
         raise SourceError("S001", department=department, detail=detail)
-
-
-def _ordinary_user() -> str | None:
-    """Return whom to run the server as: nobody else, but for the administrator."""
-    if os.geteuid() != 0:
-        return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in known else "nobody"
-
-
-def _as(user: str | None) -> dict[str, Any]:
-    if user is None:
-        return {"cwd": "/"}
-    entry = pwd.getpwnam(user)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
 def _own(path: Path, user: str | None) -> None:
@@ -194,12 +174,6 @@ def _write_secret(path: Path, secret: str) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secret)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # --- its tables ---------------------------------------------------------------------------------------------------

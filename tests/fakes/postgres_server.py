@@ -9,7 +9,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as driver
+
+from middleplatform.demo.postgres_programs import (
+    free_port,
+    ordinary_user,
+    process_options,
+    program,
+)
 
 __all__ = ["ADMIN", "READER", "SCHEMA", "PostgresServer", "identifier", "running_server"]
 
@@ -53,12 +59,16 @@ class PostgresServer:
         command = [_program("postgres"), "-D", self.folder / "data", *options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, **_as(self.user)
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **process_options(self.user),
             )
         # Whose standard input ends with this process, also when that is killed: no server stays behind.
         guard = ["sh", "-c", 'read -r _; kill -INT "$0"', str(self.process.pid)]
         self.guard = subprocess.Popen(
-            guard, stdin=subprocess.PIPE, start_new_session=True, **_as(self.user)
+            guard, stdin=subprocess.PIPE, start_new_session=True, **process_options(self.user)
         )
         ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-U", ADMIN, "-p", str(self.port)]
         for _ in range(600):
@@ -160,14 +170,14 @@ class PostgresServer:
 def running_server():
     """Make a cluster, start its server, and end and remove both."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    user = _ordinary_user()
+    user = ordinary_user()
     try:
         if user is not None:
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        server = PostgresServer(folder, _free_port(), user)
+        server = PostgresServer(folder, free_port(), user)
         make = [_program("initdb"), "-D", folder / "data", "-U", ADMIN, "-A", "trust", "-N"]
         make += ["--encoding", "UTF8", "--locale", "C.UTF-8", *_collation()]
-        subprocess.run(make, check=True, stdout=subprocess.DEVNULL, **_as(user))
+        subprocess.run(make, check=True, stdout=subprocess.DEVNULL, **process_options(user))
         server.start()
         try:
             server.run(f"CREATE ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")
@@ -217,16 +227,11 @@ def _literal(value):
     return "'" + str(value).replace("'", "''") + "'"
 
 
-# --- programs and users -------------------------------------------------------------------------------------------
+# --- programs ---------------------------------------------------------------------------------------------------
 
 
 def _program(name):
-    """Return the newest installed program of that name."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
-        key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0,
-    )
-    path = str(found[-1]) if found else shutil.which(name)
+    path = program(name)
     assert path, _MISSING
     return path
 
@@ -238,24 +243,3 @@ def _collation():
     )
     version = int(re.search(r"\d+", told.stdout)[0])
     return ["--locale-provider=icu", "--icu-locale=zh-u-co-pinyin"] if version >= 15 else []
-
-
-def _ordinary_user():
-    """Return whom to run the server as: nobody else, but for the administrator."""
-    if os.geteuid() != 0:
-        return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in known else "nobody"
-
-
-def _as(user):
-    if user is None:
-        return {}
-    entry = pwd.getpwnam(user)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
-
-
-def _free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
