@@ -133,7 +133,7 @@ class NodeApp:
             self._metrics.refused("roster")
             _LOG.warning("a roster was refused: %s", error.detail or error.code)
             # 503 is not for ever: who is told so must come again, or a revocation would be lost.
-            await _plain(send, 409 if isinstance(error, ProtocolError) else 503)
+            await _plain(send, 409 if error.code == "X006" else 503)
             return
         await _whole(send, ())
 

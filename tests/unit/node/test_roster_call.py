@@ -23,6 +23,7 @@ class Open:
     [
         (None, 200),
         (ProtocolError("X006", party="roster", what=("old", "旧")), 409),
+        (ProtocolError("X001"), 503),
         (LimitError("L001"), 503),
         (ConfigError("C011", what="roster.json"), 503),
     ],
