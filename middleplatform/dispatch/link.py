@@ -51,6 +51,14 @@ class NodeLink(Protocol):
         """Forget a round."""
         ...
 
+    async def sealing_key(self, document: bytes) -> None:
+        """Hand over a recipient's public key, before a fragment that names it."""
+        ...
+
+    async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
+        """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
+        ...
+
 
 class LocalNode(Protocol):
     """What a node in this process offers for local answers."""
@@ -59,6 +67,10 @@ class LocalNode(Protocol):
 
     def answer(self, raw: bytes, signature: bytes, stop: Event | None = None) -> PartialResult:
         """Answer a fragment; ``stop`` is set when nobody waits any more."""
+        ...
+
+    def take_key(self, document: bytes) -> None:
+        """Remember a recipient's public key."""
         ...
 
 
@@ -71,6 +83,7 @@ class RoundNode(Protocol):
     def cells(self, key: str, codes: Sequence[bytes]) -> bytes: ...  # noqa: D102
     def ladder(self, key: str, totals: Sequence[Sequence[int]]) -> bytes: ...  # noqa: D102
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102
+    def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes: ...  # noqa: D102
     def drop(self, key: str) -> None: ...  # noqa: D102
 
 
@@ -132,3 +145,11 @@ class InProcessLink:
     async def drop(self, key: str) -> None:
         """Forget a round."""
         await self._call(self._rounds.drop, key)
+
+    async def sealing_key(self, document: bytes) -> None:
+        """Hand over a recipient's public key, before a fragment that names it."""
+        await self._call(self._node.take_key, document)
+
+    async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
+        """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
+        return await self._call(self._rounds.seal, key, codes, released)

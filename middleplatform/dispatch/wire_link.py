@@ -14,7 +14,7 @@ from middleplatform.model.result import PartialResult
 from middleplatform.ports import Clock, Rng
 from middleplatform.wire.faults import from_fields
 from middleplatform.wire.frame import CALL, REPLY, Message, decode, encode, pack, unpack
-from middleplatform.wire.tables import decode_table
+from middleplatform.wire.tables import decode_table, sealed_digest
 
 __all__ = ["Caller", "WireLink"]
 
@@ -103,12 +103,13 @@ class WireLink:
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
         """Answer a fragment all of whose rows lie there; the digest is of the bytes that came."""
         reply = await self.call("answer", [fragment, signature])
-        payload = reply.part(0)
+        payload, sealed = reply.part(0), reply.part(1) if len(reply.parts) > 1 else b""
         return PartialResult(
             self.department,
             decode_table(payload),
             reply.text("receipt"),
-            reply.digests[0],
+            sealed_digest(*reply.digests[:2]) if sealed else reply.digests[0],
+            sealed=sealed,
         )
 
     async def hello(self, fragment: bytes, signature: bytes) -> bytes:
@@ -145,6 +146,14 @@ class WireLink:
     async def drop(self, key: str) -> None:
         """Forget a round."""
         await self.call("drop", key=key)
+
+    async def sealing_key(self, document: bytes) -> None:
+        """Hand over a recipient's public key, before a fragment that names it."""
+        await self.call("sealing_key", [document])
+
+    async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
+        """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
+        return (await self.call("seal", [pack(codes), released], key=key)).part(0)
 
     async def status(self) -> Mapping[str, object]:
         """Ask how the node is: its policy and catalogue digests, its version, the roster that it knows.

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from middleplatform.model.decision import Decision, Reason
 from middleplatform.model.record import Receipt
+from middleplatform.model.sealed import SealedAnswer
 
 __all__ = [
     "REASONS",
@@ -49,6 +50,7 @@ class PartialResult:
         receipt: Node's signature over what it released; may be verified with its identity key.
         result_digest: SHA-256 of the cells' encoded bytes as they came, hexadecimal: the receipt must say the same.
         payload: These bytes, for who sends them on; empty where they were received.
+        sealed: Encrypted words of the cells, which then have no word columns; the digest covers them too.
     """
 
     department: str
@@ -56,6 +58,7 @@ class PartialResult:
     receipt: str
     result_digest: str = ""
     payload: bytes = field(default=b"", repr=False)
+    sealed: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Answer:
         receipt: Proof that the log has it.
         quality: Lowest quality score of the datasets used, 0 to 1.
         timings_ms: Milliseconds by stage.
+        sealed: The values under the recipient's key; then ``release`` shows labels and marks only.
     """
 
     query_id: str
@@ -98,6 +102,7 @@ class Answer:
     receipt: Receipt
     quality: float
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    sealed: SealedAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from middleplatform.errors import LimitError, ProtocolError
 
-__all__ = ["ROUNDS_MAX", "SECURE_SUM", "OpenRounds", "Order", "Step"]
+__all__ = ["ROUNDS_MAX", "SEALED_SUM", "SECURE_SUM", "OpenRounds", "Order", "Step"]
 
 ROUNDS_MAX = 64
 """Rounds under way at one node, unless its configuration says otherwise."""
@@ -51,7 +51,8 @@ class Step(IntEnum):
     CODES = 2
     CELLS = 3
     LADDER = 4
-    REVEAL = 5
+    SEAL = 5
+    REVEAL = 6
 
 
 # Where no department has a cell there is nothing to add, and REVEAL of nothing follows on CODES.
@@ -64,6 +65,19 @@ SECURE_SUM = Order(
         Step.CODES: frozenset({Step.CELLS, Step.REVEAL}),
         Step.CELLS: frozenset({Step.LADDER, Step.REVEAL}),
         Step.LADDER: frozenset({Step.REVEAL}),
+    },
+)
+
+# A ladder would need totals that the gateway cannot read.
+SEALED_SUM = Order(
+    Step.HELLO,
+    Step.REVEAL,
+    {
+        Step.HELLO: frozenset({Step.AGREE}),
+        Step.AGREE: frozenset({Step.CODES}),
+        Step.CODES: frozenset({Step.CELLS, Step.REVEAL}),
+        Step.CELLS: frozenset({Step.SEAL, Step.REVEAL}),
+        Step.SEAL: frozenset({Step.REVEAL}),
     },
 )
 

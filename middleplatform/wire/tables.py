@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from middleplatform.crypto.encoding import bad_message
 
-__all__ = ["decode_table", "digest_of", "encode_table"]
+__all__ = ["decode_table", "digest_of", "encode_table", "sealed_digest"]
 
 _ZEROS: tuple[tuple[pa.DataType, object], ...] = (
     (pa.int64(), 0),
@@ -74,6 +74,15 @@ def digest_of(payload: bytes) -> str:
         Nothing to who has not got the table, but a guess at a small one can be checked.
     """
     return sha256(payload).hexdigest()
+
+
+def sealed_digest(table: str, sealed: str) -> str:
+    """Return the digest of a table and the encrypted words that belong to it, from the digest of each.
+
+    Reveals:
+        As ``digest_of``.
+    """
+    return sha256(f"{table}.{sealed}".encode()).hexdigest()
 
 
 def _check_messages(raw: bytes) -> None:

@@ -50,6 +50,8 @@ class Reply:
 
 def _answer(served: Served, asked: Message, stop: Event) -> Reply:
     found = served.node.answer(asked.part(0), asked.part(1), stop)
+    if found.sealed:
+        return Reply({"receipt": found.receipt}, (found.payload, found.sealed))
     return Reply({"receipt": found.receipt}, (found.payload,), (found.result_digest,))
 
 
@@ -84,6 +86,18 @@ def _reveal(served: Served, asked: Message, stop: Event) -> Reply:
     return Reply({"receipt": receipt}, (labels,))
 
 
+def _sealing_key(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    served.node.take_key(asked.part(0))
+    return Reply({})
+
+
+def _seal(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    codes = unpack(asked.part(0), _CODES_MAX)
+    return Reply({}, (served.rounds.seal(_key(asked), codes, asked.part(1)),))
+
+
 def _drop(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
     served.rounds.drop(_key(asked))
@@ -103,6 +117,8 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "cells": _cells,
     "ladder": _ladder,
     "reveal": _reveal,
+    "sealing_key": _sealing_key,
+    "seal": _seal,
     "drop": _drop,
     "status": _status,
 }

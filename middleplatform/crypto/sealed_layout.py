@@ -1,0 +1,123 @@
+"""Which words of a cell leave encrypted, the same at every party; and what a sealed secure sum counts in their stead.
+
+Imported by node, gateway and the opener.
+Spec: docs/spec/sealed-sum.md.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from middleplatform.crypto.word_layout import Measure, WordLayout
+from middleplatform.model.plan import Layout
+
+__all__ = ["counts_layout", "decode_words", "encode_words", "sealed_layout"]
+
+
+def sealed_layout(layout: Layout) -> WordLayout | None:
+    """Return the words that a released cell's aggregates read: counts in one slot, magnitudes in two.
+
+    Returns:
+        None where the block has no aggregate.
+
+    Reveals:
+        Nothing: it follows from the fragment.
+    """
+    names = dict.fromkeys(name for formula in layout.formulas for name in layout.words(formula))
+    measures = [_measure(name, [word.scale for word in layout.sums]) for name in names]
+    return WordLayout(tuple(measures)) if measures else None
+
+
+def _measure(name: str, scales: Sequence[int]) -> Measure:
+    kind, _, number = name.partition("_")
+    if kind == "sum":
+        return Measure(name, 2, scales[int(number)])
+    if kind == "sq":
+        return Measure(name, 2, 2 * scales[int(number)])
+    return Measure(name, 1)
+
+
+def counts_layout(layout: Layout) -> WordLayout:
+    """Return the words of a sealed secure sum that the gateway may read: counts of units and rows, and flags.
+
+    ``parts`` counts the departments that have the cell; for each sum ``dominated_s`` and ``estimable_s`` count those
+    whose own part the policy's dominance or p % rule would withhold, ``even_s`` those in whose part every row is zero
+    or, where squares are summed, the same. No word holds a magnitude.
+
+    Reveals:
+        Nothing: it follows from the fragment.
+    """
+    measures = [
+        Measure(f"{kind}_{p}", 1)
+        for p in range(len(layout.populations))
+        for kind in ("units", "rest", "rows")
+        if p or kind != "rest"
+    ]
+    measures += [
+        Measure(f"{kind}_{s}", 1)
+        for s in range(len(layout.sums))
+        for kind in ("dominated", "estimable", "even")
+    ]
+    return WordLayout((*measures, Measure("parts", 1)))
+
+
+def encode_words(
+    layout: WordLayout, columns: Mapping[str, pa.ChunkedArray], parties: int
+) -> npt.NDArray[np.int64]:
+    """Return the words of cells in slots.
+
+    Args:
+        layout: Of the words.
+        columns: By word name: whole numbers, or decimals; a null counts as zero.
+        parties: How many departments' words are added, at least 1.
+
+    Returns:
+        Shape (cells, ``layout.words_per_cell``), two's complement.
+
+    Raises:
+        ProtocolError: X004 a value is outside its range.
+
+    Reveals:
+        Nothing; but an X004 that is passed on tells that some value was large.
+    """
+    whole = {measure.name: _whole(columns[measure.name], measure) for measure in layout.measures}
+    cells = len(next(iter(whole.values())))
+    if not cells:
+        return np.zeros((0, layout.words_per_cell), dtype=np.int64)
+    positions = np.arange(cells, dtype=np.int64)
+    words = layout.encode(whole, positions=positions, cells=cells, parties=parties)
+    return np.ascontiguousarray(words.reshape(layout.words_per_cell, cells).T).view(np.int64)
+
+
+def decode_words(layout: WordLayout, words: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
+    """Return the columns of added words: what ``encode_words`` took, summed.
+
+    Args:
+        layout: Of the words.
+        words: Shape (cells, ``layout.words_per_cell``), sums modulo 2**64 in two's complement.
+
+    Raises:
+        ProtocolError: X001 for words of another shape.
+
+    Reveals:
+        Nothing beyond the words.
+    """
+    cells = len(words)
+    if not cells:
+        return {
+            each.name: pa.array(
+                [], pa.int64() if each.words == 1 else pa.decimal128(38, each.scale)
+            )
+            for each in layout.measures
+        }
+    flat = np.ascontiguousarray(words.T).view(np.uint64).reshape(-1)
+    return layout.decode(flat, cells=cells)
+
+
+def _whole(column: pa.ChunkedArray | pa.Array, measure: Measure) -> pa.Array:
+    kind = pa.int64() if measure.words == 1 else pa.decimal128(38, measure.scale)
+    filled = pc.fill_null(pc.cast(column, kind), pa.scalar(0).cast(kind))
+    return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
