@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from middleplatform.crypto.encoding import bad_message
-from middleplatform.crypto.hazmat.masks import CHUNK_WORDS, MaskStream, add_masks
+from middleplatform.crypto.hazmat.masks import CHUNK_WORDS, MaskStream
 
 __all__ = [
     "ROWS_MAX",
@@ -30,13 +30,15 @@ WIDTH_MAX = 4096
 
 _WORD = np.dtype("<u8")
 _NOWHERE = -1
+_PIECE_ROWS = 1024
 
 
 def permutation(secret: bytes, count: int) -> npt.NDArray[np.int64]:
     """Return one of all orders of ``count`` rows, each as likely.
 
-    Rows are sorted by 64-bit words of a keystream; where two words are equal, all are drawn anew from the rest of the
-    keystream, since to leave equal ones in their order would favour it. Different words are in every order as likely.
+    Rows are sorted by words of a keystream whose low bits give way to the row's number. Rows whose remaining bits are
+    equal are ordered among each other by further words; if these are equal too, they are drawn anew. So nothing but
+    different random words ever orders two rows, and no order is favored, whatever the count.
 
     Args:
         secret: 32 bytes, never used for anything else.
@@ -49,14 +51,39 @@ def permutation(secret: bytes, count: int) -> npt.NDArray[np.int64]:
         Nothing to who has not got the secret.
     """
     stream = MaskStream(secret)
+    bits = max(0, count - 1).bit_length()
+    low = np.uint64((1 << bits) - 1)
+    keys = _drawn(stream, count)
+    keys &= ~low
+    keys |= np.arange(count, dtype=np.uint64)
+    keys.sort()
+    order = (keys & low).astype(np.int64)
+    keys >>= np.uint64(bits)
+    _order_equals(stream, keys, order)
+    return order
+
+
+def _drawn(stream: MaskStream, count: int) -> Words:
     words = np.empty(count, dtype=_WORD)
+    for start in range(0, count, CHUNK_WORDS):
+        stream.fill(words[start : start + CHUNK_WORDS])
+    return words
+
+
+def _order_equals(stream: MaskStream, keys: Words, order: npt.NDArray[np.int64]) -> None:
+    """Put rows of equal keys, which stand together, into a random order among each other."""
+    same = keys[1:] == keys[:-1]
+    if not same.any():
+        return
+    places = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    runs = keys[places]
     while True:
-        for start in range(0, count, CHUNK_WORDS):
-            stream.fill(words[start : start + CHUNK_WORDS])
-        order = np.argsort(words)
-        ranked = words[order]
-        if not (ranked[1:] == ranked[:-1]).any():
-            return order.astype(np.int64, copy=False)
+        words = _drawn(stream, places.size)
+        ranked = np.lexsort((words, runs))
+        words, named = words[ranked], runs[ranked]
+        if not ((words[1:] == words[:-1]) & (named[1:] == named[:-1])).any():
+            break
+    order[places] = order[places[ranked]]
 
 
 def check_shape(rows: int, width: int) -> None:
@@ -82,9 +109,14 @@ def masked_rows(key: bytes, words: Words) -> Words:
     Reveals:
         To who has not got the key: the shape.
     """
-    masked = np.array(words, dtype=_WORD, order="C")
-    add_masks(masked.reshape(-1), adding=[], subtracting=[key])
-    return masked
+    plain = np.ascontiguousarray(words, dtype=_WORD).reshape(-1)
+    masked = np.empty(plain.size, dtype=_WORD)
+    stream = MaskStream(key)
+    for start in range(0, plain.size, CHUNK_WORDS):
+        piece = masked[start : start + CHUNK_WORDS]
+        stream.fill(piece)
+        np.subtract(plain[start : start + CHUNK_WORDS], piece, out=piece)
+    return masked.reshape(words.shape)
 
 
 class Groups:
@@ -149,19 +181,13 @@ def add_group_masks(key: bytes, rows: int, groups: Groups, totals: Words) -> Non
     if not width:
         return
     stream = MaskStream(key)
-    step = max(1, CHUNK_WORDS // width)
+    # Column by column, each contiguous; rows that stand in no group (-1) fall into a last place that nobody reads.
+    table = np.zeros((width, totals.shape[0] + 1), dtype=np.uint64)
+    step = max(_PIECE_ROWS, CHUNK_WORDS // width)
     for start in range(0, rows, step):
         stop = min(rows, start + step)
-        piece = np.empty((stop - start) * width, dtype=_WORD)
-        stream.fill(piece)
-        _add_piece(piece.reshape(-1, width), groups.of(start, stop), totals)
-
-
-def _add_piece(piece: Words, group: npt.NDArray[np.int32], totals: Words) -> None:
-    order = np.argsort(group, kind="stable")
-    order = order[np.searchsorted(group[order], 0) :]
-    if not order.size:
-        return
-    named = group[order]
-    begins = np.flatnonzero(np.diff(named, prepend=_NOWHERE))
-    totals[named[begins]] += np.add.reduceat(piece[order], begins, axis=0)
+        piece = _drawn(stream, (stop - start) * width).reshape(-1, width)
+        group = groups.of(start, stop).astype(np.intp)
+        for column in range(width):
+            np.add.at(table[column], group, piece[:, column])
+    totals += table[:, :-1].T
