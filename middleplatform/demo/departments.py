@@ -109,8 +109,11 @@ def running(settings: Settings, progress: Progress) -> Iterator[Departments]:
     build.build(settings.data, progress)
     root = settings.state / "platform"
     with contextlib.ExitStack() as opened:
-        specs = {**sources(settings), **opened.enter_context(_on_postgres(settings, root))}
-        processes = NodeProcesses(root, specs, tuple(PERSONAS.values()))
+        specs = opened.enter_context(_on_postgres(sources(settings), settings, root))
+        stewards = tuple(PERSONAS.values())
+        processes = NodeProcesses(
+            root, specs, stewards, catalog=settings.catalog, bundle=settings.bundle
+        )
         opened.enter_context(processes.start(SystemClock(), SystemRng(), progress))
         reached = replace(settings, trust=processes.trust, state=root / "log")
         platform = opened.enter_context(open_platform(reached, progress))
@@ -118,16 +121,19 @@ def running(settings: Settings, progress: Progress) -> Iterator[Departments]:
 
 
 @contextlib.contextmanager
-def _on_postgres(settings: Settings, root: Path) -> Iterator[Mapping[str, SourceSpec]]:
-    """Give one department a PostgreSQL server, where PostgreSQL is installed."""
+def _on_postgres(
+    specs: Mapping[str, SourceSpec], settings: Settings, root: Path
+) -> Iterator[Mapping[str, SourceSpec]]:
+    """Move one department's source to a PostgreSQL server, where PostgreSQL is installed."""
     if not postgres.available():
-        yield {}
+        yield specs
         return
     secrets = quick.node_state(root, _POSTGRES)
     secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = settings.data / f"{_POSTGRES}.duckdb"
     with postgres.options_of_running(_POSTGRES, file, secrets, SystemRng()) as options:
-        yield {_POSTGRES: replace(sources(settings)[_POSTGRES], kind="postgres", options=options)}
+        moved = replace(specs[_POSTGRES], kind="postgres", options=options)
+        yield {**specs, _POSTGRES: moved}
 
 
 def sources(settings: Settings) -> Mapping[str, SourceSpec]:

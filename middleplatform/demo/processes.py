@@ -45,12 +45,16 @@ class NodeProcesses:
         sources: Where each department's data lie.
         stewards: Who may ask their department's own data.
         limits: Of each node, as in its settings.
+        catalog: Folder of each department's copy; the demonstration's unless said.
+        bundle: The same of its policy.
     """
 
     root: Path
     sources: Mapping[str, SourceSpec]
     stewards: Sequence[Subject] = ()
     limits: Mapping[str, int] = field(default_factory=lambda: _LIMITS)
+    catalog: Path | None = None
+    bundle: Path | None = None
     _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     @property
@@ -152,8 +156,8 @@ class NodeProcesses:
             "department": department,
             "state": ".",
             "listen": address,
-            "catalog": str(example("demo") / "catalog"),
-            "bundle": str(example("demo")),
+            "catalog": str(self.catalog.resolve() if self.catalog else example("demo") / "catalog"),
+            "bundle": str(self.bundle.resolve() if self.bundle else example("demo")),
             "limits": dict(self.limits),
             "stewards": stewards,
             "lifeline": True,
