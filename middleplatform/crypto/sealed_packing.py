@@ -55,7 +55,7 @@ class Packing:
     def __post_init__(self) -> None:
         if self.slot_bytes not in SLOT_BYTES or not 1 <= self.parties <= PARTIES_MAX:
             raise bad_message("a packing is not valid")
-        if self.residues and self.limit < 2 ** (8 * _WORD_BYTES):
+        if self.residues and self.limit < 1 << (8 * _WORD_BYTES):
             raise _out_of_range("residues of so many parties do not fit a slot")
 
     @property
@@ -71,11 +71,11 @@ class Packing:
     @property
     def limit(self) -> int:
         """Every ``|v|`` is less than this: then no sum of all parties leaves its slot."""
-        return -(-(2 ** (8 * self.slot_bytes - 1)) // self.parties)
+        return -(-(1 << (8 * self.slot_bytes - 1)) // self.parties)
 
     @property
     def _offset(self) -> int:
-        return 0 if self.residues else 2 ** (8 * self.slot_bytes - 1)
+        return 0 if self.residues else 1 << (8 * self.slot_bytes - 1)
 
     @property
     def _bias(self) -> mpz:

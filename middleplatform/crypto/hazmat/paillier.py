@@ -71,7 +71,7 @@ def all_units(values: Sequence[mpz], n: mpz) -> bool:
     product = mpz(1)
     for value in values:
         product = product * value % n
-    return gmpy2.gcd(product, n) == 1
+    return bool(gmpy2.gcd(product, n) == 1)
 
 
 class PrivateModulus:
