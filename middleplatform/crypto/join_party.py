@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from middleplatform.crypto.encoding import Reader, bad_message, join_parts, tagged_digest
-from middleplatform.crypto.hazmat.pair_keys import open_once, seal_once
+from middleplatform.crypto.hazmat.pair_keys import open_once, seal_once, single_use_key
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.join_masks import (
     Groups,
@@ -47,16 +47,17 @@ from middleplatform.ports import Rng
 
 __all__ = ["PAYLOAD_BYTES_MAX", "JoinParty", "join_context"]
 
-PAYLOAD_BYTES_MAX = 2**30
+PAYLOAD_BYTES_MAX = 2**31 - 64
 """Bytes of one sealed payload."""
 
 _KEY_EPOCH = 1
 _SIDES_MAX = 1024
 _SECRET_BYTES = 32
-_PURPOSE = re.compile(r"[a-z0-9][a-z0-9/-]{0,63}")
+_PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 _ROWS_BYTES, _WIDTH_BYTES = 8, 4
 
 Words = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.integer]
 
 
 def join_context(fragment: Fragment, departments: Sequence[str]) -> RoundContext:
@@ -98,6 +99,7 @@ class JoinParty:
     ) -> None:
         self._context, self._own_name, self._party, self._rng = context, own_name, party, rng
         self._departments = frozenset(departments)
+        self._own_secret = rng.token_bytes(_SECRET_BYTES)
         self._lock = Lock()
         self._done: set[tuple[str, ...]] = set()
         self._noted: dict[tuple[str, int], tuple[int, int]] = {}
@@ -197,7 +199,13 @@ class JoinParty:
         return tokens(self._group_key("tokens"), domain, identifiers)
 
     def second_tokens(
-        self, identifiers: pa.Array | pa.ChunkedArray, domain: str, side: int, number: int
+        self,
+        identifiers: pa.Array | pa.ChunkedArray,
+        domain: str,
+        side: int,
+        number: int,
+        *,
+        shared: bool,
     ) -> Bytes:
         """Return the tokens of another unit that one side counts; they match nothing but each other.
 
@@ -206,6 +214,7 @@ class JoinParty:
             domain: What the identifiers are, e.g. ``"firm"``.
             side: Number of the side that counts them.
             number: Number of the counted key in the layout.
+            shared: Whether several departments hold rows of the side. If not, the key stays here.
 
         Returns:
             As ``tokens``.
@@ -214,28 +223,30 @@ class JoinParty:
             ProtocolError: As ``tokens``.
 
         Reveals:
-            To the gateway: which rows of this side have equal ones.
+            To the gateway: which rows of this side have equal ones. To other departments, even with the gateway:
+            nothing more, unless ``shared``.
         """
-        key = self._group_key("second tokens", _number(side), _number(number))
+        key = self._side_key(shared, "second tokens", _number(side), _number(number))
         return tokens(key, domain, identifiers)
 
-    def codes(self, labels: Sequence[bytes], side: int) -> list[bytes]:
+    def codes(self, labels: Sequence[bytes], side: int, *, shared: bool) -> list[bytes]:
         """Return the 16-byte keyed code of each label of a side: HMAC-SHA256, cut.
 
         Args:
             labels: Canonical bytes of the labels, at most 4096 each.
             side: Number of the side: equal labels of two sides have different codes.
+            shared: Whether several departments hold rows of the side. If not, the key stays here.
 
         Raises:
             ProtocolError: X001 before the label key is known, at a key holder, or for a label that is too long.
 
         Reveals:
-            A code tells who has no label key only whether two labels of a side are equal. Any department can try
-            labels against it.
+            To the gateway: whether two labels of a side are equal. If ``shared``, any department can try labels
+            against a code.
         """
         if any(len(label) > LABEL_BYTES_MAX for label in labels):
             raise bad_message("a label is too long")
-        key = self._group_key("codes", _number(side))
+        key = self._side_key(shared, "codes", _number(side))
         return [hmac.digest(key, label, "sha256")[:CODE_BYTES] for label in labels]
 
     def permutation(self, count: int) -> npt.NDArray[np.int64]:
@@ -331,45 +342,11 @@ class JoinParty:
         self._noted[owner, side] = shape
         return shape
 
-    def sums(
-        self,
-        owner: str,
-        side: int,
-        count: int,
-        width: int,
-        positions: npt.NDArray[np.integer],
-        starts: npt.NDArray[np.integer],
-    ) -> Words:
-        """Return the sums of one owner's masks by group; use ``side_sums`` where a side has several owners.
-
-        Args:
-            owner: Department that has the list.
-            side: Number of its side.
-            count: Rows of its list, as its note says.
-            width: Words of a row, as its note says.
-            positions: Row numbers, group by group.
-            starts: Where each group starts in ``positions``, and where the last one ends, shape ``(groups + 1,)``.
-
-        Returns:
-            Shape ``(groups, width)``.
-
-        Raises:
-            ProtocolError: X001 without the owner's note, for another size than it says, for a position that is out
-                of range or stands twice, or for groups that do not begin where they may; X002 when called before for
-                this list.
-
-        Reveals:
-            To who gets them and the list: the sums of the words of each group. The caller checks that groups are
-            large enough: this method does not know the threshold.
-        """
-        if self._noted.get((owner, side)) != (count, width):
-            raise bad_message("a list has another size than its owner says")
-        return self._summed(side, {owner: (positions, starts)}, least=0)
-
     def side_sums(
         self,
         side: int,
-        lists: Mapping[str, tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]],
+        owners: Sequence[str],
+        lists: Mapping[str, tuple[Places, Places]],
         *,
         least: int,
     ) -> Words:
@@ -377,51 +354,38 @@ class JoinParty:
 
         Args:
             side: Number of the side.
-            lists: By owner, all owners of the side: positions and starts as for ``sums``, as many groups for each;
-                a group may be empty at some owners.
+            owners: All departments of the side, from the plan.
+            lists: By owner, for each of them: row numbers, group by group; and where each group starts in them and the
+                last one ends, shape ``(groups + 1,)``. As many groups for each; a group may be empty at some owners.
             least: Rows that a group must have over all owners: the threshold in units.
 
         Returns:
-            Shape ``(groups, width)``.
+            Shape ``(groups, width)``: added to the sums of the masked words, the totals modulo 2**64.
 
         Raises:
-            ProtocolError: X001 as ``sums``, and for a group with fewer rows than ``least``; X002 as ``sums``.
+            ProtocolError: X001 without the note of each owner, for lists of others than these, a position that is out
+                of range or stands twice, other groups at one owner than at another, a group with fewer rows than
+                ``least``; X002 when called before for this side, even in vain.
 
         Reveals:
-            To who gets them and the lists: the sums of the words of each group, of at least ``least`` rows.
+            To who gets them and the lists: the sums of the words of each group, of at least ``least`` rows. Rows are
+            not units where a side has several rows a key.
         """
-        if least < 1:
-            raise bad_message("a threshold is not valid")
-        return self._summed(side, lists, least=least)
-
-    def _summed(
-        self,
-        side: int,
-        lists: Mapping[str, tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]],
-        *,
-        least: int,
-    ) -> Words:
-        shapes = {owner: self._noted.get((owner, side)) for owner in lists}
+        if least < 1 or not owners or set(lists) != set(owners):
+            raise bad_message("sums are asked for other lists")
+        self._once("sums", str(side))
+        shapes = {owner: self._noted.get((owner, side)) for owner in owners}
         known = {owner: shape for owner, shape in shapes.items() if shape is not None}
-        if (
-            not known
-            or len(known) != len(lists)
-            or len({width for _, width in known.values()}) != 1
-        ):
+        if len(known) != len(shapes) or len({width for _, width in known.values()}) != 1:
             raise bad_message("a list has no note of its size")
-        for owner in lists:
-            self._once("sums", owner, str(side))
-        groups = {owner: Groups(known[owner][0], *lists[owner]) for owner in lists}
+        groups = {owner: Groups(rows, *lists[owner]) for owner, (rows, _) in known.items()}
         sizes = [each.sizes for each in groups.values()]
-        if len({each.size for each in sizes}) != 1:
-            raise bad_message("lists have different groups")
-        if (np.sum(sizes, axis=0) < least).any():
-            raise bad_message("a group is too small")
-        width = next(iter(known.values()))[1]
-        totals = np.zeros((sizes[0].size, width), dtype=np.uint64)
-        for owner, each in groups.items():
-            key = self._mask_key(owner, owner, self._own_name, side, known[owner])
-            add_group_masks(key, known[owner][0], each, totals)
+        if len({each.size for each in sizes}) != 1 or (np.sum(sizes, axis=0) < least).any():
+            raise bad_message("groups are too small, or not the same at all owners")
+        totals = np.zeros((sizes[0].size, next(iter(known.values()))[1]), dtype=np.uint64)
+        for owner, shape in known.items():
+            key = self._mask_key(owner, owner, self._own_name, side, shape)
+            add_group_masks(key, shape[0], groups[owner], totals)
         return totals
 
     def seal_for(self, name: str, purpose: str, payload: bytes) -> bytes:
@@ -429,8 +393,8 @@ class JoinParty:
 
         Args:
             name: The other party.
-            purpose: What it is, 1 to 64 characters of ``a-z 0-9 / -``; each once for each party.
-            payload: At most 2**30 bytes.
+            purpose: What it is, 1 to 128 characters of ``A-Z a-z 0-9 _ . : / -``; each once for each party.
+            payload: At most 2**31 - 64 bytes.
 
         Raises:
             ProtocolError: X001 before the keys are agreed or for a purpose or payload that may not be; X002 when the
@@ -466,8 +430,26 @@ class JoinParty:
         self._once("opened", name, purpose)
         return open_once(key, raw, bound)
 
+    def relay_key(self, name: str) -> bytes:
+        """Return 32 bytes that this party and another share for points that the gateway relays.
+
+        Args:
+            name: The other party.
+
+        Raises:
+            ProtocolError: X001 before the keys are agreed.
+
+        Reveals:
+            Nothing, as long as it stays here: single-use keys are drawn from it, never a message sealed under it.
+        """
+        return self._party.pair_key(name, "private-join relay")
+
     def _group_key(self, *purpose: bytes | str) -> bytes:
         return self._party.group_key("private-join", *purpose)
+
+    def _side_key(self, shared: bool, *purpose: bytes | str) -> bytes:  # noqa: FBT001 - passed on
+        group = self._group_key(*purpose)  # of a key holder and before the label key: refused
+        return group if shared else single_use_key(self._own_secret, group)
 
     def _mask_key(
         self, other: str, owner: str, helper: str, side: int, shape: tuple[int, int]
