@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from middleplatform.crypto import key_files
 from middleplatform.errors import ConfigError
 from middleplatform.ports import Rng
 
@@ -124,19 +124,9 @@ def read_private(path: Path) -> str:
     Raises:
         ConfigError: C006 when it is missing, a link, not ours, readable by others, or not one line.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise _refused("cannot be opened", "无法打开", str(error)) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise _refused("not a regular file of this user", "不是本用户的普通文件")
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            raise _refused("others may read it: its mode must be 0600", "他人可读：权限必须为 0600")
-        raw = os.read(descriptor, _FILE_BYTES_MAX)
-    finally:
-        os.close(descriptor)
+    raw = key_files.read_private(path)
+    if len(raw) > _FILE_BYTES_MAX:
+        raise _refused("not one line of text", "不是单行文本")
     try:
         line, rest = raw.decode().split("\n")
     except ValueError:  # UnicodeDecodeError is one; its text would show the key
