@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.round_context import SUITE, RoundContext
+from middleplatform.crypto.sealed_layout import counts_layout
 from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.word_layout import Measure, WordLayout
 from middleplatform.model.plan import Fragment, Layout
@@ -77,7 +78,7 @@ def round_context(fragment: Fragment, layout: Layout) -> RoundContext:
         f"{fragment.query_id}.{fragment.number}",
         fragment.attempt,
         fragment.cohort,
-        word_layout(layout).digest,
+        (counts_layout if fragment.sealed_for else word_layout)(layout).digest,
         fragment.policy_digest,
     )
 

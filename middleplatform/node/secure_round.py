@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from middleplatform.crypto.messages import Hello, SealedKey
+from middleplatform.crypto.sealed_layout import counts_layout
+from middleplatform.crypto.sealed_sum import ZeroSum
 from middleplatform.crypto.secure_sum import Party, agreed_digest
 from middleplatform.crypto.sum_words import (
     ATTEMPTS_MAX,
@@ -34,7 +36,8 @@ from middleplatform.crypto.sum_words import (
 from middleplatform.crypto.word_layout import Measure
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
 from middleplatform.node.measure import Measured, exact
-from middleplatform.node.open_rounds import ROUNDS_MAX, OpenRounds, Step
+from middleplatform.node.open_rounds import ROUNDS_MAX, SEALED_SUM, SECURE_SUM, OpenRounds, Step
+from middleplatform.node.sealed_release import counts, sealed_part
 from middleplatform.node.service import Node, Task
 
 __all__ = ["SecureRounds"]
@@ -57,6 +60,7 @@ class _Round:
     labels: tuple[bytes, ...] = ()
     codes: tuple[bytes, ...] = ()
     positions: npt.NDArray[np.int64] | None = None
+    sealed: bytes = b""
     stop: Event = field(default_factory=Event)
     dropped: bool = False
 
@@ -115,7 +119,8 @@ class SecureRounds:
             task = self._node.accept(raw, signature, "secure_sum")
             try:
                 party, hello = self._start(task)
-                put(round_key(task.fragment), _Round(task, party))
+                order = SECURE_SUM if task.key is None else SEALED_SUM
+                put(round_key(task.fragment), _Round(task, party), order)
             except MiddleplatformError as error:
                 self._node.failed(task, error)
                 raise
@@ -173,12 +178,13 @@ class SecureRounds:
         """
         with self._step(key, Step.CELLS) as current:
             measured, layout = _measured(current), word_layout(current.task.layout)
+            found = {name: measured.table[name] for name in measured.table.column_names}
+            if current.task.key is not None:
+                layout = counts_layout(current.task.layout)
+                found = counts(measured, current.task.layout, current.task.decision.disclosure)
             current.codes = tuple(codes)
             current.positions = current.party.place(current.labels, current.codes)
-            columns = {
-                measure.name: _whole(measured.table[measure.name], measure)
-                for measure in layout.measures
-            }
+            columns = {each.name: _whole(found[each.name], each) for each in layout.measures}
             words = layout.encode(columns, **current.frame)
             agreed = cells_agreed(current.codes)
             return current.party.mask(words, phase="cells", agreed=agreed).to_bytes()
@@ -229,6 +235,36 @@ class SecureRounds:
                 detail="groups changed between two statements",
             )
 
+    def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
+        """Return this department's words of the cells that are shown, under the recipient's key.
+
+        Args:
+            key: Of the round.
+            codes: Of these cells, strictly ascending.
+            released: For each of them and each aggregate one byte: 1 where the value may leave, else 0.
+
+        Raises:
+            ProtocolError: X001 for codes that no cell has or flags of another number.
+
+        Reveals:
+            To the gateway: nothing but sizes. To the key's holder: see ``sealed_release.sealed_part``.
+        """
+        with self._step(key, Step.SEAL) as current:
+            task, own_name = current.task, self._node.department
+            assert task.key is not None, "only a sealed round has this step"
+            flags = _flags(released, len(codes), len(task.layout.formulas))
+            pairs = {
+                name: current.party.pair_key(name, "sealed words")
+                for name in task.fragment.cohort
+                if name != own_name
+            }
+            zero_sum = ZeroSum(own_name, pairs, agreed_digest(b"sealed", released, *codes))
+            places = _shown(current, codes)
+            current.sealed = sealed_part(
+                _measured(current), task.layout, places, flags, task.key, zero_sum
+            )
+            return current.sealed
+
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes, and a receipt; ends the round.
 
@@ -242,7 +278,7 @@ class SecureRounds:
             if not set(codes) <= set(current.codes):
                 raise ProtocolError("X001", detail="a code that no cell has")
             labels = current.party.reveal(list(codes)).to_bytes()
-            digest = agreed_digest(*codes).hex()
+            digest = agreed_digest(*codes, *filter(None, [current.sealed])).hex()
             return labels, self._node.receipt(current.task, len(codes), digest)
 
     @contextmanager
@@ -289,6 +325,23 @@ class SecureRounds:
             Nothing.
         """
         self._rounds.sweep()
+
+
+def _shown(current: _Round, codes: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """Return, for each own cell, its number among the cells that are shown, or -1."""
+    numbers = {code: number for number, code in enumerate(codes)}
+    if list(codes) != sorted(numbers) or not numbers.keys() <= set(current.codes):
+        raise ProtocolError("X001", detail="cells that the round has not")
+    assert current.positions is not None, "a step before this one"
+    found = [numbers.get(current.codes[place], -1) for place in current.positions]
+    return np.array(found, dtype=np.int64)
+
+
+def _flags(released: bytes, cells: int, aggregates: int) -> npt.NDArray[np.bool_]:
+    found = np.frombuffer(released, dtype=np.uint8)
+    if found.size != cells * aggregates or bool((found > 1).any()):
+        raise ProtocolError("X001", detail="flags of other cells")
+    return found.reshape(cells, aggregates).astype(np.bool_)
 
 
 def _measured(current: _Round) -> Measured:

@@ -77,6 +77,6 @@ def _check_order(tree: exp.Select, written: dict[str, exp.Expr]) -> None:
 
 
 def _refused(english: str, chinese: str) -> QueryError:
-    pass_en = "; a sealed statement lists labels and aggregates, ORDER BY labels, LIMIT"
-    pass_zh = "；密封查询只能列出标签与聚合，按标签 ORDER BY，并可 LIMIT"
-    return QueryError("Q031", rule="R8", what=(english + pass_en, chinese + pass_zh))
+    form_en = "; a sealed statement lists labels and aggregates, ORDER BY labels, LIMIT"
+    form_zh = "；密封查询只能列出标签与聚合，按标签 ORDER BY，并可 LIMIT"
+    return QueryError("Q031", rule="R8", what=(english + form_en, chinese + form_zh))
