@@ -23,7 +23,10 @@ from middleplatform.errors import MiddleplatformError, ProtocolError, SourceErro
 from middleplatform.model.plan import Fragment
 from middleplatform.model.result import PartialResult
 
-__all__ = ["Dispatcher", "Round", "Totals"]
+__all__ = ["KEY_HOLDER", "Dispatcher", "Round", "Totals"]
+
+KEY_HOLDER = "keyholder"
+"""Name of the party that holds no data and removes masks."""
 
 _SIGNED_AS = "fragment"
 _DROP_S = 5.0
@@ -82,6 +85,16 @@ class Dispatcher:
             raise SourceError("S001", department=department)
         return self._links[department]
 
+    @property
+    def key_holder(self) -> str:
+        """Name of the party that removes the masks of private joins, empty where there is none."""
+        return KEY_HOLDER if KEY_HOLDER in self._links else ""
+
+    @property
+    def pins(self) -> PinnedKeys:
+        """Identity keys of all parties."""
+        return self._pins
+
     async def local(self, fragment: Fragment) -> PartialResult:
         """Have one department answer on its own, and check its receipt.
 
@@ -92,7 +105,7 @@ class Dispatcher:
         result = await self.link(fragment.department).answer(
             raw, self._identity.sign(_SIGNED_AS, raw)
         )
-        fields = self._check_receipt(result.receipt, fragment)
+        fields = self.check_receipt(result.receipt, fragment)
         said = (fields.protocol, fields.cells, fields.result_digest)
         if said != (fragment.protocol, result.cells.num_rows, result.result_digest):
             raise ProtocolError("X001", detail="a receipt for another result")
@@ -126,16 +139,8 @@ class Dispatcher:
             raise
 
     async def _totals(self, current: Round, layout: WordLayout) -> Totals:
-        def signed(name: str) -> tuple[bytes, bytes]:
-            raw = current.fragments[name].to_bytes()
-            return raw, self._identity.sign(_SIGNED_AS, raw)
-
-        hellos = await self._all(current, lambda name: self.link(name).hello(*signed(name)))
-        sealed = await self._all(
-            current, lambda name: self.link(name).agree(current.key, list(hellos.values()))
-        )
-        keys = {name: raw for each in sealed.values() for name, raw in each.items()}
-        lists = await self._all(
+        keys = await self.agreed(current, lambda link: link.hello, lambda link: link.agree)
+        lists = await self.all_of(
             current, lambda name: self.link(name).codes(current.key, keys.get(name))
         )
         current.codes = merge_codes(
@@ -143,7 +148,7 @@ class Dispatcher:
         )
         if not current.codes:
             return layout_of_nothing(layout)
-        vectors = await self._all(
+        vectors = await self.all_of(
             current, lambda name: self.link(name).cells(current.key, current.codes)
         )
         agreed = cells_agreed(current.codes)
@@ -168,7 +173,7 @@ class Dispatcher:
             agreed: Digest of what all departments are told.
         """
         try:
-            vectors = await self._all(
+            vectors = await self.all_of(
                 current, lambda name: self.link(name).ladder(current.key, totals)
             )
             words = unmask(
@@ -186,17 +191,48 @@ class Dispatcher:
     async def reveal(self, current: Round, codes: Sequence[bytes]) -> dict[bytes, bytes]:
         """Learn the labels of surviving cells; ends the round."""
         try:
-            answers = await self._all(
+            answers = await self.all_of(
                 current, lambda name: self.link(name).reveal(current.key, codes)
             )
             for name, (_, receipt) in answers.items():
-                self._check_receipt(receipt, current.fragments[name])
+                self.check_receipt(receipt, current.fragments[name])
                 current.receipts[name] = receipt
             lists = [LabelList.from_bytes(raw) for raw, _ in answers.values()]
             return merge_labels(current.context, lists, self._pins, codes)
         except MiddleplatformError:
             await self.drop(current)
             raise
+
+    # --- rounds of every protocol ---------------------------------------------------------------------------------
+
+    async def agreed(
+        self,
+        current: Round,
+        hello: Callable[[NodeLink], Callable[[bytes, bytes], Awaitable[bytes]]],
+        agree: Callable[
+            [NodeLink], Callable[[str, Sequence[bytes]], Awaitable[Mapping[str, bytes]]]
+        ],
+    ) -> dict[str, bytes]:
+        """Open a round at all parties and carry their hellos to each other.
+
+        Args:
+            current: The round.
+            hello: Which call opens it.
+            agree: Which call takes the hellos.
+
+        Returns:
+            The label key, sealed by the leader for each other department, by name.
+        """
+
+        def signed(name: str) -> tuple[bytes, bytes]:
+            raw = current.fragments[name].to_bytes()
+            return raw, self._identity.sign(_SIGNED_AS, raw)
+
+        hellos = await self.all_of(current, lambda name: hello(self.link(name))(*signed(name)))
+        sealed = await self.all_of(
+            current, lambda name: agree(self.link(name))(current.key, list(hellos.values()))
+        )
+        return {name: raw for each in sealed.values() for name, raw in each.items()}
 
     async def drop(self, current: Round) -> None:
         """Tell every node at once, and once only, that a round is over; who does not answer is left alone."""
@@ -211,9 +247,20 @@ class Dispatcher:
         await asyncio.gather(*(tell(name) for name in current.fragments))
 
     @staticmethod
-    async def _all(current: Round, call: Callable[[str], Awaitable[T]]) -> dict[str, T]:
-        """Ask all departments at once; the first that fails ends the wait for the others."""
-        tasks = {name: asyncio.ensure_future(call(name)) for name in current.fragments}
+    async def all_of(
+        current: Round, call: Callable[[str], Awaitable[T]], names: Sequence[str] | None = None
+    ) -> dict[str, T]:
+        """Ask all parties of a round at once; the first that fails ends the wait for the others.
+
+        Args:
+            current: The round.
+            call: Asks one.
+            names: Whom to ask, where that is not everybody.
+        """
+        asked = current.fragments if names is None else names
+        tasks = {name: asyncio.ensure_future(call(name)) for name in asked}
+        if not tasks:
+            return {}
         try:
             await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
             for task in tasks.values():
@@ -225,7 +272,12 @@ class Dispatcher:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
         return {name: task.result() for name, task in tasks.items()}
 
-    def _check_receipt(self, receipt: str, fragment: Fragment) -> ReceiptFields:
+    def check_receipt(self, receipt: str, fragment: Fragment) -> ReceiptFields:
+        """Return what a receipt says, if its department signed it for this fragment.
+
+        Raises:
+            ProtocolError: X001 otherwise.
+        """
         fields = verify_receipt(receipt, fragment.department, self._pins)
         if (fields.query_id, fields.fragment_digest) != (fragment.query_id, fragment.digest()):
             raise ProtocolError("X001", detail="a receipt for another fragment")
