@@ -14,10 +14,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from middleplatform.crypto.round_context import RoundContext
 from middleplatform.errors import ConfigError, ProtocolError
 
-__all__ = ["MemoryUsedRounds", "SqliteUsedRounds", "UsedRounds"]
+__all__ = ["Attempt", "MemoryUsedRounds", "SqliteUsedRounds", "UsedRounds"]
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -34,10 +33,33 @@ CREATE TABLE IF NOT EXISTS rounds (
 """
 
 
+class Attempt(Protocol):
+    """What is claimed: ``RoundContext`` of a round, ``TicketSubject`` of an opening."""
+
+    @property
+    def query_id(self) -> str:
+        """Which query."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at it, from 1."""
+        ...
+
+    @property
+    def subject(self) -> bytes:
+        """32 bytes that every attempt at the same query must have in common.
+
+        Reveals:
+            Nothing: a digest of what is public in the round.
+        """
+        ...
+
+
 class UsedRounds(Protocol):
     """Remembers rounds; a department has one for its whole life."""
 
-    def claim(self, context: RoundContext) -> None:
+    def claim(self, context: Attempt) -> None:
         """Take the round, durably before return.
 
         Raises:
@@ -62,7 +84,7 @@ class MemoryUsedRounds:
         self._subjects: dict[str, bytes] = {}
         self._rounds: set[tuple[str, int]] = set()
 
-    def claim(self, context: RoundContext) -> None:
+    def claim(self, context: Attempt) -> None:
         """Take the round, as ``UsedRounds.claim`` says, but in memory only."""
         with self._lock:
             subject = self._subjects.setdefault(context.query_id, context.subject)
@@ -97,7 +119,7 @@ class SqliteUsedRounds:
         except (OSError, sqlite3.Error) as error:
             raise _refused(error) from None
 
-    def claim(self, context: RoundContext) -> None:
+    def claim(self, context: Attempt) -> None:
         """Take the round, as ``UsedRounds.claim`` says; it is on the disk before return.
 
         Raises:
@@ -116,7 +138,7 @@ class SqliteUsedRounds:
             except sqlite3.Error as error:
                 raise _refused(error) from None
 
-    def _insert(self, context: RoundContext) -> None:
+    def _insert(self, context: Attempt) -> None:
         self._database.execute(
             "INSERT INTO subjects VALUES (?, ?) ON CONFLICT DO NOTHING",
             (context.query_id, context.subject),
