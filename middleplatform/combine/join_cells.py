@@ -97,8 +97,8 @@ def _places(side: SideList, rows: Places) -> Places:
 def _numbered(values: npt.NDArray[np.uint64], bound: int) -> tuple[Places, npt.NDArray[np.uint64]]:
     """Return the number of each value among those that occur, and these, ascending."""
     if bound > _DENSE_MAX:
-        met, numbers = np.unique(values, return_inverse=True)
-        return numbers.astype(np.uint32), met
+        met, inverse = np.unique(values, return_inverse=True)
+        return inverse.astype(np.uint32), met
     small = values.astype(np.int64)
     there = np.bincount(small, minlength=bound) > 0
     numbers = np.cumsum(there, dtype=np.uint32) - np.uint32(1)

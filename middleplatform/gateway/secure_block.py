@@ -4,10 +4,8 @@ Spec: docs/spec/secure-sum.md.
 """
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Context, Decimal
 
 import numpy as np
@@ -24,7 +22,8 @@ from middleplatform.crypto.sum_words import (
 from middleplatform.disclosure.disclose import Marks, disclose
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
-from middleplatform.errors import LimitError, ProtocolError, SourceError
+from middleplatform.errors import LimitError, SourceError
+from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
 from middleplatform.model.plan import Block, Fragment, Layout
 from middleplatform.model.policy import DisclosureParameters
 
@@ -204,20 +203,11 @@ async def _released(
     dispatcher: Dispatcher, current: Round, block: Block, totals: Totals, marks: Marks
 ) -> SecureAnswer:
     layout, width = block.layout, len(block.cell.dimensions)
-    # Without dimensions there is no label to keep: the one row is shown, its values marked.
-    shown = [
-        row
-        for row in range(len(current.codes))
-        if not width or any(mark is None for mark in marks[row])
-    ]
-    hidden = tuple(
-        str(mark)
-        for row in range(len(current.codes))
-        if row not in set(shown)
-        for mark in marks[row]
-    )
+    shown = shown_rows(marks, width)
+    hidden = hidden_marks(marks, shown)
     labels = await dispatcher.reveal(current, [current.codes[row] for row in shown])
-    columns = _label_columns([labels[current.codes[row]] for row in shown], width)
+    named = [label_values(labels[current.codes[row]]) for row in shown]
+    columns = label_columns(named, width)
     taken = pa.array(shown, pa.int64())
     columns["ml"] = pa.array([None] * len(shown), pa.string())
     for index, formula in enumerate(layout.formulas):
@@ -225,24 +215,3 @@ async def _released(
             columns[name] = totals[name].take(taken)
         columns[f"m{index}"] = pa.array([marks[row, index] for row in shown], pa.string())
     return SecureAnswer(pa.table(columns), hidden, dict(current.receipts))
-
-
-def _label_columns(labels: list[bytes], width: int) -> dict[str, pa.Array]:
-    rows = [[_untagged(value) for value in json.loads(label)] for label in labels]
-    if any(len(row) != width for row in rows):
-        raise ProtocolError("X001", detail="labels of another shape")
-    columns = {f"d{index}": pa.array([row[index] for row in rows]) for index in range(width)}
-    return {
-        name: column.cast(pa.string()) if pa.types.is_null(column.type) else column
-        for name, column in columns.items()
-    }
-
-
-def _untagged(value: object) -> object:
-    if isinstance(value, dict):
-        if set(value) == {"date"}:
-            return date.fromisoformat(str(value["date"]))
-        if set(value) == {"decimal"}:
-            return Decimal(str(value["decimal"]))
-        raise ProtocolError("X001", detail="a label of an unknown type")
-    return value
