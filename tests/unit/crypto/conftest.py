@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.crypto.join_party import JoinParty
 from middleplatform.crypto.messages import Hello
-from middleplatform.crypto.round_context import SUITE, RoundContext
+from middleplatform.crypto.round_context import JOIN_SUITE, SUITE, RoundContext
 from middleplatform.crypto.secure_sum import Party
 from middleplatform.crypto.used_rounds import MemoryUsedRounds
 
@@ -82,3 +83,50 @@ def make_context():
 @pytest.fixture
 def seeded_rng():
     return SeededRng
+
+
+def new_join(
+    departments=("d1", "d2"), holders=("keyholder",), *, seed="seed", context=None, agreed=True
+):
+    """Return the parties of a private join by name, their hellos, sealed keys and pins, agreed or not."""
+    cohort = sorted((*departments, *holders))
+    context = context or context_of(cohort, suite=JOIN_SUITE)
+    keys = {name: IdentityKey.generate(SeededRng(f"identity {name}")) for name in context.cohort}
+    started = {
+        name: JoinParty.start(
+            context, name, key, SeededRng(f"{seed} {name}"), used=MemoryUsedRounds(), departments=departments
+        )
+        for name, key in keys.items()
+    }  # fmt: skip
+    parties = {name: pair[0] for name, pair in started.items()}
+    hellos = [pair[1] for pair in started.values()]
+    pins = PinnedKeys({name: key.public_key for name, key in keys.items()})
+    join = Join(context, keys, parties, hellos, pins)
+    return join.agree_all() if agreed else join
+
+
+@dataclass
+class Join:
+    """A cohort of a private join; ``agree_all`` finishes the key agreement."""
+
+    context: RoundContext
+    keys: dict[str, IdentityKey]
+    parties: dict[str, JoinParty]
+    hellos: list[Hello]
+    pins: PinnedKeys
+    sealed: dict = field(default_factory=dict)
+
+    def agree_all(self):
+        for party in self.parties.values():
+            self.sealed |= party.agree(self.hellos, self.pins)
+        for name, sealed in self.sealed.items():
+            self.parties[name].accept_key(sealed)
+        return self
+
+    def __getitem__(self, name):
+        return self.parties[name]
+
+
+@pytest.fixture(scope="session")
+def make_join():
+    return new_join
