@@ -39,6 +39,10 @@ _NUMBER, _TEXT = b"\x01", b"\x02"
 _LABEL = b"middleplatform/join-token/1/"
 _HEADER = 8  # of a text's first block: kind, five bytes of the domain, length in two bytes
 _ROWS = 65_536  # at a time: the blocks of so many rows stay in a cache
+_LONG_ROWS, _SHORT_BLOCKS = (
+    1024,
+    4,
+)  # longer texts go in smaller steps: every byte of theirs is indexed
 
 
 def tokens(key: bytes, domain: str, identifiers: pa.Array | pa.ChunkedArray) -> Bytes:
@@ -102,13 +106,16 @@ class _Tokens:
             raise ProtocolError("X004", detail="an identifier is too long")
         counts = -(-(_HEADER + lengths) // TOKEN_BYTES)
         least, most = int(counts.min()), int(counts.max())
-        if least == most:
+        if least == most and most <= _SHORT_BLOCKS:
             found[:] = self._chain(_blocks(self._digest, starts, lengths, data, most))
             return
         for count in np.unique(counts):
-            rows = np.flatnonzero(counts == count)
-            blocks = _blocks(self._digest, starts[rows], lengths[rows], data, int(count))
-            found[rows] = self._chain(blocks)
+            chosen = np.flatnonzero(counts == count)
+            step = max(_LONG_ROWS, _ROWS // int(count))
+            for begin in range(0, len(chosen), step):
+                rows = chosen[begin : begin + step]
+                blocks = _blocks(self._digest, starts[rows], lengths[rows], data, int(count))
+                found[rows] = self._chain(blocks)
 
     def _chain(self, blocks: Bytes) -> Bytes:
         chain = self._encrypted(blocks[:, :TOKEN_BYTES])
@@ -145,7 +152,7 @@ def _blocks(digest: bytes, starts: _Places, lengths: _Places, data: Bytes, count
     room = blocks[:, _HEADER : _HEADER + longest]
     if int(lengths.min()) == longest and bool((np.diff(starts) == longest).all()):
         # Identity numbers lie one behind the other: no index of every byte is needed.
-        room[:] = data[starts[0] : starts[0] + room.size].reshape(-1, longest)
+        room[:] = data[starts[0] : starts[0] + room.size].reshape(room.shape)
     else:
         places = np.arange(longest)
         taken = np.minimum(starts[:, None] + places, len(data) - 1)
