@@ -9,6 +9,9 @@ CRYPTO 1986). Its n-th roots are few, since small factors are divided out first:
 F. Baldimtsi (ASIACRYPT 2019).
 Imported by the recipes of ``middleplatform.crypto`` only.
 Spec: docs/spec/sealed-sum.md, "Key proof".
+
+Reveals:
+    Roots show that the modulus is a Blum modulus and that their maker knows its factors; of the factors nothing.
 """
 
 import hashlib

@@ -9,6 +9,9 @@ has bits in, and 16 tables save all but a sixteenth of the squarings. An exponen
 products and 11 squarings, its tables 4,096 entries.
 Imported by the recipes of ``middleplatform.crypto`` only.
 Spec: docs/spec/sealed-sum.md, "Grades"; C. H. Lim, P. J. Lee, CRYPTO 1994.
+
+Reveals:
+    Nothing but what the processor's cache shows.
 """
 
 import gmpy2
@@ -40,14 +43,19 @@ class FixedBase:
         row_bases = [base % self._modulus]
         for _ in range(_ROWS - 1):
             row_bases.append(gmpy2.powmod(row_bases[-1], mpz(1) << row_bits, self._modulus))
+        tables = []
+        for _ in range(_TABLES):
+            tables.append(self._products(row_bases))
+            shift = mpz(1) << self._columns
+            row_bases = gmpy2.powmod_base_list(row_bases, shift, self._modulus)
+        return tables
+
+    def _products(self, row_bases: list[mpz]) -> list[mpz]:
+        """Return the product of every subset of the rows' bases, by the subset's bits."""
         table = [mpz(1)]
         for row_base in row_bases:
             table += [entry * row_base % self._modulus for entry in table]
-        tables = [table]
-        shift = mpz(1) << self._columns
-        for _ in range(_TABLES - 1):
-            tables.append(gmpy2.powmod_base_list(tables[-1], shift, self._modulus))
-        return tables
+        return table
 
     def power(self, digits: bytes) -> mpz:
         """Return base to the power that the digits stand for.

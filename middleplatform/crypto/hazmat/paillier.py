@@ -6,6 +6,9 @@
 
 Imported by the recipes of ``middleplatform.crypto`` only.
 Spec: docs/spec/sealed-sum.md, "Ciphertexts"; P. Paillier, EUROCRYPT 1999.
+
+Reveals:
+    Nothing by itself: functions of the caller's own values.
 """
 
 from collections.abc import Callable, Sequence
