@@ -40,17 +40,21 @@ class KeyProof:
 
     Attributes:
         key_id: Of the key that is proved.
+        bits: Length of the modulus, hence of each root.
         nth: ``ROOTS_NTH`` n-th roots.
         fourth: ``ROOTS_FOURTH`` fourth roots.
     """
 
     key_id: str
+    bits: int
     nth: tuple[mpz, ...] = field(repr=False)
     fourth: tuple[mpz, ...] = field(repr=False)
 
-    def to_bytes(self, bits: int) -> bytes:
+    def to_bytes(self) -> bytes:
         """Return the canonical bytes: suite, key id (32), then the roots, each as long as the modulus."""
-        roots = b"".join(int(root).to_bytes(bits // 8, "big") for root in self.nth + self.fourth)
+        roots = b"".join(
+            int(root).to_bytes(self.bits // 8, "big") for root in self.nth + self.fourth
+        )
         return join_parts(_SUITE, bytes.fromhex(self.key_id)) + roots
 
     @classmethod
@@ -68,7 +72,7 @@ class KeyProof:
             raise bad_message("a key proof is not valid")
         roots = tuple(mpz(int.from_bytes(reader.take(size), "big")) for _ in range(count))
         reader.end()
-        return cls(key_id.hex(), roots[:ROOTS_NTH], roots[ROOTS_NTH:])
+        return cls(key_id.hex(), size * 8, roots[:ROOTS_NTH], roots[ROOTS_NTH:])
 
 
 def _seed(key: SealingKey) -> bytes:
@@ -83,7 +87,12 @@ def prove_key(key: SealingKey, private: PrivateModulus) -> KeyProof:
         private: Its primes.
     """
     seed = _seed(key)
-    return KeyProof(key.key_id, tuple(nth_roots(private, seed)), tuple(fourth_roots(private, seed)))
+    return KeyProof(
+        key.key_id,
+        key.bits,
+        tuple(nth_roots(private, seed)),
+        tuple(fourth_roots(private, seed)),
+    )
 
 
 def check_key(key: SealingKey, proof: KeyProof, known: Sequence[SealingKey]) -> None:
@@ -142,7 +151,7 @@ def _base_is_weak(key: SealingKey) -> bool:
 def _is_proved(key: SealingKey, proof: KeyProof) -> bool:
     n, seed = key.modulus, _seed(key)
     shaped = (
-        proof.key_id == key.key_id
+        (proof.key_id, proof.bits) == (key.key_id, key.bits)
         and (len(proof.nth), len(proof.fourth)) == (ROOTS_NTH, ROOTS_FOURTH)
         and all(0 < root < n for root in proof.nth + proof.fourth)
     )
