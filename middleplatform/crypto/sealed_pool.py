@@ -70,7 +70,9 @@ class RandomPool:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a pool is neither copied nor pickled: a factor used twice hides nothing")
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """How many factors are ready."""
         return len(self._waiting)
 
     def fill(self, count: int) -> None:

@@ -51,7 +51,8 @@ class ZeroSum:
     Attributes:
         own_name: This department.
         secrets: Every other department's name, and the 32 bytes shared with it.
-        bound: Canonical bytes of the round: **a secret and bound given twice make a mask twice.**
+        bound: Canonical bytes of the round and of the vector in it: **a secret and bound given twice make the
+            same masks twice**, so the second of two vectors needs another bound.
     """
 
     own_name: str
@@ -213,7 +214,7 @@ def seal(
 
 
 def _factors(key: SealingKey, grade: Grade, count: int, pool: RandomPool | None) -> list[mpz]:
-    pool = pool or shared_pool(key, grade)
+    pool = shared_pool(key, grade) if pool is None else pool
     if pool.key != key or pool.grade != grade:
         raise bad_message("a pool of another key or grade")
     return pool.take(count)
