@@ -137,6 +137,7 @@ def _dataset_checks(name: str, raw: Mapping[str, object], codes: set[str]) -> It
             yield field, (f"{code} is not a registered department", f"部门 {code} 未登记")
     columns = _columns(raw)
     yield from _unit_checks(raw, columns)
+    yield from _rows_by_checks(raw, columns)
     region = _text(raw, "region_column")
     if region and region not in columns:
         yield "region_column", (f"column {region} does not exist", f"列 {region} 不存在")
@@ -157,6 +158,17 @@ def _unit_checks(
         yield "unit_column", what
 
 
+def _rows_by_checks(
+    raw: Mapping[str, object], columns: Mapping[str, Mapping[str, object]]
+) -> Iterator[Said]:
+    named = raw.get("rows_by", [])
+    for key in map(str, named if isinstance(named, list) else []):
+        if key not in columns:
+            yield "rows_by", (f"column {key} does not exist", f"列 {key} 不存在")
+        elif columns[key].get("held", True) is False:
+            yield "rows_by", (f"column {key} is not connected", f"列 {key} 尚未接入")
+
+
 def _column_checks(column: Mapping[str, object]) -> Iterator[Said]:
     yield from _sharing_checks(column)
     uses, kind = _uses(column), _text(column, "type")
@@ -171,6 +183,8 @@ def _column_checks(column: Mapping[str, object]) -> Iterator[Said]:
         yield "uses", ("denied stands alone", "denied 不能与其他用法并列")
     if ("key" in uses) != bool(_text(column, "unit")):
         yield "unit", ("a key, and only a key, names a unit", "键必须且只有键可以指明单元")
+    if column.get("normalise") and ("key" not in uses or kind != "text"):
+        yield "normalise", ("only a key of type text is normalised", "只有文本类型的键可以规范化")
     if kind.startswith("decimal"):
         precision, scale = (int(digits) for digits in re.findall(r"\d+", kind)[:2])
         if scale > precision:

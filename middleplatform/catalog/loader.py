@@ -239,6 +239,7 @@ def _dataset(name: str, raw: Raw) -> Dataset:
         quality=float(cast("int", raw["quality"])),
         held_by=tuple(cast("list[str]", raw.get("held_by", [name.split(".", maxsplit=1)[0]]))),
         columns={key: _column(key, value) for key, value in columns.items()},
+        rows_by=tuple(cast("list[str]", raw.get("rows_by", []))),
         **text,
     )
 
@@ -260,6 +261,7 @@ def _column(name: str, raw: Raw) -> Column:
         nullable=bool(raw.get("nullable", True)),
         codes=cast("Mapping[str, str]", raw.get("codes", {})),
         held=bool(raw.get("held", True)),
+        normalise=tuple(cast("list[str]", raw.get("normalise", []))),
     )
 
 

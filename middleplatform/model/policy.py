@@ -162,6 +162,8 @@ class Limits:
         near_duplicates_per_day: Statements alike but for literals, for each project.
         projects: Projects that may be named beside a department's own; history is kept for each (R14), so
             ``"*"``, which lets analysts name any, is for tests only.
+        join_rows_max: List rows of all sides of a private join together; enforced before anything runs where sizes are
+            known, and by the gateway on what the departments bring.
     """
 
     sql_characters_max: int = 20_000
@@ -172,6 +174,7 @@ class Limits:
     cells_max: int = 100_000
     near_duplicates_per_day: int = 50
     projects: tuple[str, ...] = ()
+    join_rows_max: int = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class EngineSqlPostgres(_Ranking):
             parts.append(_numeric(number(finite(form.constant))))
         return added(parts)
 
-    def square(self, operand: Field | Coalesce, scale: int) -> exp.Expr:  # noqa: ARG002 - as above
+    def square(self, operand: RowExpression, scale: int) -> exp.Expr:  # noqa: ARG002 - as above
         """Multiply numerics."""
         return exp.Mul(this=_numeric(self.row(operand)), expression=_numeric(self.row(operand)))
 
@@ -286,7 +286,7 @@ class EngineSqlSpark(_Ranking):
         """Sum decimals: a sum of whole numbers would be one of 64 bits."""
         return decimal(self.row(operand), scale)
 
-    def square(self, operand: Field | Coalesce, scale: int) -> exp.Expr:
+    def square(self, operand: RowExpression, scale: int) -> exp.Expr:
         """Multiply decimals of 18 digits, or of 19 without places: more would cost places."""
         digits = _WHOLE_DIGITS if scale == 0 else _WHOLE_DIGITS - 1
         side = decimal(self.row(operand), scale, digits)

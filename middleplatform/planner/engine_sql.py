@@ -4,10 +4,11 @@ The fragment's text (``sql.render``) has one meaning; an engine has habits. ``En
 place where another engine means something else is a method of its own, overridden on purpose in ``dialects``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeAlias
 
 from sqlglot import exp
 
@@ -57,6 +58,9 @@ _FUNCTIONS: dict[AggregateKind, type[exp.Func]] = {
 _MICRO = 10**MEAN_PLACES
 
 
+Prepare: TypeAlias = Callable[[exp.Select, Mapping[str, ColumnType]], exp.Select]
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a statement reads.
@@ -65,11 +69,14 @@ class Scope:
         type_of: Type of every field of the statement; aliases are unique in it.
         reads: By dataset, the columns that the statement names, with their types.
         names: Where they lie in the source.
+        prepared: By dataset, what makes another read of a plain one, with the same columns; a dataset that is not named
+            here is read as it is.
     """
 
     type_of: TypeOf
     reads: Mapping[str, Mapping[str, ColumnType]]
     names: PhysicalNames
+    prepared: Mapping[str, Prepare] = field(default_factory=dict)
 
 
 def number(value: int | Decimal) -> exp.Expr:
@@ -238,7 +245,8 @@ class EngineSql:
             return exp.Subquery(this=self._unit_block(relation), alias=alias)
         table = self._scope.names.table(relation.dataset)
         stored = _stored(table)
-        if self.keeps(relation, table):
+        prepare = self._scope.prepared.get(relation.dataset)
+        if prepare is None and self.keeps(relation, table):
             stored.set("alias", alias)
             return stored
         read = self._scope.reads[relation.dataset]
@@ -252,7 +260,7 @@ class EngineSql:
         ]
         inner = exp.Select(expressions=columns)
         inner.set("from_", exp.From(this=stored))
-        return exp.Subquery(this=inner, alias=alias)
+        return exp.Subquery(this=inner if prepare is None else prepare(inner, read), alias=alias)
 
     def keeps(self, relation: Table, table: PhysicalTable) -> bool:
         """Say whether a table can be named as it is: its columns are called and compared as in the catalogue."""
@@ -382,7 +390,7 @@ class EngineSql:
         """Return what is summed for a unit, of so many decimal places."""
         return self.row(operand)
 
-    def square(self, operand: Field | Coalesce, scale: int) -> exp.Expr:
+    def square(self, operand: RowExpression, scale: int) -> exp.Expr:
         """Return the square of a row's value."""
         # The engine keeps a product within 18 digits unless one factor is wider.
         return exp.Mul(this=decimal(self.row(operand), scale), expression=self.row(operand))

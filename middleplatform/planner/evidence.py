@@ -51,6 +51,7 @@ __all__ = [
     "condition_of",
     "distinct_statement",
     "evidence_statement",
+    "plain_tree",
     "rows_statement",
     "totals_statement",
     "units_statement",
@@ -89,7 +90,7 @@ def evidence_statement(
     outer.set("from_", _from(inner))
     if cell.dimensions:
         outer.set("group", exp.Group(expressions=_labels(cell)))
-    tree = {"cell": _plain(cell), "layout": _plain(layout)}
+    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout)}
     return Statement("evidence", _text(outer, dialect), tree, evidence_result(cell, layout))
 
 
@@ -111,7 +112,7 @@ def distinct_statement(
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     if cell.dimensions:
         select.set("group", _first(len(cell.dimensions)))
-    tree = {"cell": _plain(cell), "layout": _plain(layout), "word": _plain(word)}
+    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout), "word": plain_tree(word)}
     return Statement("distinct", _text(select, dialect), tree, distinct_result(cell, layout))
 
 
@@ -129,7 +130,7 @@ def units_statement(
     projections = [*_projected(engine, cell.dimensions), unit, count]
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
-    tree = {"cell": _plain(cell), "layout": _plain(layout)}
+    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout)}
     return Statement("units", _text(select, dialect), tree, units_result(cell, layout))
 
 
@@ -145,7 +146,7 @@ def totals_statement(
     ]
     select = exp.Select(expressions=[*_labels(cell), *sums])
     select.set("from_", _from(_per_unit(engine, cell, layout)))
-    tree = {"cell": _plain(cell), "layout": _plain(layout)}
+    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout)}
     return Statement("totals", _text(select, dialect), tree, totals_result(cell, layout))
 
 
@@ -173,7 +174,7 @@ def _rows_statement(
     projected = tuple(Dimension(name, Field(_ROWS, name)) for name, _ in columns)
     engine = _engine_of(rows, tuple((dataset, *item) for item in columns), dialect, names)
     select = engine.rows_from(exp.Select(expressions=_projected(engine, projected)), rows)
-    tree = {"rows": _plain(rows), "columns": _plain(projected)}
+    tree = {"rows": plain_tree(rows), "columns": plain_tree(projected)}
     return Statement("rows", _text(select, dialect), tree, rows_result(columns))
 
 
@@ -307,19 +308,19 @@ def _where(call: exp.Expr, condition: exp.Expr) -> exp.Expr:
     return exp.Filter(this=call, expression=exp.Where(this=condition))
 
 
-def _plain(value: object) -> object:
+def plain_tree(value: object) -> object:
     """Return a governed value as mappings, lists and scalars."""
     if isinstance(value, Enum):
         return str(value.value)
     if is_dataclass(value) and not isinstance(value, type):
         body = {
-            item.name: _plain(getattr(value, item.name))
+            item.name: plain_tree(getattr(value, item.name))
             for item in fields(value)
             if item.init and item.name not in _NOT_IN_TREE
         }
         return {"node": type(value).__name__, **body}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain_tree(item) for item in value]
     if isinstance(value, Fraction):
         return {"node": "Fraction", "numerator": value.numerator, "denominator": value.denominator}
     assert value is None or isinstance(value, bool | int | Decimal | str | date), type(value)

@@ -34,7 +34,7 @@ from middleplatform.planner.column_types import (
     types_in,
 )
 
-__all__ = ["KnownCatalog", "layout_of", "unit_field"]
+__all__ = ["KnownCatalog", "layout_of", "unit_field", "unit_name"]
 
 _PLACES_MAX = 36  # of 38 digits
 
@@ -107,12 +107,12 @@ def unit_field(relation: Relation, catalog: Catalog) -> Field:
         if column.content == inner:
             return Field(relation.alias, column.name)
     for column in keys:
-        if isinstance(column.content, Field) and _unit_name(column.content, relation.rows, catalog):
+        if isinstance(column.content, Field) and unit_name(column.content, relation.rows, catalog):
             return Field(relation.alias, column.name)
     raise QueryError("Q031", rule="R5", what=("units that cannot be counted", "无法计数的单元"))
 
 
-def _unit_name(target: Field, rows: Rows, catalog: Catalog) -> str:
+def unit_name(target: Field, rows: Rows, catalog: Catalog) -> str:
     """Return the protected unit that ``target`` names, or an empty string."""
     for relation in (rows.first, *(join.relation for join in rows.joins)):
         if relation.alias != target.relation:
@@ -120,7 +120,7 @@ def _unit_name(target: Field, rows: Rows, catalog: Catalog) -> str:
         if isinstance(relation, Table):
             return catalog.datasets[relation.dataset].columns[target.name].unit
         content = next(column.content for column in relation.columns if column.name == target.name)
-        return _unit_name(content, relation.rows, catalog) if isinstance(content, Field) else ""
+        return unit_name(content, relation.rows, catalog) if isinstance(content, Field) else ""
     return ""
 
 

@@ -4,7 +4,7 @@ Each fragment is written as text and read back before it is used, so that both s
 the facts that are judged again are the facts of what is really sent.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlglot import exp
@@ -13,8 +13,10 @@ from middleplatform.errors import QueryError, SourceError
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Layout, Plan
-from middleplatform.model.policy import Limits
+from middleplatform.model.policy import Bundle, Limits
 from middleplatform.model.query import CellQuery, QualifiedQuery, QueryFacts
+from middleplatform.planner.join_caps import check_release
+from middleplatform.planner.join_plan import join_plan
 from middleplatform.planner.layout import KnownCatalog, layout_of
 from middleplatform.planner.rewrite import apply_obligations
 from middleplatform.sql.parse import parse
@@ -27,22 +29,43 @@ FRAGMENT_LIMITS = Limits(sql_characters_max=400_000, depth_max=1_200, joins_max=
 """Bounds on a fragment's text: wider than an analyst's, since rewriting makes it longer; one set for every reader."""
 
 
-def make_plan(query: QualifiedQuery, decision: Decision, catalog: Catalog, limits: Limits) -> Plan:
+def make_plan(
+    query: QualifiedQuery,
+    decision: Decision,
+    catalog: Catalog,
+    limits: Limits,
+    *,
+    bundle: Bundle | None = None,
+    sealed: bool = False,
+) -> Plan:
     """Plan a permitted statement.
+
+    Args:
+        query: Permitted.
+        decision: What authorization said of it.
+        catalog: Says who holds what.
+        limits: On one statement.
+        bundle: For private joins and for how a column may be released; without it, rows of several departments are
+            not joined.
+        sealed: Whether values leave encrypted only.
 
     Raises:
         QueryError: Q004 too many joins once written out, Q030 rows of several departments would have to be
             joined, Q031 no protocol answers the form.
+        PolicyError: P001 a dataset is not joined with other departments, or a measure is not released so.
         SourceError: S011 a column is registered but not connected.
     """
     assert decision.permit, "only a permitted statement is planned"
-    blocks = tuple(_block(cell, decision, catalog, limits) for cell in query.cells)
+    planner = _Planner(decision, catalog, limits, bundle, sealed)
+    blocks = tuple(map(planner.block, query.cells))
     protocols = sorted({block.protocol for block in blocks}) or ["released"]
+    told = [duty.told for duty in decision.obligations]
+    told += [note for block in blocks if block.join is not None for note in block.join.notes]
     return Plan(
         blocks=blocks,
         post_sql=query.post.sql("duckdb", comments=False),
         outputs=query.outputs,
-        notes=tuple(duty.told for duty in decision.obligations),
+        notes=tuple(dict.fromkeys(told)),
         protocol="+".join(protocols),
         folds=query.post.find(exp.Window, exp.AggFunc) is not None,
     )
@@ -72,29 +95,43 @@ def _read(sql: str, known: KnownCatalog, limits: Limits) -> tuple[CellQuery, Que
     return query.cells[0], query.facts
 
 
-def _block(cell: CellQuery, decision: Decision, catalog: Catalog, limits: Limits) -> Block:
-    governed = apply_obligations(cell, decision.obligations)
-    text = fragment(governed)
-    read, facts = read_fragment(text, catalog)
-    if facts.joins > limits.joins_max:
-        # A subquery that is named several times joins as often.
-        raise QueryError("Q004", rule="R0", limit=limits.joins_max)
-    departments = _departments(facts.datasets, catalog)
-    _check_connected(facts, catalog)
-    layout = layout_of(read, catalog)
-    protocol = "local" if len(departments) == 1 else "secure_sum"
-    if protocol == "secure_sum":
-        _check_additive(layout)
-    return Block(read, cell.name, layout, departments, protocol, text, facts)
+@dataclass(frozen=True)
+class _Planner:
+    decision: Decision
+    catalog: Catalog
+    limits: Limits
+    bundle: Bundle | None
+    sealed: bool
 
+    def block(self, cell: CellQuery) -> Block:
+        governed = apply_obligations(cell, self.decision.obligations)
+        text = fragment(governed)
+        read, facts = read_fragment(text, self.catalog)
+        if facts.joins > self.limits.joins_max:
+            # A subquery that is named several times joins as often.
+            raise QueryError("Q004", rule="R0", limit=self.limits.joins_max)
+        _check_connected(facts, self.catalog)
+        layout = layout_of(read, self.catalog)
+        holders = sorted({self.catalog.datasets[name].held_by for name in facts.datasets})
+        if len(holders) > 1:
+            return self._joined(cell.name, read, layout, text, facts)
+        if self.bundle is not None:
+            check_release(layout, read.rows, self.bundle, sealed=self.sealed)
+        (departments,) = holders
+        protocol = "local" if len(departments) == 1 else "secure_sum"
+        if protocol == "secure_sum":
+            _check_additive(layout)
+        return Block(read, cell.name, layout, tuple(sorted(departments)), protocol, text, facts)
 
-def _departments(datasets: Sequence[str], catalog: Catalog) -> tuple[str, ...]:
-    """Return who holds the rows of a block: one department, or all that hold parts of its tables."""
-    holders = {catalog.datasets[name].held_by for name in datasets}
-    if len(holders) != 1:
-        names = ", ".join(sorted({department for held in holders for department in held}))
-        raise QueryError("Q030", rule="R10", departments=names)
-    return tuple(sorted(holders.pop()))
+    def _joined(
+        self, name: str, cell: CellQuery, layout: Layout, text: str, facts: QueryFacts
+    ) -> Block:
+        if self.bundle is None:
+            held = {each for own in facts.datasets for each in self.catalog.datasets[own].held_by}
+            raise QueryError("Q030", rule="R10", departments=", ".join(sorted(held)))
+        parameters = self.decision.disclosure
+        join = join_plan(cell, layout, self.catalog, self.bundle, parameters, sealed=self.sealed)
+        return Block(cell, name, layout, join.departments, "private_join", text, facts, join)
 
 
 def _check_connected(facts: QueryFacts, catalog: Catalog) -> None:

@@ -173,4 +173,5 @@ def _dataset(raw: Raw, dataset: Dataset, merged: Merged) -> DatasetRule:
         disclosure=_parameters(raw, merged),
         unit_breakpoints=breakpoints(raw.get("unit_breakpoints", [])),
         columns=rules,
+        join=str(raw.get("join", "helper")),
     )

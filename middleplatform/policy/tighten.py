@@ -51,6 +51,7 @@ def column_rule(raw: Raw, column: Column) -> ColumnRule:
         bucket=generalise if isinstance(generalise, str) else "",
         release=str(raw.get("release", "plain")),
         min_units=cast("int", raw.get("min_units", 0)),
+        cap=Decimal(str(raw["cap"])) if "cap" in raw else None,
         withheld=tuple(
             Withheld(**each) for each in cast("list[dict[str, str]]", raw.get("withheld", []))
         ),
@@ -89,6 +90,8 @@ def loosenings(raw: Raw, column: Column) -> Iterator[Said]:
     if not uses_within(_uses(raw, column), column):
         yield "use", ("looser than the catalogue: a use that it does not allow",
                       "比目录宽松：目录未允许的用法")  # fmt: skip
+    if "cap" in raw and not column.uses & {Use.MEASURE, Use.KEY}:
+        yield "cap", ("only a measure or a key has a cap", "只有度量或键可以设置上限")
     if "unit" in raw and str(raw["unit"]) != column.unit:
         yield "unit", (f"the catalogue's unit is {column.unit or 'none'}",
                        f"目录中的单元是 {column.unit or '无'}")  # fmt: skip
