@@ -3,9 +3,6 @@
 Spec: docs/spec/secure-sum.md.
 """
 
-import asyncio
-import logging
-from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
 import numpy as np
@@ -22,32 +19,21 @@ from middleplatform.crypto.sum_words import (
 from middleplatform.disclosure.disclose import Marks, disclose
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
-from middleplatform.errors import LimitError, SourceError
-from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
+from middleplatform.errors import LimitError
+from middleplatform.gateway.attempts import attempted
+from middleplatform.gateway.shown import (
+    RoundAnswer,
+    hidden_marks,
+    label_columns,
+    label_values,
+    shown_rows,
+)
 from middleplatform.model.plan import Block, Fragment, Layout
 from middleplatform.model.policy import DisclosureParameters
 
-__all__ = ["SecureAnswer", "answer_block"]
+__all__ = ["answer_block"]
 
-_LOG = logging.getLogger("middleplatform.gateway")
 _CONTEXT = Context(prec=100)
-_PAUSE_S = 0.2
-"""Before another attempt: time for a node that restarts or a link that comes back."""
-
-
-@dataclass(frozen=True)
-class SecureAnswer:
-    """What a secure sum releases.
-
-    Attributes:
-        cells: As a node's released cells; only cells with something to show.
-        hidden: Marks of the cells that are not shown at all: nobody but their departments knows their labels.
-        receipts: By department.
-    """
-
-    cells: pa.Table
-    hidden: tuple[str, ...]
-    receipts: dict[str, str]
 
 
 async def answer_block(
@@ -58,7 +44,7 @@ async def answer_block(
     cells_max: int,
     *,
     attempts_max: int = ATTEMPTS_MAX,
-) -> SecureAnswer:
+) -> RoundAnswer:
     """Answer a block by secure sum; where a department drops out, once more with fresh keys and masks.
 
     Args:
@@ -77,17 +63,11 @@ async def answer_block(
     Reveals:
         To the gateway: what each attempt shows; a second one shows the same totals as long as no data changed.
     """
-    for attempt in range(1, attempts_max):
-        asked = replace(fragment, attempt=attempt)
-        try:
-            return await _attempt(dispatcher, asked, block, parameters, cells_max)
-        except SourceError as error:
-            if error.code != "S001":
-                raise
-            _LOG.warning("query %s, attempt %d: %s", fragment.query_id, attempt, error)
-        await asyncio.sleep(_PAUSE_S)
-    last = replace(fragment, attempt=attempts_max)
-    return await _attempt(dispatcher, last, block, parameters, cells_max)
+
+    async def attempt(asked: Fragment) -> RoundAnswer:
+        return await _attempt(dispatcher, asked, block, parameters, cells_max)
+
+    return await attempted(fragment, attempt, attempts_max)
 
 
 async def _attempt(
@@ -96,7 +76,7 @@ async def _attempt(
     block: Block,
     parameters: DisclosureParameters,
     cells_max: int,
-) -> SecureAnswer:
+) -> RoundAnswer:
     current, totals = await dispatcher.open_round(
         fragment, round_context(fragment, block.layout), word_layout(block.layout)
     )
@@ -201,7 +181,7 @@ def _bounds(over: Counts, absolute: Exact) -> Exact:
 
 async def _released(
     dispatcher: Dispatcher, current: Round, block: Block, totals: Totals, marks: Marks
-) -> SecureAnswer:
+) -> RoundAnswer:
     layout, width = block.layout, len(block.cell.dimensions)
     shown = shown_rows(marks, width)
     hidden = hidden_marks(marks, shown)
@@ -214,4 +194,4 @@ async def _released(
         for name in layout.words(formula):
             columns[name] = totals[name].take(taken)
         columns[f"m{index}"] = pa.array([marks[row, index] for row in shown], pa.string())
-    return SecureAnswer(pa.table(columns), hidden, dict(current.receipts))
+    return RoundAnswer(pa.table(columns), hidden, dict(current.receipts))

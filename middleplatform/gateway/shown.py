@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -11,7 +12,22 @@ import pyarrow as pa
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import ProtocolError
 
-__all__ = ["hidden_marks", "label_columns", "label_values", "shown_rows"]
+__all__ = ["RoundAnswer", "hidden_marks", "label_columns", "label_values", "shown_rows"]
+
+
+@dataclass(frozen=True)
+class RoundAnswer:
+    """What a round releases.
+
+    Attributes:
+        cells: As a node's released cells; only cells with something to show.
+        hidden: Marks of the cells that are not shown at all: nobody but their departments knows their labels.
+        receipts: By party.
+    """
+
+    cells: pa.Table
+    hidden: tuple[str, ...]
+    receipts: dict[str, str]
 
 
 def shown_rows(marks: Marks, width: int) -> list[int]:
