@@ -8,7 +8,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from middleplatform.errors import SourceError
 from middleplatform.model.result import PartialResult
 
-__all__ = ["InProcessLink", "LocalNode", "NodeLink", "RoundNode"]
+__all__ = ["InProcessLink", "JoinNode", "LocalNode", "NodeLink", "RoundNode"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,6 +59,40 @@ class NodeLink(Protocol):
         """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
         ...
 
+    # A private join; one call at a time a round and party. Messages are those of ``wire.join_lists``.
+
+    async def join_open(self, fragment: bytes, signature: bytes) -> bytes:
+        """Open a private join; return the party's hello."""
+        ...
+
+    async def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
+        """Take all hellos; the leader answers with sealed label keys for the other departments."""
+        ...
+
+    async def join_list(self, key: str, sealed: bytes | None) -> bytes:
+        """Run the statement of the department's side and return the head of its list."""
+        ...
+
+    async def join_rows(self, key: str, part: int) -> bytes:
+        """Return a part of the list; each once, in order."""
+        ...
+
+    async def join_points(self, key: str) -> bytes:
+        """Return the blinded points of the own list, sealed for the next department."""
+        ...
+
+    async def join_blind(self, key: str, owner: str, raw: bytes) -> bytes:
+        """Blind the points of a list; return them sealed for the next department, or the last one's tokens."""
+        ...
+
+    async def join_sums(self, key: str, side: int, raw: bytes) -> bytes:
+        """Return the masks of each group of a side, added up."""
+        ...
+
+    async def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
+        """Return the labels of surviving codes and a receipt; ends the join."""
+        ...
+
 
 class LocalNode(Protocol):
     """What a node in this process offers for local answers."""
@@ -87,6 +121,20 @@ class RoundNode(Protocol):
     def drop(self, key: str) -> None: ...  # noqa: D102
 
 
+class JoinNode(Protocol):
+    """What a node in this process offers for private joins; as ``NodeLink``, synchronous."""
+
+    def join_open(self, raw: bytes, signature: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]: ...  # noqa: D102
+    def join_list(self, key: str, sealed: bytes | None, stop: Event | None = None) -> bytes: ...  # noqa: D102
+    def join_rows(self, key: str, part: int) -> bytes: ...  # noqa: D102
+    def join_points(self, key: str) -> bytes: ...  # noqa: D102
+    def join_blind(self, key: str, owner: str, raw: bytes) -> bytes: ...  # noqa: D102
+    def join_sums(self, key: str, side: int, raw: bytes) -> bytes: ...  # noqa: D102
+    def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102
+    def drop(self, key: str) -> None: ...  # noqa: D102
+
+
 class InProcessLink:
     """A node in this process, run in a thread so that the gateway's loop stays free.
 
@@ -94,13 +142,27 @@ class InProcessLink:
         node: For local answers.
         rounds: For secure sums.
         deadline_s: Seconds for one call.
+        joins: For private joins; a node without takes part in none.
     """
 
-    def __init__(self, node: LocalNode, rounds: RoundNode, deadline_s: float) -> None:
+    def __init__(
+        self,
+        node: LocalNode,
+        rounds: RoundNode,
+        deadline_s: float,
+        joins: JoinNode | None = None,
+    ) -> None:
         self.department = node.department
         self._node = node
         self._rounds = rounds
         self._deadline_s = deadline_s
+        self._joined = joins
+
+    @property
+    def _joins(self) -> JoinNode:
+        if self._joined is None:
+            raise SourceError("S001", department=self.department)
+        return self._joined
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -145,6 +207,8 @@ class InProcessLink:
     async def drop(self, key: str) -> None:
         """Forget a round."""
         await self._call(self._rounds.drop, key)
+        if self._joined is not None:
+            await self._call(self._joined.drop, key)
 
     async def sealing_key(self, document: bytes) -> None:
         """Hand over a recipient's public key, before a fragment that names it."""
@@ -153,3 +217,41 @@ class InProcessLink:
     async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
         """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
         return await self._call(self._rounds.seal, key, codes, released)
+
+    # --- private joins --------------------------------------------------------------------------------------------
+
+    async def join_open(self, fragment: bytes, signature: bytes) -> bytes:
+        """Open a private join; return the party's hello."""
+        return await self._call(self._joins.join_open, fragment, signature)
+
+    async def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
+        """Take all hellos; the leader answers with sealed label keys for the other departments."""
+        return await self._call(self._joins.join_agree, key, hellos)
+
+    async def join_list(self, key: str, sealed: bytes | None) -> bytes:
+        """Run the statement of the department's side and return the head of its list."""
+        stop = Event()
+        try:
+            return await self._call(self._joins.join_list, key, sealed, stop)
+        finally:
+            stop.set()
+
+    async def join_rows(self, key: str, part: int) -> bytes:
+        """Return a part of the list; each once, in order."""
+        return await self._call(self._joins.join_rows, key, part)
+
+    async def join_points(self, key: str) -> bytes:
+        """Return the blinded points of the own list, sealed for the next department."""
+        return await self._call(self._joins.join_points, key)
+
+    async def join_blind(self, key: str, owner: str, raw: bytes) -> bytes:
+        """Blind the points of a list; return them sealed for the next department, or the last one's tokens."""
+        return await self._call(self._joins.join_blind, key, owner, raw)
+
+    async def join_sums(self, key: str, side: int, raw: bytes) -> bytes:
+        """Return the masks of each group of a side, added up."""
+        return await self._call(self._joins.join_sums, key, side, raw)
+
+    async def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
+        """Return the labels of surviving codes and a receipt; ends the join."""
+        return await self._call(self._joins.join_reveal, key, codes)

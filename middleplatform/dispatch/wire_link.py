@@ -118,7 +118,10 @@ class WireLink:
 
     async def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
         """Take all hellos; the leader answers with sealed label keys."""
-        reply = await self.call("agree", [pack(hellos)], key=key)
+        return await self._agreed("agree", key, hellos)
+
+    async def _agreed(self, name: str, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
+        reply = await self.call(name, [pack(hellos)], key=key)
         names = reply.fields.get("names")
         sealed = unpack(reply.part(0), _PARTIES_MAX)
         if not isinstance(names, list) or len(names) != len(sealed):
@@ -154,6 +157,41 @@ class WireLink:
     async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
         """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
         return (await self.call("seal", [pack(codes), released], key=key)).part(0)
+
+    # --- private joins --------------------------------------------------------------------------------------------
+
+    async def join_open(self, fragment: bytes, signature: bytes) -> bytes:
+        """Open a private join; return the party's hello."""
+        return (await self.call("join_open", [fragment, signature])).part(0)
+
+    async def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
+        """Take all hellos; the leader answers with sealed label keys for the other departments."""
+        return await self._agreed("join_agree", key, hellos)
+
+    async def join_list(self, key: str, sealed: bytes | None) -> bytes:
+        """Run the statement of the department's side and return the head of its list."""
+        return (await self.call("join_list", [] if sealed is None else [sealed], key=key)).part(0)
+
+    async def join_rows(self, key: str, part: int) -> bytes:
+        """Return a part of the list; each once, in order."""
+        return (await self.call("join_rows", key=key, part=part)).part(0)
+
+    async def join_points(self, key: str) -> bytes:
+        """Return the blinded points of the own list, sealed for the next department."""
+        return (await self.call("join_points", key=key)).part(0)
+
+    async def join_blind(self, key: str, owner: str, raw: bytes) -> bytes:
+        """Blind the points of a list; return them sealed for the next department, or the last one's tokens."""
+        return (await self.call("join_blind", [raw], key=key, owner=owner)).part(0)
+
+    async def join_sums(self, key: str, side: int, raw: bytes) -> bytes:
+        """Return the masks of each group of a side, added up."""
+        return (await self.call("join_sums", [raw], key=key, side=side)).part(0)
+
+    async def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
+        """Return the labels of surviving codes and a receipt; ends the join."""
+        reply = await self.call("join_reveal", [pack(codes)], key=key)
+        return reply.part(0), reply.text("receipt")
 
     async def status(self) -> Mapping[str, object]:
         """Ask how the node is: its policy and catalogue digests, its version, the roster that it knows.

@@ -1,7 +1,7 @@
 """Runs a release block on the department's engine and reads the result as evidence."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
@@ -148,6 +148,29 @@ class Source:
         source = replace(self, limits=replace(self.limits, rows_max=_UNITS_MAX))
         return source._run(units_statement(cell, layout, self._dialect, self.names), _dataset(cell))  # noqa: SLF001 - itself
 
+    def rows(
+        self,
+        cell: CellQuery,
+        layout: Layout,
+        write: Callable[[str, PhysicalNames], Statement],
+    ) -> pa.Table:
+        """Run a statement over the tables of ``cell`` that has a row for each of its units, or about so many.
+
+        Args:
+            cell: Says which tables.
+            layout: Of what the statement reads.
+            write: Gives the statement in a dialect, for the names of the source.
+
+        Raises:
+            MiddleplatformError: What the source's failure maps to.
+
+        Reveals:
+            Nothing: the caller decides what leaves.
+        """
+        self.check(layout)
+        source = replace(self, limits=replace(self.limits, rows_max=_UNITS_MAX))
+        return source._run(write(self._dialect, self.names), _dataset(cell))  # noqa: SLF001 - itself
+
     def unit_totals(self, cell: CellQuery, layout: Layout) -> pa.Table:
         """Return each unit's total of each sum: columns ``cell`` (row of ``measure``) and ``s*``.
 
@@ -270,6 +293,19 @@ class Sources:
             Nothing: for the node's own history only.
         """
         return self.source_of(cell).units(cell, layout)
+
+    def rows(
+        self,
+        cell: CellQuery,
+        layout: Layout,
+        write: Callable[[str, PhysicalNames], Statement],
+    ) -> pa.Table:
+        """Run a statement with a row for each unit; see ``Source.rows``.
+
+        Reveals:
+            Nothing: the caller decides what leaves.
+        """
+        return self.source_of(cell).rows(cell, layout, write)
 
     def unit_totals(self, cell: CellQuery, layout: Layout) -> pa.Table:
         """Return each unit's totals; see ``Source.unit_totals``.

@@ -15,6 +15,7 @@ from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.node.error_map import mapped
+from middleplatform.node.join_round import JoinRounds, join_idle_s
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source, Sources
 from middleplatform.node.open_rounds import ROUNDS_MAX
@@ -40,6 +41,7 @@ class OpenNode:
         connectors: Of its sources.
         used: Its record of rounds.
         registered: Fingerprint of each published connector, by name.
+        joins: For private joins.
     """
 
     node: Node
@@ -47,10 +49,13 @@ class OpenNode:
     connectors: tuple[Connector, ...]
     used: SqliteUsedRounds
     registered: Mapping[str, str] = field(default_factory=dict)
+    joins: JoinRounds | None = None
 
     def close(self) -> None:
         """Close its rounds, its sources and its files."""
         self.rounds.close()
+        if self.joins is not None:
+            self.joins.close()
         _close(self.connectors)
         self.node.history.close()
         self.used.close()
@@ -75,6 +80,7 @@ class NodeParts:
         answers_mb: Mebibytes of answers that may be given again.
         rounds_max: Rounds open at once.
         registered: Fingerprint of each published connector, by name.
+        timeout_s: Seconds of a statement, also where there is no source to ask for it.
     """
 
     department: str
@@ -89,6 +95,7 @@ class NodeParts:
     answers_mb: int = 0
     rounds_max: int = ROUNDS_MAX
     registered: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 0
 
 
 def assemble(
@@ -131,8 +138,9 @@ def assemble(
             journal, clock, rng, parts.tolerance_s, GivenAnswers(parts.answers_mb),
         )  # fmt: skip
         rounds = SecureRounds(node, rounds_max=parts.rounds_max)
+        joins = JoinRounds(node, idle_s=join_idle_s(parts.timeout_s))
         opened.pop_all()
-    return OpenNode(node, rounds, tuple(connectors), used, parts.registered)
+    return OpenNode(node, rounds, tuple(connectors), used, parts.registered, joins)
 
 
 def _close(connectors: Iterable[Connector]) -> None:

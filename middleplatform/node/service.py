@@ -14,8 +14,10 @@ from threading import Event
 import pyarrow as pa
 
 from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.sealed import release_refusals
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.receipts import ReceiptFields, sign_receipt
+from middleplatform.crypto.sealing_key import SealingKey
 from middleplatform.crypto.used_rounds import UsedRounds
 from middleplatform.disclosure.disclose import Marks, disclose, small_cells
 from middleplatform.disclosure.evidence import Flags
@@ -24,6 +26,7 @@ from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolErro
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog, Use
 from middleplatform.model.decision import Decision
+from middleplatform.model.join import JoinPlan
 from middleplatform.model.plan import Fragment, Layout
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import CellQuery, QueryFacts
@@ -33,18 +36,24 @@ from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.remembered import Given, GivenAnswers
+from middleplatform.node.sealed_keys import KnownKeys
+from middleplatform.node.sealed_release import sealed_cells, signed, without_words
 from middleplatform.node.served import ServedFragments
+from middleplatform.planner.join_plan import join_plan
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.planner.rewrite import apply_obligations
+from middleplatform.planner.side_statement import check_side
 from middleplatform.policy import evaluate
 from middleplatform.ports import Clock, Rng
 from middleplatform.sql.render import fragment as text_of
-from middleplatform.wire.tables import digest_of, encode_table
+from middleplatform.wire.tables import digest_of, encode_table, sealed_digest
 
-__all__ = ["CLOCK_TOLERANCE_S", "GATEWAY", "Node", "Task"]
+__all__ = ["CLOCK_TOLERANCE_S", "GATEWAY", "KEY_HOLDER", "Node", "Task"]
 
 GATEWAY = "gateway"
+KEY_HOLDER = "keyholder"
+"""The party that removes the masks of private joins where the platform has one; it holds no data."""
 CLOCK_TOLERANCE_S = 300
 """Seconds by which the gateway's clock may differ, unless the node's settings say otherwise."""
 _SIGNED_AS = "fragment"
@@ -60,6 +69,8 @@ class Task:
         layout: Of its words.
         decision: Of the node's own bundle.
         facts: Of its text.
+        join: How the sides of a private join are put together; None for the other protocols.
+        key: The recipient's key under which words leave; None for a plain release.
     """
 
     fragment: Fragment
@@ -67,6 +78,8 @@ class Task:
     layout: Layout
     decision: Decision
     facts: QueryFacts
+    join: JoinPlan | None = None
+    key: SealingKey | None = None
 
     @cached_property
     def text(self) -> str:
@@ -97,6 +110,7 @@ class Node:
         rng: For exchange keys.
         tolerance_s: Seconds by which the gateway's clock may differ.
         given: Answers that may be given again.
+        keys: Recipients' keys.
     """
 
     department: str
@@ -113,6 +127,7 @@ class Node:
     rng: Rng
     tolerance_s: int = CLOCK_TOLERANCE_S
     given: GivenAnswers = field(default_factory=lambda: GivenAnswers(0))
+    keys: KnownKeys = field(default_factory=KnownKeys)
     _memory: Memory = field(default_factory=Memory)
 
     # --- checking -------------------------------------------------------------------------------------------------
@@ -144,7 +159,7 @@ class Node:
                 entry = self.journal.ended(fragment, told, self.bundle.digest)
             told.audit_index = entry.index
             raise
-        if protocol == "secure_sum":
+        if protocol != "local":
             self.journal.taken(fragment, self.bundle.digest)
         return task
 
@@ -164,11 +179,42 @@ class Node:
             raise ProtocolError("X001", detail="a fragment for somebody else")
         if protocol == "local" and fragment.cohort != (self.department,):
             raise ProtocolError("X001", detail="a local fragment with a cohort")
+        if self.department == KEY_HOLDER and protocol != "private_join":
+            raise ProtocolError("X001", detail="a key holder takes part in private joins only")
         self.served.claim(fragment)
         cell, decision, facts = self._authorized(fragment)
-        if protocol == "secure_sum" and fragment.policy_digest != self.bundle.digest:
-            raise self._refusal("R0", "a secure sum under another policy than this node's")
-        return Task(fragment, cell, layout_of(cell, self.catalog), decision, facts)
+        if protocol != "local" and fragment.policy_digest != self.bundle.digest:
+            raise self._refusal("R0", "a round under another policy than this node's")
+        layout = layout_of(cell, self.catalog)
+        join = (
+            self._joined(fragment, cell, layout, decision) if protocol == "private_join" else None
+        )
+        key = self.keys.find(fragment.sealed_for) if fragment.sealed_for else None
+        return Task(fragment, cell, layout, decision, facts, join, key)
+
+    def _joined(
+        self, fragment: Fragment, cell: CellQuery, layout: Layout, decision: Decision
+    ) -> JoinPlan:
+        """Return how this node itself would have the block joined; its own part in it must be the one it has."""
+        if fragment.sealed_for:
+            raise self._refusal("R3", "a sealed private join, which this node does not serve")
+        try:
+            plan = join_plan(
+                cell, layout, self.catalog, self.bundle, decision.disclosure,
+                sealed=bool(fragment.sealed_for),
+            )  # fmt: skip
+        except MiddleplatformError as error:
+            raise self._refusal(error.rule or "R10", error.public_message) from None
+        extra = set(fragment.cohort) - set(plan.departments)
+        if not extra <= {KEY_HOLDER} or fragment.cohort != tuple(
+            sorted({*plan.departments, *extra})
+        ):
+            raise self._refusal("R10", "a cohort other than who holds the tables")
+        if self.department != KEY_HOLDER:
+            check_side(plan, self.department, self.catalog)
+        elif KEY_HOLDER in plan.departments:
+            raise self._refusal("R10", "a key holder with data of its own")
+        return plan
 
     def _timely(self, fragment: Fragment) -> None:
         """Refuse a fragment of another time: grants are judged by this node's clock."""
@@ -197,10 +243,15 @@ class Node:
         decision = authorize(facts, asking, self.bundle, self.catalog)
         if not decision.permit:
             raise self._refusal(decision.reasons[0].rule, decision.reasons[0].what[0])
+        refused = release_refusals(facts, self.bundle, sealed=bool(fragment.sealed_for))
+        if refused and not inside:
+            raise self._refusal(refused[0].rule, refused[0].what[0])
         coarser = [duty for duty in decision.obligations if duty.kind in ("band", "bucket")]
         if coarser:
             raise self._refusal("R4", "a fragment that is finer than policy allows")
         for name in facts.datasets:
+            if fragment.protocol == "private_join":
+                continue  # whose side each lies on is the join plan's to say
             if self.department not in self.catalog.datasets[name].held_by:
                 raise self._refusal("R0", "a dataset that this department does not hold")
             if fragment.protocol == "local" and len(self.catalog.datasets[name].held_by) > 1:
@@ -239,11 +290,33 @@ class Node:
         task = self.accept(raw, signature, "local")
         try:
             given = self._given(task, stop or Event())
+            if task.key is not None:
+                return self._sealed(task, task.key, given.cells)
             receipt = self.receipt(task, given.cells.num_rows, given.digest)
         except Exception as error:
             self.failed(task, error)
             raise
         return PartialResult(self.department, given.cells, receipt, given.digest, given.payload)
+
+    def _sealed(self, task: Task, key: SealingKey, cells: pa.Table) -> PartialResult:
+        """Return labels and marks, and the words under the recipient's key; one receipt covers both."""
+        words = sealed_cells(cells, task.layout, key)
+        shown, sealed = (
+            without_words(cells),
+            signed(words, self.identity, task.fragment, task.layout),
+        )
+        payload = encode_table(shown)
+        digest = sealed_digest(digest_of(payload), digest_of(sealed))
+        receipt = self.receipt(task, shown.num_rows, digest)
+        return PartialResult(self.department, shown, receipt, digest, payload, sealed)
+
+    def take_key(self, document: bytes) -> None:
+        """Remember a recipient's public key: see ``sealed_keys.KnownKeys.take``.
+
+        Reveals:
+            To the gateway: whether it is refused.
+        """
+        self.keys.take(document)
 
     def _given(self, task: Task, stop: Event) -> Given:
         """Return what is released: as it was before, where project, question, policy and data are the same."""
@@ -300,18 +373,26 @@ class Node:
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
         telling = self._mark_groups(task, measured, marks)
         if task.decision.disclosure.history:
-            overlap = Overlap(
-                self.history,
-                source,
-                self.catalog,
-                task.decision.disclosure,
-                task.fragment.project,
-                self._memory,
-                task.decision.obligations,
-            )
-            overlap.check(task.cell, task.layout, measured, marks, self._moment())
+            overlap = self.overlap(task, source)
+            overlap.check(task.cell, task.layout, measured, marks, self.moment())
         return released_cells(
             task.cell, task.layout, measured, marks, self.sensitive(task), telling
+        )
+
+    def overlap(self, task: Task, source: Source | Sources) -> Overlap:
+        """Return what compares a task's populations with what this node has released to its project.
+
+        Reveals:
+            Nothing.
+        """
+        return Overlap(
+            self.history,
+            source,
+            self.catalog,
+            task.decision.disclosure,
+            task.fragment.project,
+            self._memory,
+            task.decision.obligations,
         )
 
     def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> Flags:
@@ -372,7 +453,12 @@ class Node:
         )
         return receipt
 
-    def _moment(self) -> str:
+    def moment(self) -> str:
+        """Return this moment, ISO 8601.
+
+        Reveals:
+            Nothing.
+        """
         return self.clock.now().astimezone().isoformat()
 
 

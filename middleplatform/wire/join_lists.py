@@ -11,7 +11,7 @@ Reveals:
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -164,10 +164,11 @@ class ListPart:
     Attributes:
         side: Number of its side.
         number: Of the part, from 0.
-        tokens: Of the keys, uint8, shape (rows, 16); no bytes at all under the blinded protocol: (0, 16).
+        tokens: Of the keys, uint8, shape (rows, 16); none under the blinded protocol: (0, 16).
         codes: Place of each row's label tuple in ``ListHead.codes``, uint32, shape (rows,); zeros without dimensions.
         seconds: Second tokens, each shape (rows, 16); all zero where there is none.
         words: Masked words, uint64, shape (rows, width).
+        places: Under the blinded protocol, which of the list's tokens each row has, uint32, shape (rows,); else none.
 
     Reveals:
         To the gateway: which rows of a side share a key, a label tuple or a second key, all of them nameless.
@@ -179,19 +180,20 @@ class ListPart:
     codes: Places
     seconds: tuple[Tokens, ...]
     words: Words
+    places: Places = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
         rows, width = self.words.shape
         coded = bool(self.codes.any())
-        bare = not self.tokens.shape[0] and rows > 0
+        bare = bool(self.places.size)
         head = _PART.pack(
             _MAGIC, b"P", self.side, self.number, rows, width, len(self.seconds), coded | bare << 1
         )
         pieces: list[bytes] = [head, *[_raw(each, "u1") for each in (self.tokens, *self.seconds)]]
         pieces.append(_raw(self.words, "<u8"))
-        if coded:
-            pieces.append(_raw(self.codes, "<u4"))
+        pieces += [_raw(self.places, "<u4")]
+        pieces += [_raw(self.codes, "<u4")] if coded else []
         return b"".join(pieces)
 
     @classmethod
@@ -208,17 +210,17 @@ class ListPart:
         if flags > 3 or (side, rows, width, seconds) != expected:  # noqa: PLR2004 - two bits
             raise bad_message("a part of another list")
         body = _Body(raw, _PART.size)
-        none = np.zeros((0, TOKEN_BYTES), dtype=np.uint8)
-        tokens = none if flags & 2 else body.take("u1", (rows, TOKEN_BYTES))
+        tokens = body.take("u1", (0 if flags & 2 else rows, TOKEN_BYTES))
         others = tuple([body.take("u1", (rows, TOKEN_BYTES)) for _ in range(seconds)])
         words = body.take("<u8", (rows, width))
+        places = body.take("<u4", (rows if flags & 2 else 0,))
         codes = body.take("<u4", (rows,)) if flags & 1 else np.zeros(rows, dtype=np.uint32)
         body.end()
         if int(codes.max(initial=0)) >= max(1, len(head.codes)):
             raise bad_message("a row has a label that its list has not")
         if bool(flags & 1) != bool(codes.any()):
             raise bad_message("a part is not in its one form")
-        return cls(side, number, tokens, codes, others, words)
+        return cls(side, number, tokens, codes, others, words, places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from middleplatform.crypto.encoding import bad_message
+from middleplatform.node.join_round import JoinRounds
 from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.service import Node
 from middleplatform.wire.frame import Message, pack, unpack
@@ -31,12 +32,28 @@ class Served:
         rounds: For secure sums.
         status: Tells how the node is.
         accept_roster: Takes a new roster.
+        joins: For private joins; a node without takes part in none.
     """
 
     node: Node
     rounds: SecureRounds
     status: Callable[[], Mapping[str, object]]
     accept_roster: Callable[[bytes], None]
+    joins: JoinRounds | None = None
+
+    @property
+    def joined(self) -> JoinRounds:
+        """Return what serves private joins.
+
+        Raises:
+            ProtocolError: X001 at a node that takes part in none.
+
+        Reveals:
+            That.
+        """
+        if self.joins is None:
+            raise bad_message("this node takes part in no private join")
+        return self.joins
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,53 @@ def _seal(served: Served, asked: Message, stop: Event) -> Reply:
 def _drop(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
     served.rounds.drop(_key(asked))
+    if served.joins is not None:
+        served.joins.drop(_key(asked))
     return Reply({})
+
+
+def _join_open(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    return Reply({}, (served.joined.join_open(asked.part(0), asked.part(1)),))
+
+
+def _join_agree(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    sealed = served.joined.join_agree(_key(asked), unpack(asked.part(0), _HELLOS_MAX))
+    return Reply({"names": list(sealed)}, (pack(list(sealed.values())),))
+
+
+def _join_list(served: Served, asked: Message, stop: Event) -> Reply:
+    sealed = asked.part(0) if asked.parts else None
+    return Reply({}, (served.joined.join_list(_key(asked), sealed, stop),))
+
+
+def _join_rows(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    return Reply({}, (served.joined.join_rows(_key(asked), _whole(asked, "part")),))
+
+
+def _join_points(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    return Reply({}, (served.joined.join_points(_key(asked)),))
+
+
+def _join_blind(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    found = served.joined.join_blind(_key(asked), asked.text("owner"), asked.part(0))
+    return Reply({}, (found,))
+
+
+def _join_sums(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    found = served.joined.join_sums(_key(asked), _whole(asked, "side"), asked.part(0))
+    return Reply({}, (found,))
+
+
+def _join_reveal(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    labels, receipt = served.joined.join_reveal(_key(asked), unpack(asked.part(0), _CODES_MAX))
+    return Reply({"receipt": receipt}, (labels,))
 
 
 def _status(served: Served, asked: Message, stop: Event) -> Reply:
@@ -119,6 +182,14 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "reveal": _reveal,
     "sealing_key": _sealing_key,
     "seal": _seal,
+    "join_open": _join_open,
+    "join_agree": _join_agree,
+    "join_list": _join_list,
+    "join_rows": _join_rows,
+    "join_points": _join_points,
+    "join_blind": _join_blind,
+    "join_sums": _join_sums,
+    "join_reveal": _join_reveal,
     "drop": _drop,
     "status": _status,
 }
@@ -131,6 +202,14 @@ def _key(asked: Message) -> str:
     if len(key) > _KEY_MAX:
         raise bad_message("a round's name is too long")
     return key
+
+
+def _whole(asked: Message, name: str) -> int:
+    """Return a field that must be a whole number, not below 0."""
+    value = asked.fields.get(name)
+    if type(value) is not int or value < 0:
+        raise bad_message(f"field {name} is no whole number")
+    return value
 
 
 def _totals(raw: bytes) -> list[list[int]]:

@@ -125,7 +125,8 @@ class _Running:
             self._config.socket.unlink(missing_ok=True)
 
     def _front(self) -> _Server:
-        served = Served(self._opened.node, self._opened.rounds, self._status, self._accept_roster)
+        opened = self._opened
+        served = Served(opened.node, opened.rounds, self._status, self._accept_roster, opened.joins)
         app = NodeApp(
             served,
             self._trust,

@@ -59,7 +59,7 @@ CASES = [
     (head(0, short=True, codes=(), missing=b"", note=b""), ListHead.from_bytes),
     (part(), lambda raw: ListPart.from_bytes(raw, head())),
     (part(5, 0, 0, np.zeros(5)), lambda raw: ListPart.from_bytes(raw, head(5, 0, 0))),
-    (part(tokens=np.zeros((0, 16), np.uint8)), lambda raw: ListPart.from_bytes(raw, head())),
+    (part(tokens=np.zeros((0, 16), np.uint8), places=np.array([3, 0, 1, 1, 9], np.uint32)), lambda raw: ListPart.from_bytes(raw, head())),
     (groups(), GroupLists.from_bytes),
     (groups(starts=(np.zeros(1, np.uint32),) * 2, positions=(np.zeros(0, np.uint32),) * 2), GroupLists.from_bytes),
     (GroupSums(0, np.arange(6, dtype=np.uint64).reshape(3, 2)), lambda raw: GroupSums.from_bytes(raw, 3, 2)),
