@@ -140,8 +140,9 @@ def _labels(column: SealedColumn) -> pa.Array:
     kind = pa.decimal128(int(form[1]), int(form[2])) if form else _TYPES.get(column.type)
     if kind is None:
         raise ValueError("a label of an unknown type")
-    read = _READ.get(column.type.partition("(")[0], lambda value: value)
+    read = _READ.get(column.type.partition("(")[0])
     try:
-        return pa.array([None if each is None else read(each) for each in column.labels], kind)
+        known = [each if each is None or read is None else read(each) for each in column.labels]
+        return pa.array(known, kind)
     except (pa.ArrowException, ArithmeticError, TypeError):
         raise ValueError("labels do not fit their type") from None

@@ -189,6 +189,20 @@ class PinnedKeys:
         """
         return frozenset(self._keys)
 
+    def public_key(self, name: str) -> bytes:
+        """Return the 32 bytes that are pinned for ``name``, to be handed on to who verifies elsewhere.
+
+        Raises:
+            ProtocolError: X001 when the name is not pinned.
+
+        Reveals:
+            A public key.
+        """
+        key = self._keys.get(name)
+        if key is None:
+            raise bad_message("a party is not pinned")
+        return key
+
     def replace(self, keys: Mapping[str, bytes]) -> None:
         """Hold ``keys`` from now on, all at once for every thread; others are forgotten.
 

@@ -11,24 +11,39 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from middleplatform.crypto.encoding import bad_message
+from middleplatform.crypto.tickets import TicketSubject
 from middleplatform.crypto.word_layout import Measure, WordLayout
-from middleplatform.model.plan import Layout
+from middleplatform.model.plan import Fragment, Layout
 
-__all__ = ["counts_layout", "decode_words", "encode_words", "sealed_layout"]
+__all__ = ["counts_layout", "decode_words", "encode_words", "sealed_layout", "ticket_subject"]
 
 
-def sealed_layout(layout: Layout) -> WordLayout | None:
+def sealed_layout(layout: Layout) -> WordLayout:
     """Return the words that a released cell's aggregates read: counts in one slot, magnitudes in two.
 
-    Returns:
-        None where the block has no aggregate.
+    Raises:
+        ProtocolError: X001 where the block has no aggregate.
 
     Reveals:
         Nothing: it follows from the fragment.
     """
     names = dict.fromkeys(name for formula in layout.formulas for name in layout.words(formula))
-    measures = [_measure(name, [word.scale for word in layout.sums]) for name in names]
-    return WordLayout(tuple(measures)) if measures else None
+    if not names:
+        raise bad_message("a block without aggregates is not sealed")
+    scales = [word.scale for word in layout.sums]
+    return WordLayout(tuple([_measure(name, scales) for name in names]))
+
+
+def ticket_subject(fragment: Fragment, layout: Layout) -> TicketSubject:
+    """Return what a ticket for a fragment's block is about; each party makes it from its own data.
+
+    Reveals:
+        Nothing: it follows from the fragment.
+    """
+    query_id = f"{fragment.query_id}.{fragment.number}"
+    words = sealed_layout(layout).digest
+    return TicketSubject(query_id, fragment.attempt, fragment.cohort, words, fragment.sealed_for)
 
 
 def _measure(name: str, scales: Sequence[int]) -> Measure:

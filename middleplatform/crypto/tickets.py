@@ -121,6 +121,10 @@ class SignedInput:
     digest: bytes
     signature: bytes = field(repr=False)
 
+    def covers(self, sealed: Sequence[SealedWords]) -> bool:
+        """Say whether the digest is that of these words; ``Ticket.verify`` checks the signature."""
+        return self.digest == _digest_of(sealed)
+
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
         return join_parts(self.party) + self.digest + self.signature

@@ -13,6 +13,7 @@ from middleplatform.model.query import QueryFacts
 from middleplatform.model.record import AuditRecord
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Release
+from middleplatform.model.sealed import SealedAnswer
 
 __all__ = ["ended", "received", "released"]
 
@@ -33,7 +34,8 @@ def _request(request: QueryRequest, at: str) -> dict[str, object]:
 def received(request: QueryRequest) -> AuditRecord:
     """Return the entry that a query came in."""
     body = _request(request, request.received_at.isoformat())
-    return AuditRecord("received", {**body, "sql": request.sql, "strict": request.strict})
+    sealed = {"sealed_for": request.sealed_for} if request.sealed_for else {}
+    return AuditRecord("received", {**body, "sql": request.sql, "strict": request.strict, **sealed})
 
 
 def ended(
@@ -64,6 +66,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     receipts: Sequence[Mapping[str, str]],
     at: str,
     catalog_digest: str,
+    sealed: SealedAnswer | None = None,
 ) -> AuditRecord:
     """Return the entry that an answer is about to leave."""
     body = _request(request, at)
@@ -85,6 +88,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
         "obligations": [[duty.kind, duty.dataset, duty.column, *duty.argument] for duty in decision.obligations],
         "disclosure": parameters,
         "withheld": [[each.rule, each.reason, each.cells] for each in release.withheld],
+        **({"sealed_for": sealed.key_id, "sealed_digest": sealed.digest()} if sealed else {}),
         "released_values": sum(len(column) - column.null_count for column in release.table.columns),
         "budget": "0",
         "result_digest": release.digest,

@@ -27,6 +27,9 @@ from middleplatform.errors import (
 from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import RELEASED_ONLY, explanation
+from middleplatform.gateway.sealed_answer import sealed_answer
+from middleplatform.gateway.sealed_cells import SealedBlock, answer_sealed
+from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
@@ -37,7 +40,9 @@ from middleplatform.model.query import QualifiedQuery
 from middleplatform.model.record import AuditRecord, Receipt
 from middleplatform.model.request import QueryRequest, Subject
 from middleplatform.model.result import Answer, Explanation, Release
+from middleplatform.model.sealed import SealedAnswer
 from middleplatform.planner.plan import make_plan
+from middleplatform.planner.sealed import sealed_outputs
 from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.sql.parse import parse
 from middleplatform.sql.post import MARK
@@ -62,6 +67,7 @@ class Gateway:
         rng: For query ids.
         queries_max: Questions under way at once; more are refused with L001.
         database: Runs what stands above the release boundary.
+        sealing: Published keys, under which answers may leave; None where none can be published.
     """
 
     catalog: Catalog
@@ -73,6 +79,7 @@ class Gateway:
     rng: Rng
     queries_max: int = 8
     database: Released = field(default_factory=Released)
+    sealing: SealingDesk | None = None
     _running: int = 0
 
     def request(
@@ -84,18 +91,13 @@ class Gateway:
         project: str = "",
         recipient: str = "",
         strict: bool = False,
+        sealed_for: str = "",
     ) -> QueryRequest:
         """Return a request with a fresh id; history is kept for the subject's department unless a project is named."""
         return QueryRequest(
-            self.rng.token_bytes(16).hex(),
-            sql,
-            subject,
-            purpose,
-            project or subject.department,
-            self.clock.now(),
-            recipient,
-            strict,
-        )
+            self.rng.token_bytes(16).hex(), sql, subject, purpose, project or subject.department, self.clock.now(),
+            recipient, strict, sealed_for,
+        )  # fmt: skip
 
     async def submit(self, request: QueryRequest, progress: Progress | None = None) -> Answer:
         """Answer one query.
@@ -131,25 +133,19 @@ class Gateway:
         watch.lap("plan")
         answers = await self._dispatch(request, plan, decision, progress)
         watch.lap("dispatch")
-        outcome = await asyncio.to_thread(self._combine, query, plan, answers)
+        outcome, sealed = await asyncio.to_thread(self._combine, query, plan, answers)
         watch.lap("combine")
+        told = [each.receipts for each in answers]
         entry = released(
-            request,
-            decision,
-            plan,
-            query.facts,
-            outcome,
-            [each.receipts for each in answers],
-            self._now(),
-            self.catalog.digest,
-        )
+            request, decision, plan, query.facts, outcome, told, self._now(), self.catalog.digest, sealed
+        )  # fmt: skip
         receipt = await self._append(entry)
         watch.lap("audit")
         quality = min(
             (self.catalog.datasets[name].quality for name in query.facts.datasets), default=1.0
         )
         return Answer(
-            request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps
+            request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps, sealed
         )
 
     # --- stages 1 to 4: pure --------------------------------------------------------------------------------------
@@ -160,6 +156,7 @@ class Gateway:
         decision = authorize(query.facts, self._asking(request), self.bundle, self.catalog)
         if not decision.permit:
             raise refusal(decision.reasons)
+        check_release(request, query.facts, self.bundle, self.sealing)
         return query, decision
 
     def _asking(self, request: QueryRequest) -> Asking:
@@ -169,7 +166,7 @@ class Gateway:
 
     def _plan(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         """Plan, count near-duplicates, and judge what will really be sent."""
-        plan = make_plan(query, decision, self.catalog, self.bundle.limits)
+        plan = self._made(request, query, decision)
         day = request.received_at.date().isoformat()
         alike = fingerprint(query.parsed.tree)
         asked = self.questions.ask(request.project, day, alike, request.sql)
@@ -178,14 +175,15 @@ class Gateway:
         asking = replace(self._asking(request), strict=False)
         for block in plan.blocks:
             again = authorize(block.facts, asking, self.bundle, self.catalog)
-            if not again.permit or any(
-                duty.kind in ("band", "bucket") for duty in again.obligations
-            ):
-                raise ConfigError(
-                    "C099",
-                    record=request.query_id,
-                    detail=f"a fragment is not within what was granted: {block.sql}",
-                )
+            if not again.permit or any(duty.kind in ("band", "bucket") for duty in again.obligations):
+                detail = f"a fragment is not within what was granted: {block.sql}"
+                raise ConfigError("C099", record=request.query_id, detail=detail)
+        return plan
+
+    def _made(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
+        plan = make_plan(query, decision, self.catalog, self.bundle.limits)
+        if request.sealed_for:
+            sealed_outputs(query, plan)
         return plan
 
     # --- stages 5 to 7 --------------------------------------------------------------------------------------------
@@ -197,16 +195,20 @@ class Gateway:
         answers: list[BlockAnswer] = []
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
+            ask = answer_sealed(self.sealing) if request.sealed_for and self.sealing else answer
             answers.append(
-                await answer(
-                    self.dispatcher, request, block, number, decision, self.bundle, self._now()
-                )
-            )
+                await ask(self.dispatcher, request, block, number, decision, self.bundle, self._now())
+            )  # fmt: skip
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers
 
-    def _combine(self, query: QualifiedQuery, plan: Plan, answers: list[BlockAnswer]) -> Release:
+    def _combine(
+        self, query: QualifiedQuery, plan: Plan, answers: list[BlockAnswer]
+    ) -> tuple[Release, SealedAnswer | None]:
         """Put released words together and run what stands above the boundary."""
+        if self.sealing is not None and answers and isinstance(answers[0], SealedBlock):
+            outputs = sealed_outputs(query, plan)
+            return sealed_answer(plan, outputs, answers[0], self.database, self.sealing, self.dispatcher)  # fmt: skip
         cells: dict[str, tuple[pa.Table, Layout]] = {}
         for block, found in zip(plan.blocks, answers, strict=True):
             shown = found.labelled if block.name in query.label_only else found.cells
@@ -214,7 +216,7 @@ class Gateway:
         values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs)
         withheld = withheld_summary(answers)
         notes = (*plan.notes, RELEASED_ONLY) if plan.folds and withheld else plan.notes
-        return release(values, marks, withheld, notes)
+        return release(values, marks, withheld, notes), None
 
     # --- the log --------------------------------------------------------------------------------------------------
 
@@ -236,7 +238,7 @@ class Gateway:
         """Say what would happen to a query; nothing is run and no department is asked."""
         try:
             query, decision = self._judge(request)
-            plan = make_plan(query, decision, self.catalog, self.bundle.limits)
+            plan = self._made(request, query, decision)
         except MiddleplatformError as error:
             return explanation(request, error, self.catalog, self.bundle)
         return explanation(request, (query, decision, plan), self.catalog, self.bundle)
@@ -244,3 +246,5 @@ class Gateway:
     def close(self) -> None:
         """Close what the gateway itself opened."""
         self.database.close()
+        if self.sealing is not None:
+            self.sealing.close()

@@ -23,5 +23,3 @@ FROM sealing_key WHERE id = ?;
 -- name: all
 SELECT id, document, proof, login, department, published_at, replaces, revoked_at, revoked_by, reason
 FROM sealing_key ORDER BY published_at, id;
--- name: moduli
-SELECT modulus FROM sealing_key;

@@ -14,9 +14,13 @@ from typing import Any
 from middleplatform.model.plan import Formula, Part
 from middleplatform.model.query import AggregateKind
 
-__all__ = ["FORMAT", "SealedAnswer", "SealedColumn", "SealedWord"]
+__all__ = ["FORMAT", "ISSUER", "SIGNED_AS", "SealedAnswer", "SealedColumn", "SealedWord"]
 
 FORMAT = "middleplatform-sealed-answer/1"
+ISSUER = "gateway"
+"""Name under which the gateway's identity key is pinned."""
+SIGNED_AS = "sealed answer"
+"""Purpose of the gateway's signature over a whole sealed answer."""
 _CELLS_MAX = 1 << 22
 _ITEMS_MAX = 1024
 
@@ -73,9 +77,10 @@ class SealedAnswer:
         sums: Decimal places of each summed measure of the formulas.
         formulas: How each aggregate comes from the words.
         ciphertexts: Packed and encrypted words (``crypto.sealed_sum``).
-        inputs: SHA-256 of what each department signed into ``ciphertexts``, hexadecimal.
         receipts: By department.
-        ticket: The gateway's signed permission to open exactly this.
+        ticket: The gateway's permission to open exactly these ciphertexts, with each department's signature over
+            what it sealed (``crypto.tickets``).
+        signature: The gateway's over all of this answer but itself, hexadecimal.
     """
 
     query_id: str
@@ -90,9 +95,9 @@ class SealedAnswer:
     sums: tuple[int, ...]
     formulas: tuple[Formula, ...]
     ciphertexts: bytes
-    inputs: Mapping[str, str]
     receipts: Mapping[str, str]
-    ticket: str
+    ticket: bytes
+    signature: str = ""
 
     def to_mapping(self) -> dict[str, object]:
         """Return the JSON form."""
@@ -112,28 +117,20 @@ class SealedAnswer:
             "sums": list(self.sums),
             "formulas": [_formula(each) for each in self.formulas],
             "ciphertexts": base64.b64encode(self.ciphertexts).decode(),
-            "inputs": dict(sorted(self.inputs.items())),
             "receipts": dict(sorted(self.receipts.items())),
-            "ticket": self.ticket,
+            "ticket": base64.b64encode(self.ticket).decode(),
+            "signature": self.signature,
         }
 
-    def digest(self) -> str:
-        """Return SHA-256 of the canonical JSON form, hexadecimal."""
-        text = json.dumps(
-            self.to_mapping(), ensure_ascii=False, sort_keys=True, separators=(",", ":")
-        )
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def layout_digest(self) -> str:
-        """Return SHA-256 of all that says what the ciphertexts mean, hexadecimal: a ticket names it.
-
-        Columns, labels, marks, rows, words and formulas; not ciphertexts, receipts and ticket.
-        """
+    def signed_bytes(self) -> bytes:
+        """Return what the gateway signs: the canonical JSON form without the signature."""
         body = self.to_mapping()
-        for name in ("ciphertexts", "inputs", "receipts", "ticket"):
-            del body[name]
-        text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        del body["signature"]
+        return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+    def digest(self) -> str:
+        """Return SHA-256 of what is signed, hexadecimal."""
+        return hashlib.sha256(self.signed_bytes()).hexdigest()
 
     @staticmethod
     def from_mapping(body: Mapping[str, Any]) -> "SealedAnswer":
@@ -207,9 +204,9 @@ def _read(body: Mapping[str, Any]) -> SealedAnswer:
         sums=tuple(_whole(each) for each in body["sums"]),
         formulas=tuple(_read_formula(each) for each in body["formulas"]),
         ciphertexts=base64.b64decode(body["ciphertexts"], validate=True),
-        inputs={_text(name): _text(value) for name, value in body["inputs"].items()},
         receipts={_text(name): _text(value) for name, value in body["receipts"].items()},
-        ticket=_text(body["ticket"]),
+        ticket=base64.b64decode(body["ticket"], validate=True),
+        signature=_text(body["signature"]),
     )
 
 

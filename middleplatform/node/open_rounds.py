@@ -75,8 +75,8 @@ SEALED_SUM = Order(
     {
         Step.HELLO: frozenset({Step.AGREE}),
         Step.AGREE: frozenset({Step.CODES}),
-        Step.CODES: frozenset({Step.CELLS, Step.REVEAL}),
-        Step.CELLS: frozenset({Step.SEAL, Step.REVEAL}),
+        Step.CODES: frozenset({Step.CELLS, Step.SEAL}),
+        Step.CELLS: frozenset({Step.SEAL}),
         Step.SEAL: frozenset({Step.REVEAL}),
     },
 )

@@ -8,17 +8,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from middleplatform.crypto.encoding import bad_message
-from middleplatform.crypto.sealed_layout import counts_layout, encode_words, sealed_layout
-from middleplatform.crypto.sealed_sum import ZeroSum, seal
+from middleplatform.crypto.identity import IdentityKey
+from middleplatform.crypto.sealed_layout import (
+    counts_layout,
+    encode_words,
+    sealed_layout,
+    ticket_subject,
+)
+from middleplatform.crypto.sealed_sum import SealedWords, ZeroSum, seal
 from middleplatform.crypto.sealing_key import SealingKey
+from middleplatform.crypto.tickets import sign_input
 from middleplatform.crypto.word_layout import WordLayout
 from middleplatform.disclosure.dominance import dominates, estimable
-from middleplatform.model.plan import Layout
+from middleplatform.model.plan import Fragment, Layout
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.node.measure import Measured
+from middleplatform.wire.frame import pack
 
-__all__ = ["counts", "sealed_cells", "sealed_part", "without_words"]
+__all__ = ["counts", "sealed_cells", "sealed_part", "signed", "without_words"]
 
 Places = npt.NDArray[np.int64]
 
@@ -33,7 +40,24 @@ def without_words(cells: pa.Table) -> pa.Table:
     return cells.select(kept)
 
 
-def sealed_cells(cells: pa.Table, layout: Layout, key: SealingKey) -> bytes:
+def signed(sealed: SealedWords, identity: IdentityKey, fragment: Fragment, layout: Layout) -> bytes:
+    """Return sealed words with the department's signature, which the recipient's ticket will hold.
+
+    Args:
+        sealed: All that leaves for the fragment.
+        identity: The department's key.
+        fragment: Which is answered.
+        layout: Of its block.
+
+    Reveals:
+        To the gateway and the recipient: that the department sealed these words for this query.
+    """
+    subject = ticket_subject(fragment, layout)
+    signature = sign_input(identity, subject, fragment.department, [sealed])
+    return pack([sealed.to_bytes(), signature.to_bytes()])
+
+
+def sealed_cells(cells: pa.Table, layout: Layout, key: SealingKey) -> SealedWords:
     """Return the words of a local answer under a key.
 
     Args:
@@ -47,9 +71,8 @@ def sealed_cells(cells: pa.Table, layout: Layout, key: SealingKey) -> bytes:
     Reveals:
         To the gateway: the number of cells and words. To the key's holder: the words of what is released.
     """
-    words = sealed_layout(layout)
-    found = np.zeros((0, 0), dtype=np.int64) if words is None else encode_words(words, _columns(cells), 1)
-    return seal(found.reshape(-1), key, parties=1).to_bytes()
+    found = encode_words(sealed_layout(layout), _columns(cells), 1)
+    return seal(found.reshape(-1), key, parties=1)
 
 
 def _columns(cells: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -105,7 +128,7 @@ def sealed_part(
     released: npt.NDArray[np.bool_],
     key: SealingKey,
     zero_sum: ZeroSum,
-) -> bytes:
+) -> SealedWords:
     """Return this department's words of the shown cells under a key and under masks that cancel in the sum.
 
     Args:
@@ -124,14 +147,12 @@ def sealed_part(
         departments of what is released, no department's own words.
     """
     words, parties = sealed_layout(layout), len(zero_sum.secrets) + 1
-    if words is None:
-        raise bad_message("a block without aggregates is not sealed")
     own = encode_words(words, _columns(measured.table), parties)
     shown = np.zeros((len(released), words.words_per_cell), dtype=np.int64)
     there = places >= 0
     shown[places[there]] = own[there]
     shown[~_needed(layout, words, released)] = 0
-    return seal(shown.reshape(-1), key, parties=parties, zero_sum=zero_sum).to_bytes()
+    return seal(shown.reshape(-1), key, parties=parties, zero_sum=zero_sum)
 
 
 def _needed(
@@ -142,4 +163,6 @@ def _needed(
     for index, formula in enumerate(layout.formulas):
         for name in layout.words(formula):
             needed[name] |= released[:, index]
-    return np.stack([needed[each.name] for each in words.measures for _ in range(each.words)], axis=1)
+    return np.stack(
+        [needed[each.name] for each in words.measures for _ in range(each.words)], axis=1
+    )

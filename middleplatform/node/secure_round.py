@@ -37,7 +37,7 @@ from middleplatform.crypto.word_layout import Measure
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
 from middleplatform.node.measure import Measured, exact
 from middleplatform.node.open_rounds import ROUNDS_MAX, SEALED_SUM, SECURE_SUM, OpenRounds, Step
-from middleplatform.node.sealed_release import counts, sealed_part
+from middleplatform.node.sealed_release import counts, sealed_part, signed
 from middleplatform.node.service import Node, Task
 
 __all__ = ["SecureRounds"]
@@ -260,9 +260,8 @@ class SecureRounds:
             }
             zero_sum = ZeroSum(own_name, pairs, agreed_digest(b"sealed", released, *codes))
             places = _shown(current, codes)
-            current.sealed = sealed_part(
-                _measured(current), task.layout, places, flags, task.key, zero_sum
-            )
+            words = sealed_part(_measured(current), task.layout, places, flags, task.key, zero_sum)
+            current.sealed = signed(words, self._node.identity, task.fragment, task.layout)
             return current.sealed
 
     def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
@@ -332,7 +331,8 @@ def _shown(current: _Round, codes: Sequence[bytes]) -> npt.NDArray[np.int64]:
     numbers = {code: number for number, code in enumerate(codes)}
     if list(codes) != sorted(numbers) or not numbers.keys() <= set(current.codes):
         raise ProtocolError("X001", detail="cells that the round has not")
-    assert current.positions is not None, "a step before this one"
+    if current.positions is None:  # no department has a cell, or so the gateway says
+        return np.full(len(current.labels), -1, dtype=np.int64)
     found = [numbers.get(current.codes[place], -1) for place in current.positions]
     return np.array(found, dtype=np.int64)
 

@@ -42,7 +42,9 @@ def sealed_outputs(query: QualifiedQuery, plan: Plan) -> tuple[SealedOutput, ...
     """
     tree = query.post
     if len(plan.blocks) != 1 or len(query.cells) != 1:
-        raise _refused("several aggregated blocks in one sealed statement", "密封查询包含多个聚合块")
+        raise _refused(
+            "several aggregated blocks in one sealed statement", "密封查询包含多个聚合块"
+        )
     if query.label_only:
         raise _refused("a list of labels without any value", "只有标签而没有值的查询")
     if not isinstance(tree, exp.Select) or not isinstance(tree.args["from_"].this, exp.Table):

@@ -1,0 +1,157 @@
+"""Asks a gateway over REST with a service token; the standard library's HTTP, nothing else.
+
+Usage::
+
+    client = Client("https://gateway.example:8809", token)
+    answer = client.ask("SELECT ...", "statistics", sealed_for=key.public.key_id)
+    opened = open_answer(answer, key, client.parties(), OpenedBook(path))
+"""
+
+import base64
+import json
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from middleplatform.crypto.identity import PinnedKeys
+from middleplatform.crypto.sealed_keys import OpeningKey
+from middleplatform.errors import QueryError, SourceError
+
+__all__ = ["Client", "Refused"]
+
+_ANSWER_BYTES_MAX = 1 << 30
+_WAIT_S = 30
+
+
+class Refused(Exception):  # noqa: N818 - what it is
+    """The gateway's problem document.
+
+    Attributes:
+        problem: RFC 9457, as it came.
+        code: Its error code.
+    """
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(f"{problem.get('code')}: {problem.get('detail')}")
+        self.problem, self.code = problem, str(problem.get("code"))
+
+
+class Client:
+    """One gateway and one token.
+
+    Args:
+        address: ``https://host:port``; plain ``http`` for this machine only.
+        token: Service token; kept in memory.
+        timeout_s: Seconds for one call.
+        context: Of TLS; the system's authorities unless given.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        *,
+        timeout_s: float = 60,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(address)
+        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if (
+            not parts.hostname
+            or parts.scheme not in ("https", "http")
+            or (parts.scheme == "http" and not local)
+        ):
+            what = ("an address is https://host:port", "地址格式为 https://主机:端口")
+            raise QueryError("Q040", what=what)
+        self._parts, self._token, self._timeout_s = parts, token, timeout_s
+        self._context = context
+
+    def ask(
+        self,
+        sql: str,
+        purpose: str,
+        *,
+        project: str = "",
+        recipient: str = "",
+        strict: bool = False,
+        sealed_for: str = "",
+    ) -> dict[str, Any]:
+        """Ask, and wait for the answer.
+
+        Args:
+            sql: The statement.
+            purpose: Its code.
+            project: Where it belongs.
+            recipient: Department that receives the answer.
+            strict: Refuse instead of rewriting.
+            sealed_for: Id of a published key.
+
+        Returns:
+            The answer document (docs/reference/rest.md).
+
+        Raises:
+            Refused: The gateway's problem document.
+            SourceError: S001 it cannot be reached.
+        """
+        asked = {
+            "sql": sql, "purpose": purpose, "project": project, "recipient": recipient, "strict": strict,
+            "sealed_for": sealed_for,
+        }  # fmt: skip
+        found = self._call("POST", f"/v1/queries?wait={_WAIT_S}", asked)
+        while found.get("status") in ("queued", "running"):
+            found = self._call("GET", f"/v1/queries/{found['id']}/result?wait={_WAIT_S}")
+        return found
+
+    def publish(self, key: OpeningKey, replaces: str = "") -> dict[str, Any]:
+        """Publish the public half of a key with its proof.
+
+        Args:
+            key: The whole key; its private half stays here.
+            replaces: Id of an own key that it takes the place of.
+
+        Raises:
+            Refused: As ``ask``.
+        """
+        public = key.public
+        return self._call("POST", "/v1/keys", {
+            "key": base64.b64encode(public.to_bytes()).decode(),
+            "proof": base64.b64encode(key.prove().to_bytes()).decode(),
+            "replaces": replaces,
+        })  # fmt: skip
+
+    def parties(self) -> PinnedKeys:
+        """Return the identity keys of gateway and departments, as the gateway tells them.
+
+        Keep them: an answer is checked against what was known when the key was published.
+        """
+        told = self._call("GET", "/v1/keys")["parties"]
+        return PinnedKeys({str(name): bytes.fromhex(key) for name, key in told.items()})
+
+    def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        connection = self._connection()
+        try:
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+            raw = None if body is None else json.dumps(body).encode()
+            if raw is not None:
+                headers["Content-Type"] = "application/json"
+            connection.request(method, self._parts.path.rstrip("/") + path, raw, headers)
+            answer = connection.getresponse()
+            content = answer.read(_ANSWER_BYTES_MAX)
+        except (OSError, HTTPException) as error:
+            raise SourceError("S001", department="gateway", detail=str(error)) from None
+        finally:
+            connection.close()
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            raise SourceError("S001", department="gateway", detail="no JSON") from None
+        if answer.status >= 400:  # noqa: PLR2004 - HTTP
+            raise Refused(found)
+        return dict(found)
+
+    def _connection(self) -> HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "http":
+            return HTTPConnection(host, port, timeout=self._timeout_s)
+        return HTTPSConnection(host, port, timeout=self._timeout_s, context=self._context)

@@ -1,0 +1,312 @@
+"""A release block under a recipient's key: by one department, or by sealed sum over several.
+
+The gateway judges and relays; of the values it has ciphertexts only. Spec: docs/spec/sealed-sum.md.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from middleplatform.crypto.encoding import Reader
+from middleplatform.crypto.receipts import verify_receipt
+from middleplatform.crypto.sealed_layout import counts_layout, sealed_layout, ticket_subject
+from middleplatform.crypto.sealed_sum import SealedWords, add, add_plain, rerandomise
+from middleplatform.crypto.sealing_key import SealingKey
+from middleplatform.crypto.secure_sum import agreed_digest
+from middleplatform.crypto.sum_words import round_context
+from middleplatform.crypto.tickets import SignedInput, TicketSubject
+from middleplatform.disclosure.complement import complement
+from middleplatform.disclosure.disclose import Marks, Rule, disclose
+from middleplatform.disclosure.evidence import CellEvidence, Counts, Flags
+from middleplatform.disclosure.threshold import threshold
+from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
+from middleplatform.errors import LimitError, ProtocolError
+from middleplatform.gateway.attempts import attempted
+from middleplatform.gateway.blocks import BlockAnswer
+from middleplatform.gateway.sealed_desk import SealingDesk
+from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
+from middleplatform.ledger.keys import PublishedKey
+from middleplatform.model.decision import Decision
+from middleplatform.model.plan import Block, Formula, Fragment, Layout
+from middleplatform.model.policy import Bundle, DisclosureParameters
+from middleplatform.model.request import QueryRequest
+from middleplatform.model.result import REASONS, PartialResult
+from middleplatform.planner.results import released_result
+from middleplatform.wire.frame import pack, unpack
+
+__all__ = ["RESIDUE_BYTES", "SealedBlock", "add_masked", "answer_sealed"]
+
+Asks = Callable[
+    [Dispatcher, QueryRequest, Block, int, Decision, Bundle, str], Awaitable[BlockAnswer]
+]
+_SLOT_BYTES = 8
+RESIDUE_BYTES = 9
+"""Slots of a sealed private join: residues modulo 2**64, unsigned."""
+
+
+@dataclass(frozen=True)
+class SealedBlock(BlockAnswer):
+    """A block's released cells; ``cells`` has labels and marks only.
+
+    Attributes:
+        words: All departments' words, added.
+        inputs: Each department's signature over its own.
+        subject: What these are over.
+    """
+
+    words: SealedWords
+    inputs: tuple[SignedInput, ...]
+    subject: TicketSubject
+
+
+def answer_sealed(desk: SealingDesk) -> Asks:
+    """Return what has a block answered under the recipient's key, with the arguments of ``blocks.answer``."""
+
+    async def ask(
+        dispatcher: Dispatcher,
+        request: QueryRequest,
+        block: Block,
+        number: int,
+        decision: Decision,
+        bundle: Bundle,
+        at: str,
+    ) -> BlockAnswer:
+        fragment = Fragment(
+            request.query_id, 1, number, block.departments[0], block.protocol, block.departments, block.sql,
+            request.subject, request.purpose, request.project, bundle.digest, at, request.sealed_for,
+        )  # fmt: skip
+        return await _answered(
+            dispatcher, fragment, block, decision.disclosure, bundle, desk.usable(request)
+        )
+
+    return ask
+
+
+async def _answered(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    bundle: Bundle,
+    published: PublishedKey,
+) -> SealedBlock:
+    """Have a block answered under a recipient's key.
+
+    Raises:
+        MiddleplatformError: What a department raises.
+        LimitError: L002 more cells than policy allows.
+
+    Reveals:
+        To the gateway: labels, marks and ciphertexts; of a sum over several departments also units and rows by
+        nameless group, and in how many departments a magnitude rule applies. No magnitude.
+    """
+    ask = _local if block.protocol == "local" else _summed
+    key, document = published.key, pack([published.document, published.proof])
+
+    async def attempt(asked: Fragment) -> SealedBlock:
+        told = (dispatcher.link(name).sealing_key(document) for name in asked.cohort)
+        await asyncio.gather(*told)
+        return await ask(dispatcher, asked, block, parameters, bundle, key)
+
+    return await attempted(fragment, attempt)
+
+
+# --- one department ---------------------------------------------------------------------------------------------------
+
+
+async def _local(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    bundle: Bundle,
+    key: SealingKey,
+) -> SealedBlock:
+    del parameters  # the department has judged
+    found: PartialResult = await dispatcher.local(fragment)
+    _check_shown(found.cells, block)
+    _check_size(found.cells.num_rows, bundle)
+    read = [(fragment.department, found.sealed)]
+    words, inputs = await asyncio.to_thread(
+        _read, read, key, block.layout, found.cells.num_rows, masked=False
+    )
+    # A single department's ciphertext is not forwarded as it came.
+    fresh = await asyncio.to_thread(rerandomise, words[0])
+    subject = ticket_subject(fragment, block.layout)
+    return SealedBlock(found.cells, (), {found.department: found.receipt}, fresh, inputs, subject)
+
+
+def _check_size(cells: int, bundle: Bundle) -> None:
+    if cells > bundle.limits.cells_max:
+        raise LimitError("L002", limit=bundle.limits.cells_max)
+
+
+def _check_shown(cells: pa.Table, block: Block) -> None:
+    """Check that a sealed answer has exactly the labels and marks of its block, and known marks."""
+    whole = released_result(block.cell, block.layout)
+    schema = pa.schema([item for item in whole if item.name[0] in "dm"])
+    if not cells.schema.equals(schema):
+        raise ProtocolError("X001", detail="an answer with other columns")
+    reasons = pa.array(sorted(REASONS))
+    for name in [item.name for item in schema if item.name.startswith("m")]:
+        known = pc.or_(pc.is_null(cells[name]), pc.is_in(cells[name], reasons))
+        if not pc.all(known, min_count=0).as_py():
+            raise ProtocolError("X001", detail="an answer with an unknown mark")
+
+
+def _read(
+    sent: Sequence[tuple[str, bytes]], key: SealingKey, layout: Layout, cells: int, *, masked: bool
+) -> tuple[list[SealedWords], tuple[SignedInput, ...]]:
+    """Read what departments sealed; each must be of exactly the form that was asked for."""
+    found, inputs = [], []
+    for party, raw in sent:
+        parts = unpack(raw, 2)
+        words = SealedWords.from_bytes(parts[0], key)
+        reader = Reader(parts[-1])
+        signed = SignedInput.read(reader)
+        reader.end()
+        form = (words.masked, words.slot_bytes, words.parties, words.added, words.count)
+        count = cells * sealed_layout(layout).words_per_cell
+        if len(parts) != 2 or form != (masked, _SLOT_BYTES, len(sent), 1, count):  # noqa: PLR2004 - words and signature
+            raise ProtocolError("X001", detail="sealed words of another form")
+        if signed.party != party or not signed.covers([words]):
+            raise ProtocolError("X001", detail="a signature over other sealed words")
+        found.append(words)
+        inputs.append(signed)
+    return found, tuple(inputs)
+
+
+# --- several departments ----------------------------------------------------------------------------------------------
+
+
+async def _summed(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    bundle: Bundle,
+    key: SealingKey,
+) -> SealedBlock:
+    current, totals = await dispatcher.open_round(
+        fragment, round_context(fragment, block.layout), counts_layout(block.layout)
+    )
+    try:
+        _check_size(len(current.codes), bundle)
+        marks = _judged(block.layout, totals, parameters)
+        return await _revealed(dispatcher, current, block, marks, key)
+    except BaseException:
+        # Cancelled, too: whatever happens here, no department keeps a round.
+        await dispatcher.drop(current)
+        raise
+
+
+def _judged(layout: Layout, totals: Totals, parameters: DisclosureParameters) -> Marks:
+    """Judge counts as in any secure sum, and magnitudes by what each department says of its own part."""
+    populations = range(len(layout.populations))
+    units = np.stack([_count(totals, f"units_{p}") for p in populations], axis=1)
+    rest = np.stack(
+        [_count(totals, f"rest_{p}") if p else np.zeros(len(units), np.int64) for p in populations],
+        axis=1,
+    )
+    rows = np.stack([_count(totals, f"rows_{p}") for p in populations], axis=1)
+    none = np.zeros((len(units), 0), dtype=np.int64)
+    evidence = CellEvidence(units, rest, rows, [], none, none)
+    parts = _count(totals, "parts")
+
+    def even(formula: Formula, *_: object) -> Flags:
+        if not parameters.homogeneity or parameters.min_units <= 1:
+            return np.zeros(len(units), dtype=np.bool_)
+        return _any(formula, len(units), lambda s: _count(totals, f"even_{s}") >= parts)
+
+    def flagged(name: str) -> Rule:
+        return lambda formula, *_: _any(
+            formula, len(units), lambda s: _count(totals, f"{name}_{s}") > 0
+        )
+
+    rules: Sequence[tuple[str, Rule]] = (
+        ("threshold", threshold),
+        ("complement", complement),
+        ("homogeneity", even),
+        ("dominance", flagged("dominated")),
+        ("p_percent", flagged("estimable")),
+    )
+    return disclose(layout, evidence, parameters, rules)
+
+
+def _any(formula: Formula, cells: int, flags: Callable[[int], Flags]) -> Flags:
+    found = np.zeros(cells, dtype=np.bool_)
+    for number in dict.fromkeys(number for part in formula.parts for _, number in part.terms):
+        found |= flags(number)
+    return found
+
+
+def _count(totals: Totals, name: str) -> Counts:
+    return np.asarray(totals[name].to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+async def _revealed(
+    dispatcher: Dispatcher, current: Round, block: Block, marks: Marks, key: SealingKey
+) -> SealedBlock:
+    """Have the shown cells sealed, add them, and learn their labels."""
+    layout, width = block.layout, len(block.cell.dimensions)
+    shown = shown_rows(marks, width)
+    codes = [current.codes[row] for row in shown]
+    released = bytes([int(mark is None) for row in shown for mark in marks[row]])
+    parts = await dispatcher.all_of(
+        current, lambda name: dispatcher.link(name).seal(current.key, codes, released)
+    )
+    words, inputs = await asyncio.to_thread(
+        _read, list(parts.items()), key, layout, len(codes), masked=True
+    )
+    labels = await dispatcher.reveal(current, codes)
+    _check_receipts(dispatcher, current.receipts, codes, parts)
+    columns = label_columns([label_values(labels[code]) for code in codes], width)
+    columns["ml"] = pa.nulls(len(shown), pa.string())
+    for index in range(len(layout.formulas)):
+        columns[f"m{index}"] = pa.array([marks[row, index] for row in shown], pa.string())
+    total = await asyncio.to_thread(add, words)
+    subject = ticket_subject(current.fragments[min(current.fragments)], layout)
+    hidden = hidden_marks(marks, shown)
+    return SealedBlock(pa.table(columns), hidden, dict(current.receipts), total, inputs, subject)
+
+
+def _check_receipts(
+    dispatcher: Dispatcher,
+    receipts: Mapping[str, str],
+    codes: Sequence[bytes],
+    parts: Mapping[str, bytes],
+) -> None:
+    """Check that each department has receipted the very bytes that it sealed."""
+    for name, receipt in receipts.items():
+        fields = verify_receipt(receipt, name, dispatcher.pins)
+        if fields.result_digest != agreed_digest(*codes, parts[name]).hex():
+            raise ProtocolError("X001", detail="a receipt for other sealed words")
+
+
+# --- private join -----------------------------------------------------------------------------------------------------
+
+
+def add_masked(
+    mask_sums: SealedWords, masked: "np.ndarray[tuple[int, int], np.dtype[np.uint64]]"
+) -> SealedWords:
+    """Return the sealed totals of a private join: the helper's mask sums and the gateway's own masked sums, added.
+
+    The recipient reduces modulo 2**64: the masks are gone then.
+
+    Args:
+        mask_sums: The helper's, in slots of ``RESIDUE_BYTES`` with room for one more summand.
+        masked: What the gateway has added up under masks, shape (cells, words), in the same order.
+
+    Raises:
+        ProtocolError: X001 for slots of another width or another number of cells.
+
+    Reveals:
+        To the gateway: nothing; the result is re-randomised.
+    """
+    if mask_sums.slot_bytes != RESIDUE_BYTES:
+        raise ProtocolError("X001", detail="mask sums in other slots")
+    return add_plain(mask_sums, np.ascontiguousarray(masked, dtype=np.uint64).reshape(-1))

@@ -1,0 +1,213 @@
+"""Published keys of recipients: who published which, when, with which proof, and whether it still serves.
+
+A key is public; the private half never comes here. Kept for good: what was ever published is compared with every new
+key, since two keys with a factor in common give each other away.
+"""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+
+from middleplatform.crypto.key_proof import KeyProof, check_key
+from middleplatform.crypto.sealing_key import SealingKey
+from middleplatform.errors import ConfigError, ProtocolError, QueryError
+
+__all__ = ["KeyRegistry", "PublishedKey"]
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKey:
+    """A key as it was published.
+
+    Attributes:
+        id: SHA-256 of its canonical bytes, hexadecimal.
+        document: These bytes.
+        proof: Its holder's proof.
+        login: Who published it.
+        department: Of that login.
+        published_at: ISO 8601, UTC.
+        replaces: Id of the key that it takes the place of, or empty.
+        revoked_at: When it ceased to serve for sealing, or empty.
+        revoked_by: Who withdrew it, or empty.
+        reason: Why, or empty.
+    """
+
+    id: str
+    document: bytes
+    proof: bytes
+    login: str
+    department: str
+    published_at: str
+    replaces: str
+    revoked_at: str
+    revoked_by: str
+    reason: str
+
+    @property
+    def key(self) -> SealingKey:
+        """Return the key itself."""
+        return SealingKey.from_bytes(self.document)
+
+
+class KeyRegistry:
+    """In a SQLite file of its own; safe between threads.
+
+    Args:
+        path: The file, made where missing; ``None`` keeps it in memory.
+
+    Raises:
+        ConfigError: C011 when the file cannot be opened or made.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._sql = _statements()
+        self._lock = Lock()
+        with _refusals():
+            if path is not None:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            self._database = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=False
+            )
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(self._sql["create"])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def check(self, document: bytes, proof: bytes) -> SealingKey:
+        """Return the key of a publication that may be taken; nothing is kept.
+
+        Args:
+            document: Canonical bytes of the key.
+            proof: Bytes of its holder's proof.
+
+        Raises:
+            QueryError: Q040 for another form, a key of another length, a weak one, one with a factor of any key that
+                was ever published, one that was published before, and one without a good proof.
+        """
+        known = [each.key for each in self.all()]
+        try:
+            key = SealingKey.from_bytes(document)
+            check_key(key, KeyProof.from_bytes(proof), known)
+        except ProtocolError as error:
+            what = error.parts.get("what")
+            raise _refused(what if isinstance(what, tuple) else _FORM) from None
+        if any(each.n == key.n for each in known):
+            raise _refused(("its modulus was published before", "其模数此前已登记"))
+        return key
+
+    def publish(
+        self,
+        document: bytes,
+        proof: bytes,
+        login: str,
+        department: str,
+        at: str,
+        replaces: str = "",
+    ) -> PublishedKey:
+        """Check a key and keep it; one that it replaces serves no longer.
+
+        Args:
+            document: As ``check``.
+            proof: As ``check``.
+            login: Who publishes it; the key must name this holder.
+            department: Of the login.
+            at: ISO 8601, UTC.
+            replaces: Id of a key of the same login that has not been withdrawn, or empty.
+
+        Raises:
+            QueryError: Q040 as ``check``, for a key that names another holder, and for ``replaces`` that does not serve
+                or is not this login's.
+            ConfigError: C011 the file refuses the write.
+        """
+        key = self.check(document, proof)
+        if key.holder != login:
+            raise _refused(("it names another holder", "其持有人与账号不符"))
+        if replaces:
+            old = self.find(replaces)
+            if old.login != login or old.revoked_at:
+                raise _refused(("it replaces a key that does not serve", "所替换的密钥无效"))
+        modulus = key.n.to_bytes(key.bits // 8, "big")
+        row = (key.key_id, document, proof, modulus, login, department, at, replaces)
+        with self._lock, _refusals():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._database.execute(self._sql["add"], row)
+                if replaces:
+                    told = (at, login, f"replaced by {key.key_id}", replaces)
+                    self._database.execute(self._sql["revoke"], told)
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+        return self.find(key.key_id)
+
+    def revoke(self, key_id: str, login: str, at: str, reason: str = "") -> PublishedKey:
+        """Withdraw a key from sealing, for good; withdrawing twice keeps the first moment. Opening is not touched.
+
+        Raises:
+            QueryError: Q041 there is no such key.
+            ConfigError: C011 the file refuses the write.
+        """
+        with self._lock, _refusals():
+            self._database.execute(self._sql["revoke"], (at, login, reason, key_id))
+        return self.find(key_id)
+
+    def find(self, key_id: str) -> PublishedKey:
+        """Return a key, also a withdrawn one.
+
+        Raises:
+            QueryError: Q041 there is no such key.
+        """
+        with self._lock, _refusals():
+            row = self._database.execute(self._sql["find"], (key_id,)).fetchone()
+        if row is None or not _ID.fullmatch(key_id):
+            raise QueryError("Q041", what=("such key", "该密钥"))
+        return _published(row)
+
+    def all(self) -> tuple[PublishedKey, ...]:
+        """Return every key, oldest first."""
+        with self._lock, _refusals():
+            rows = self._database.execute(self._sql["all"]).fetchall()
+        return tuple(_published(row) for row in rows)
+
+
+_FORM = ("it has not the form of a key of 2048 or 3072 bits with its proof", "不是 2048 或 3072 位密钥及其证明")  # fmt: skip
+
+
+def _refused(what: tuple[str, str]) -> QueryError:
+    return QueryError("Q040", what=(f"the key is refused: {what[0]}", f"密钥不予登记：{what[1]}"))
+
+
+def _published(row: tuple[object, ...]) -> PublishedKey:
+    key_id, document, proof, *texts = row
+    assert isinstance(document, bytes)
+    assert isinstance(proof, bytes)
+    return PublishedKey(str(key_id), document, proof, *(str(each or "") for each in texts))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn the refusals of disk and database into one message."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        what = ("the registry of keys", "密钥登记库")
+        raise ConfigError("C011", what=what, detail=str(error)) from None
+
+
+def _statements() -> dict[str, str]:
+    text = files("middleplatform.ledger").joinpath("keys.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
