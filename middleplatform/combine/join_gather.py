@@ -31,12 +31,13 @@ class Gathering:
     Args:
         side: As planned.
         heads: Of its departments, all of them.
+        blinded: Tokens come by themselves, one for each key, and rows say which is theirs.
 
     Raises:
         ProtocolError: X001 where heads of one side do not fit each other, or the side has more than 2**31 rows.
     """
 
-    def __init__(self, side: Side, heads: Mapping[str, ListHead]) -> None:
+    def __init__(self, side: Side, heads: Mapping[str, ListHead], *, blinded: bool = False) -> None:
         self.side = side
         self._names = side.departments
         counts = [heads[name].rows for name in self._names]
@@ -54,6 +55,8 @@ class Gathering:
             for name in self._names
         }
         self._tokens: Tokens = np.empty((rows, 2), dtype=np.uint64)
+        self._places: Places = np.empty(rows if blinded else 0, dtype=np.uint32)
+        self._blinded = blinded
         self._codes: Places = np.empty(rows, dtype=np.uint32)
         self._seconds = tuple([np.empty((rows, 2), dtype=np.uint64) for _ in side.keys])
         width = sum(word.limbs for word in side.words)
@@ -64,32 +67,47 @@ class Gathering:
 
         Args:
             name: Whose.
+
+        Raises:
+            ProtocolError: X001 by what is returned, for a part with tokens where they are blinded, or without.
         """
         begin = self.starts[self._names.index(name)]
         own = self._own[name]
 
         def take(first: int, part: ListPart) -> None:
-            here = slice(begin + first, begin + first + int(part.words.shape[0]))
+            rows = int(part.words.shape[0])
+            here = slice(begin + first, begin + first + rows)
+            if (part.tokens.shape[0], part.places.size) != (
+                (0, rows) if self._blinded else (rows, 0)
+            ):
+                raise ProtocolError("X001", detail="a part of another protocol")
             self._words[here] = part.words
             self._codes[here] = own[part.codes]
             for kept, tokens in zip(self._seconds, part.seconds, strict=True):
                 kept[here] = _pairs(tokens)
-            if part.tokens.shape[0]:
+            if self._blinded:
+                self._places[here] = part.places
+            else:
                 self._tokens[here] = _pairs(part.tokens)
-            elif part.words.shape[0]:
-                self._tokens[here] = 0  # they come blinded, or the rows match nothing
 
         return take
 
     def put_tokens(self, name: str, tokens: RawTokens) -> None:
-        """Put the doubly blinded tokens of a department's whole list in their place.
+        """Give the rows of a department's whole list their doubly blinded tokens.
 
         Args:
             name: Whose.
-            tokens: uint8, shape (rows, 16).
+            tokens: uint8, shape (keys, 16), one for each key of the list.
+
+        Raises:
+            ProtocolError: X001 for another number of tokens than the rows name.
         """
         place = self._names.index(name)
-        self._tokens[self.starts[place] : self.starts[place + 1]] = _pairs(tokens)
+        here = slice(self.starts[place], self.starts[place + 1])
+        named = self._places[here]
+        if int(named.max(initial=0)) + bool(named.size) != tokens.shape[0]:
+            raise ProtocolError("X001", detail="tokens of other keys")
+        self._tokens[here] = _pairs(tokens)[named]
 
     def list(self) -> SideList:
         """Return the side, all parts of which have come."""

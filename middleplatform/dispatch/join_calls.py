@@ -3,10 +3,12 @@
 Spec: docs/spec/private-join.md.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from middleplatform.crypto.blinded import route
 from middleplatform.crypto.join_party import join_context
 from middleplatform.crypto.messages import LabelList
 from middleplatform.dispatch.dispatcher import Dispatcher, Round
@@ -43,6 +45,11 @@ class JoinCalls:
     dispatcher: Dispatcher
     plan: JoinPlan
     current: Round
+    _turns: dict[str, asyncio.Lock] = field(init=False)
+    """A party takes one call of a round at a time; lists that pass by each other wait."""
+
+    def __post_init__(self) -> None:
+        self._turns = {name: asyncio.Lock() for name in self.current.fragments}
 
     @classmethod
     def of(cls, dispatcher: Dispatcher, fragment: Fragment, plan: JoinPlan) -> "JoinCalls":
@@ -117,7 +124,8 @@ class JoinCalls:
         """
         first = 0
         for number in range(head.parts):
-            raw = await self._link(name).join_rows(self.current.key, number)
+            async with self._turns[name]:
+                raw = await self._link(name).join_rows(self.current.key, number)
             part = ListPart.from_bytes(raw, head)
             if part.number != number:
                 raise ProtocolError("X001", detail="another part than asked for")
@@ -125,25 +133,27 @@ class JoinCalls:
             first += int(part.words.shape[0])
 
     async def blinded(self, name: str, head: ListHead) -> Tokens:
-        """Carry a department's points past all others and return its doubly blinded tokens.
+        """Carry the points of a department's keys past the others and return their doubly blinded tokens.
 
         Args:
             name: Whose keys.
             head: Of its list.
 
         Returns:
-            Shape (rows, 16).
+            Shape (keys, 16): one for each different key of the list.
 
         Raises:
             MiddleplatformError: What a party raises.
-            ProtocolError: X001 for another number of tokens, or others than tokens.
+            ProtocolError: X001 for more tokens than rows, or others than tokens.
         """
-        raw = await self._link(name).join_points(self.current.key)
-        for other in self.plan.departments:
-            if other != name:
+        async with self._turns[name]:
+            raw = await self._link(name).join_points(self.current.key)
+        for other in route(name, self.plan.departments):
+            async with self._turns[other]:
                 raw = await self._link(other).join_blind(self.current.key, name, raw)
         points = Points.from_bytes(raw)
-        if points.side != head.side or points.values.shape != (head.rows, TOKEN_BYTES):
+        keys, size = points.values.shape
+        if points.side != head.side or keys > head.rows or size != TOKEN_BYTES:
             raise ProtocolError("X001", detail="blinded tokens of another list")
         return points.values
 
@@ -197,8 +207,8 @@ class JoinCalls:
     ) -> None:
         labels = LabelList.from_bytes(raw)
         labels.check(self.current.context, self.dispatcher.pins)
-        if labels.sender != name or not set(labels.codes) <= set(asked):
-            raise ProtocolError("X001", detail="labels that were not asked for")
+        if labels.sender != name or labels.codes != tuple(asked):
+            raise ProtocolError("X001", detail="labels do not fit the codes")
         for code, label in zip(labels.codes, labels.labels, strict=True):
             if found.setdefault(code, label) != label:
                 raise ProtocolError("X001", detail="departments name one code differently")

@@ -155,7 +155,8 @@ class _Join:
     # --- lists ----------------------------------------------------------------------------------------------------
 
     async def _sides(self) -> list[SideList]:
-        gatherings = [Gathering(side, self.heads) for side in self.plan.sides]
+        blinded = self.plan.protocol is BLINDED
+        gatherings = [Gathering(side, self.heads, blinded=blinded) for side in self.plan.sides]
         done = 0
 
         async def fetch(name: str) -> None:
@@ -164,7 +165,7 @@ class _Join:
             assert side is not None, "a department has a side"
             here, head = gatherings[side.number], self.heads[name]
             await self.calls.rows(name, head, here.taker(name))
-            if self.plan.protocol is BLINDED:
+            if blinded:
                 here.put_tokens(name, await self.calls.blinded(name, head))
             done += 1
             self.progress("join: rows received", done, len(self.heads))
@@ -240,31 +241,11 @@ class _Join:
             for side, own in zip(matched.sides, matched.cells.codes, strict=True)
         ]
         named = await self.calls.reveal(self._asked(codes))
-        there = [row for row in range(len(shown)) if self._named(row, codes, named)]
-        shown = [shown[row] for row in there]
-        columns = self._labels([[own[row] for row in there] for own in codes], named)
+        columns = self._labels(codes, named)
         columns |= released_words(self.block, self.plan, found, marks, shown)
         below = matched.cells.count - int(matched.kept.sum())
         hidden = hidden_marks(marks, shown) + ("threshold",) * (below * len(layout.formulas))
         return self._answer(columns, hidden)
-
-    def _named(
-        self, row: int, codes: Sequence[Sequence[bytes]], named: Sequence[Mapping[bytes, bytes]]
-    ) -> bool:
-        """Say whether a cell has all its labels.
-
-        Where several departments bring a side, each names a label only if it has enough units of it itself; a label
-        that none of them names stays hidden.
-
-        Raises:
-            ProtocolError: X001 where a side's only department does not name its own label.
-        """
-        for side, own, labels in zip(self.plan.sides, codes, named, strict=True):
-            if side.dimensions and own[row] not in labels:
-                if len(side.departments) == 1:
-                    raise ProtocolError("X001", detail="labels do not fit the codes")
-                return False
-        return True
 
     def _asked(self, codes: Sequence[Sequence[bytes]]) -> dict[str, list[bytes]]:
         """Return, by department, which of its own codes are to be named."""
@@ -286,8 +267,8 @@ class _Join:
         for side, wanted, labels in zip(self.plan.sides, codes, named, strict=True):
             if not side.dimensions:
                 continue
-            if len(set(labels.values())) != len(labels):
-                raise ProtocolError("X001", detail="two codes have one label")
+            if set(wanted) != labels.keys() or len(set(labels.values())) != len(labels):
+                raise ProtocolError("X001", detail="labels do not fit the codes")
             values = {code: label_values(label) for code, label in labels.items()}
             if any(len(each) != len(side.dimensions) for each in values.values()):
                 raise ProtocolError("X001", detail="labels of another shape")

@@ -46,8 +46,7 @@ def hidden_marks(marks: Marks, shown: Sequence[int]) -> tuple[str, ...]:
     """Return the marks of the cells that are not shown at all."""
     hidden = np.ones(len(marks), dtype=np.bool_)
     hidden[list(shown)] = False
-    # A cell whose label nobody names has values without a mark: there were too few units to name it.
-    return tuple([str(mark or "threshold") for mark in marks[hidden].reshape(-1)])
+    return tuple([str(mark) for mark in marks[hidden].reshape(-1)])
 
 
 def label_columns(rows: Sequence[Sequence[object]], width: int) -> dict[str, pa.Array]:
