@@ -69,6 +69,9 @@ class BlindKey:
     Args:
         secret: 32 bytes of the generator, clamped here as X25519 does.
         context: 32 bytes: digest of the round, which every point and token is bound to.
+
+    Reveals:
+        Its number to the workers of its own department, which multiply by it; to nobody else.
     """
 
     __slots__ = ("_secret", "context")

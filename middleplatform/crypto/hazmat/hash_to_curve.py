@@ -10,6 +10,10 @@ all multiples of 8, clear the cofactor, so that a product of ``u(Q)`` is one of 
 
 Imported by the recipes of ``middleplatform.crypto`` only; free of numpy, since worker processes load it.
 Spec: docs/spec/private-join-blinded.md; RFC 9380, sections 5.3.1, 6.7.1 and 8.5; RFC 7748, section 5.
+
+Reveals:
+    A point that is not multiplied yet reveals its message to who can guess it: no secret takes part. A product
+    reveals neither point nor number, if the Diffie-Hellman problem is hard in the subgroup.
 """
 
 import hashlib
@@ -89,9 +93,6 @@ def encode(messages: Iterable[bytes], tag: bytes) -> bytes:
     Args:
         messages: Of any length each.
         tag: Domain separation tag, 1 to 255 bytes.
-
-    Reveals:
-        Everything to who can guess a message: no secret takes part.
     """
     points = map_to_curve(field_elements(messages, tag))
     return b"".join([int(u).to_bytes(POINT_BYTES, "little") for u in points])
@@ -122,9 +123,6 @@ def multiply(scalar: bytes, points: bytes) -> bytes:
 
     Raises:
         ValueError: A point has small order: the product would be all zeros.
-
-    Reveals:
-        Nothing of the number, if discrete logarithms are hard. Who knows a point's logarithm knows the product's.
     """
     exchange, read = (
         X25519PrivateKey.from_private_bytes(scalar).exchange,
