@@ -30,6 +30,7 @@ _WHAT = {
 _WRONG = (
     "blank", "padded", "full_width", "normalisable", "old_form", "bad_form", "bad_region", "bad_birth",
     "bad_check", "outside_codes", "outside_range", "outside_scale", "outside_type", "future", "before_1900",
+    "normal_changed", "normal_wrong",
 )  # fmt: skip
 
 
@@ -199,6 +200,12 @@ def profile(context: Context, made: Mapping[str, Any]) -> None:
     )
 
 
+def _duplicates(column: Mapping[str, Any]) -> str:
+    """Return repeated keys as they are stored, and as they are joined where the catalogue normalises."""
+    told = [str(column[name]) for name in ("duplicates", "duplicates_normal") if name in column]
+    return " → ".join(told)
+
+
 def _row(context: Context, column: Mapping[str, Any]) -> tuple[str, ...]:
     counts = column["counts"]
     wrong = ", ".join(f"{name} {counts[name]}" for name in _WRONG if counts.get(name))
@@ -213,7 +220,7 @@ def _row(context: Context, column: Mapping[str, Any]) -> tuple[str, ...]:
         str(counts.get("missing", 0)),
         wrong,
         "" if column["distinct"] is None else str(column["distinct"]),
-        str(column.get("duplicates", "")),
+        _duplicates(column),
         f"{column['quality']:.2f}",
         klass,
         proposal["reasons"][0][place],

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from middleplatform.model.catalog import ColumnType, TypeKind
 from middleplatform.node.registration import standards
+from middleplatform.node.registration.normal import normalised
 
 __all__ = ["RESULT", "ColumnCheck", "ProfileKernel", "added_up"]
 
@@ -35,6 +37,7 @@ class ColumnCheck:
         declared: Type of the catalogue; None for a column that is not in it.
         standard: ``"identity"``, ``"credit"`` or ``""``.
         codes: The code table; empty for none.
+        normalise: Steps that bring a key to one form before it is joined across departments; empty for none.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ColumnCheck:
     declared: ColumnType | None = None
     standard: str = ""
     codes: tuple[str, ...] = ()
+    normalise: tuple[str, ...] = ()
 
     def counts(self, values: pa.Array, today: date) -> Mapping[str, int]:
         """Return this column's counts of one batch."""
@@ -70,6 +74,26 @@ class ColumnCheck:
             found |= standards.identity(values, today)
         elif self.standard == "credit":
             found |= standards.credit(values)
+        if self.normalise:
+            found |= self._normal(values, today)
+        return found
+
+    def _normal(self, values: pa.Array, today: date) -> Mapping[str, int]:
+        """Count what the declared steps alter, and what they do not bring to a right key."""
+        normal = normalised(values, self.normalise)
+        altered = pc.and_(normal.is_valid(), pc.not_equal(normal, values))
+        found = {
+            "normal": len(normal) - normal.null_count,
+            "normal_changed": int(pc.sum(altered).as_py() or 0),
+        }
+        if self.standard:
+            judged = (
+                standards.identity(normal, today)
+                if self.standard == "identity"
+                else standards.credit(normal)
+            )
+            # A number of 15 digits that is left so is a key that no other department has.
+            found["normal_wrong"] = found["normal"] - judged["valid"]
         return found
 
     def _holds(self, declared: ColumnType) -> bool:

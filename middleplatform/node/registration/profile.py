@@ -239,6 +239,12 @@ def _dataset(
         _column(each, dataset.columns.get(physical.get(each.name, "")), rows, counts, distinct)
         for each in survey.description.columns
     ]
+    for found in columns:
+        if "normal" in found["counts"]:
+            steps = dataset.columns[found["name"]].normalise
+            different = survey.distinct_normal(found["physical"], steps)
+            if different >= 0:
+                found["duplicates_normal"] = found["counts"]["normal"] - different
     scores = [each["quality"] for each in columns if each["name"]]
     return {
         "table": survey.table,
@@ -256,7 +262,7 @@ def check_of(column: Column) -> ColumnCheck:
         Nothing.
     """
     standard = _STANDARDS.get(column.unit, "") if Use.KEY in column.uses else ""
-    return ColumnCheck("", _ANY, column.type, standard, tuple(column.codes))
+    return ColumnCheck("", _ANY, column.type, standard, tuple(column.codes), column.normalise)
 
 
 _ANY = ColumnType(Declared.TEXT)

@@ -7,10 +7,13 @@ is withheld. A withheld count may also be zero: nobody is told which.
 
 Reveals:
     To the gateway: for each dataset the number of rows, and for each column how many values are missing, are to be
-    normalised, are invalid or are repeated keys; each count at least the threshold, and so is what they leave.
+    normalised, are invalid or are repeated keys, before and after the catalogue's normalisation; each count at least
+    the threshold, and so is what they leave.
 """
 
 from collections.abc import Mapping
+from itertools import product
+from operator import mul
 from typing import Any
 
 from middleplatform.model.catalog import Dataset
@@ -18,7 +21,7 @@ from middleplatform.model.policy import Bundle
 from middleplatform.node.registration.profile import Faults, faults
 from middleplatform.policy.evaluate import NEVER, min_units
 
-__all__ = ["safe_counts", "safe_profile"]
+__all__ = ["normal_counts", "safe_counts", "safe_normal", "safe_profile"]
 
 _KINDS = ("missing", "normalisable", "invalid")
 
@@ -52,9 +55,11 @@ def _dataset(found: Mapping[str, Any], dataset: Dataset, bundle: Bundle) -> dict
     columns = {}
     for each in named:
         own = faults(rows, each["counts"])
+        shown = safe_counts(own, each.get("duplicates"), least)
         columns[each["name"]] = {
             "type": _declared(dataset, each["name"]),
-            **safe_counts(own, each.get("duplicates"), least),
+            **shown,
+            **safe_normal(rows, shown, normal_counts(each), least),
         }
     return {
         "threshold": units if units < NEVER else None,
@@ -96,6 +101,42 @@ def safe_counts(found: Faults, duplicates: int | None, least: int) -> dict[str, 
     wrong = sum(visible.values())
     shown["quality"] = int(100 * (found.rows - wrong) / found.rows) / 100
     return shown
+
+
+def normal_counts(column: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a column's profile counts of its normal form: nothing for one that has none."""
+    counts = column["counts"]
+    found = {
+        "duplicates_normal": column.get("duplicates_normal"),
+        "normal_changed": counts.get("normal_changed"),
+        "normal_wrong": counts.get("normal_wrong"),
+    }
+    return {name: count for name, count in found.items() if count is not None}
+
+
+def safe_normal(
+    rows: int, shown: Mapping[str, Any], counts: Mapping[str, int], least: int
+) -> dict[str, int | None]:
+    """Return the counts of a key's normal form that may leave, None for one that may not.
+
+    One is shown where neither it, nor any sum or difference of it with what is shown already, is below ``least``.
+
+    Args:
+        rows: Of the table.
+        shown: What ``safe_counts`` lets out of the same column.
+        counts: Of the normal form, in the order in which they are wanted.
+        least: The smallest count of rows that may be shown.
+    """
+    names = (*_KINDS, "duplicates")
+    visible = [rows, *(shown[name] for name in names if shown.get(name) is not None)]
+    found: dict[str, int | None] = {}
+    for name, count in counts.items():
+        signs = product((-1, 0, 1), repeat=len(visible))
+        apart = all(abs(count + sum(map(mul, each, visible))) >= least for each in signs)
+        found[name] = count if rows >= least and apart else None
+        if found[name] is not None:
+            visible.append(count)
+    return found
 
 
 def _mean(scores: list[float | None]) -> float | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -54,6 +55,7 @@ from middleplatform.node.registration.record import path_of
 from middleplatform.planner.evidence import Statement as Planned
 from middleplatform.planner.evidence import distinct_statement, evidence_statement, rows_statement
 from middleplatform.planner.layout import layout_of
+from middleplatform.planner.normal_count import normal_count_statement
 
 __all__ = ["LIMITS", "TableSurvey"]
 
@@ -152,6 +154,27 @@ class TableSurvey:
         found = self._run(distinct_statement(cell, word, layout, self._dialect, self._physical))
         return _number(found, "keys")
 
+    def distinct_normal(self, column: str, steps: tuple[str, ...]) -> int:
+        """Return how many different values a text column has in its normal form, as a private join sees them.
+
+        Args:
+            column: Its physical name.
+            steps: As ``Column.normalise``.
+
+        Returns:
+            Their number, or -1 for a source without SQL.
+
+        Raises:
+            ConnectorError: As the SPI says.
+        """
+        if not self.connector.capabilities().dialect:
+            return -1
+        own = self._names[column]
+        planned = normal_count_statement(
+            _DATASET, own, steps, self._catalog(own), self._dialect, self._physical
+        )
+        return _number(self._run(planned), "keys")
+
     def rows_per_unit(self, column: str) -> int:
         """Return the largest number of rows with one value of a physical column, 0 for an empty table.
 
@@ -222,7 +245,7 @@ def _column(name: str, kind: ColumnType) -> Column:
 
 def _dataset(columns: Mapping[str, Column], unit: str) -> Dataset:
     """Return a dataset for statements that stay inside: only names, types and the unit matter."""
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         (
             "name_zh", "name_en", "owner", "steward", "source_department", "collection_basis",
             "update_frequency", "library", "format", "sharing_mode", "use_conditions", "head_approval",

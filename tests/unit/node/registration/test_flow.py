@@ -175,6 +175,10 @@ def test_the_seeded_defects_are_found_with_their_right_numbers(department):
         "valid": 397, "bad_check": 1, "normalisable": 1, "padded_key": 1, "old_form": 1,
     }  # fmt: skip
     assert (key["distinct"], key["duplicates"]) == (399, 1)
+    assert {name: key["counts"][name] for name in ("normal", "normal_changed", "normal_wrong")} == {
+        "normal": 400, "normal_changed": 2, "normal_wrong": 1,
+    }  # fmt: skip
+    assert key["duplicates_normal"] == 1
     assert found["sex"]["counts"]["outside_codes"] == 1
     assert found["education_years"]["counts"]["missing"] == 25
     assert found["education_years"]["quality"] == 0.93
@@ -248,6 +252,7 @@ def test_what_leaves_has_no_small_count_and_no_name_of_the_source(department):
     assert (document["threshold"], document["rows"]) == (10, 400)
     assert document["columns"]["id_number"] == {
         "type": "text", "missing": None, "normalisable": None, "invalid": None, "duplicates": None, "quality": 1.0,
+        "duplicates_normal": None, "normal_changed": None, "normal_wrong": None,
     }  # fmt: skip
     assert document["columns"]["education_years"]["missing"] == 25
     assert not any(
