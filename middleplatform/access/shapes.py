@@ -18,17 +18,31 @@ import pyarrow as pa
 from middleplatform.access.problems import reason_shape
 from middleplatform.model.decision import Decision
 from middleplatform.model.record import Receipt
-from middleplatform.model.result import Answer, Explanation
+from middleplatform.model.result import Answer, Explanation, Release
+from middleplatform.model.sealed import PublishedKey
 
-__all__ = ["answer", "answer_head", "columns", "entry", "explanation", "marks", "receipt", "rows"]
+__all__ = [
+    "answer",
+    "answer_head",
+    "columns",
+    "entry",
+    "explanation",
+    "marks",
+    "opened",
+    "receipt",
+    "rows",
+    "sealing_key",
+]
 
 
 def answer(value: Answer) -> dict[str, object]:
     """Return an answer with its rows."""
     release = value.release
+    sealed = {"sealed": value.sealed.to_mapping()} if value.sealed else {}
     return answer_head(value) | {
         "rows": rows(release.table),
         "suppressed": marks(release.marks),
+        **sealed,
     }
 
 
@@ -72,6 +86,39 @@ def marks(table: pa.Table) -> list[dict[str, object]]:
         for column, values in enumerate(taken)
         if (reason := values[row]) is not None
     ]
+
+
+def opened(value: Release, key_id: str, bits: int, grade: str) -> dict[str, object]:
+    """Return a sealed answer that its recipient has opened."""
+    return {
+        "status": "opened",
+        "key_id": key_id,
+        "bits": bits,
+        "grade": grade,
+        "columns": columns(value.table),
+        "rows": rows(value.table),
+        "suppressed": marks(value.marks),
+        "withheld": [
+            {"rule": each.rule, "reason": each.reason, "cells": each.cells}
+            for each in value.withheld
+        ],
+        "notes": [_both(note) for note in value.notes],
+        "result_digest": value.digest,
+    }
+
+
+def sealing_key(value: PublishedKey) -> dict[str, object]:
+    """Return a published key: whose, how long, since when, and whether it still serves."""
+    return {
+        "id": value.id,
+        "login": value.login,
+        "department": value.department,
+        "bits": value.bits,
+        "published_at": value.published_at,
+        "replaces": value.replaces,
+        "revoked_at": value.revoked_at,
+        "reason": value.reason,
+    }
 
 
 def receipt(value: Receipt) -> dict[str, object]:

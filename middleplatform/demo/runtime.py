@@ -28,7 +28,9 @@ from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, MiddleplatformError, PolicyError
 from middleplatform.gateway import Gateway
 from middleplatform.gateway.entries import ended, received, released
+from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.ledger.history import History
+from middleplatform.ledger.keys import KeyRegistry
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import QueryRequest, Subject
@@ -198,7 +200,9 @@ def _reached(  # noqa: PLR0913, PLR0917 - as _assembled
     caller = Caller(transport, trust.identity, trust.pins, clock, rng, settings.deadline_s, roster)
     links = {name: WireLink(name, caller) for name in _departments(catalog)}
     dispatcher = Dispatcher(links, trust.identity, trust.pins)
-    gateway = _gateway(settings, catalog, bundle, audit, dispatcher, state, clock, rng)
+    gateway = _gateway(
+        settings, catalog, bundle, audit, dispatcher, trust.identity, state, clock, rng
+    )
     return Platform(gateway, settings, {}, transport)
 
 
@@ -208,12 +212,17 @@ def _gateway(  # noqa: PLR0913, PLR0917 - as _assembled
     bundle: Bundle,
     audit: AuditLog,
     dispatcher: Dispatcher,
+    identity: IdentityKey,
     state: Path,
     clock: Clock,
     rng: Rng,
 ) -> Gateway:
     questions = History(state / "questions.db")
-    return Gateway(catalog, bundle, audit, dispatcher, questions, clock, rng, settings.queries_max)
+    registry = KeyRegistry(state / "keys.db")
+    desk = SealingDesk(registry, audit, identity, clock, dispatcher.pins)
+    return Gateway(
+        catalog, bundle, audit, dispatcher, questions, clock, rng, settings.queries_max, sealing=desk
+    )
 
 
 def _assembled(
@@ -255,7 +264,9 @@ def _assembled(
             for name, each in nodes.items()
         }
         dispatcher = Dispatcher(links, gateway_key, pins)
-        gateway = _gateway(settings, catalog, bundle, audit, dispatcher, state, clock, rng)
+        gateway = _gateway(
+            settings, catalog, bundle, audit, dispatcher, gateway_key, state, clock, rng
+        )
     except BaseException:
         for each in nodes.values():
             each.close()

@@ -10,7 +10,6 @@ from middleplatform.combine.sealed import cell_numbers, label_json, places
 from middleplatform.crypto.identity import PinnedKeys
 from middleplatform.crypto.sealed_layout import sealed_layout
 from middleplatform.crypto.tickets import issue_ticket
-from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.gateway.blocks import withheld_summary
 from middleplatform.gateway.sealed_cells import SealedBlock
 from middleplatform.gateway.sealed_desk import SealingDesk
@@ -34,7 +33,6 @@ def sealed_answer(
     found: SealedBlock,
     database: Released,
     desk: SealingDesk,
-    dispatcher: Dispatcher,
 ) -> tuple[Release, SealedAnswer]:
     """Return what the gateway may show of a sealed answer, and the answer itself.
 
@@ -43,8 +41,7 @@ def sealed_answer(
         outputs: Its columns.
         found: The block.
         database: Runs ORDER BY labels and LIMIT, on labels and the numbers of cells.
-        desk: Signs the ticket.
-        dispatcher: Knows the departments' identity keys.
+        desk: Signs the ticket, and knows the departments' identity keys.
 
     Raises:
         ProtocolError: X001 a department's signature does not verify.
@@ -55,7 +52,7 @@ def sealed_answer(
     values, marks = run_post(database, plan.post_sql, named, plan.outputs)
     ticket = issue_ticket(desk.identity, ISSUER, found.subject, found.inputs, [found.words])
     own = {ISSUER: desk.identity.public_key}
-    others = {name: dispatcher.pins.public_key(name) for name in found.subject.cohort}
+    others = {name: desk.pins.public_key(name) for name in found.subject.cohort}
     ticket.verify(ISSUER, PinnedKeys(own | others))
     answer = SealedAnswer(
         query_id=found.subject.query_id.partition(".")[0],

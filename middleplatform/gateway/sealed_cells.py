@@ -29,12 +29,12 @@ from middleplatform.gateway.attempts import attempted
 from middleplatform.gateway.blocks import BlockAnswer
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
-from middleplatform.ledger.keys import PublishedKey
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Formula, Fragment, Layout
 from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import REASONS, PartialResult
+from middleplatform.model.sealed import PublishedKey
 from middleplatform.planner.results import released_result
 from middleplatform.wire.frame import pack, unpack
 
@@ -64,7 +64,7 @@ class SealedBlock(BlockAnswer):
 
 
 def answer_sealed(desk: SealingDesk) -> Asks:
-    """Return what has a block answered under the recipient's key, with the arguments of ``blocks.answer``."""
+    """Return what has a block answered under the recipient's key, with the arguments of ``blocks.Asks``."""
 
     async def ask(
         dispatcher: Dispatcher,
@@ -105,7 +105,10 @@ async def _answered(
         nameless group, and in how many departments a magnitude rule applies. No magnitude.
     """
     ask = _local if block.protocol == "local" else _summed
-    key, document = published.key, pack([published.document, published.proof])
+    key, document = (
+        SealingKey.from_bytes(published.document),
+        pack([published.document, published.proof]),
+    )
 
     async def attempt(asked: Fragment) -> SealedBlock:
         told = (dispatcher.link(name).sealing_key(document) for name in asked.cohort)

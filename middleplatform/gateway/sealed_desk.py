@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.refusals import refusal
 from middleplatform.authorization.sealed import release_refusals
-from middleplatform.crypto.identity import IdentityKey
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.errors import PolicyError, QueryError
-from middleplatform.ledger.keys import KeyRegistry, PublishedKey
+from middleplatform.ledger.keys import KeyRegistry
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QueryFacts
 from middleplatform.model.record import AuditRecord
 from middleplatform.model.request import QueryRequest, Role, Subject
+from middleplatform.model.sealed import ISSUER, PublishedKey
 from middleplatform.ports import Clock
 
 __all__ = ["SealingDesk", "check_release"]
@@ -33,17 +34,19 @@ class SealingDesk:
         audit: Each change is entered first.
         identity: The gateway's own key, which signs tickets.
         clock: For moments.
+        pins: Identity keys of the departments, which sign what they seal.
     """
 
     registry: KeyRegistry
     audit: AuditLog
     identity: IdentityKey
     clock: Clock
+    pins: PinnedKeys
 
-    @property
-    def gateway_key(self) -> str:
-        """Return the public half of the key that signs tickets, hexadecimal: a recipient keeps it beside his own."""
-        return self.identity.public_key.hex()
+    def parties(self) -> dict[str, str]:
+        """Return the identity keys that sign sealed answers, hexadecimal: a recipient keeps them beside his own key."""
+        known = {name: self.pins.public_key(name).hex() for name in sorted(self.pins.names)}
+        return known | {ISSUER: self.identity.public_key.hex()}
 
     def publish(self, subject: Subject, key: str, proof: str, replaces: str = "") -> PublishedKey:
         """Check a key and keep it.

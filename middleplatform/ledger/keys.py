@@ -9,7 +9,6 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
@@ -17,44 +16,11 @@ from threading import Lock
 from middleplatform.crypto.key_proof import KeyProof, check_key
 from middleplatform.crypto.sealing_key import SealingKey
 from middleplatform.errors import ConfigError, ProtocolError, QueryError
+from middleplatform.model.sealed import PublishedKey
 
-__all__ = ["KeyRegistry", "PublishedKey"]
+__all__ = ["KeyRegistry"]
 
 _ID = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedKey:
-    """A key as it was published.
-
-    Attributes:
-        id: SHA-256 of its canonical bytes, hexadecimal.
-        document: These bytes.
-        proof: Its holder's proof.
-        login: Who published it.
-        department: Of that login.
-        published_at: ISO 8601, UTC.
-        replaces: Id of the key that it takes the place of, or empty.
-        revoked_at: When it ceased to serve for sealing, or empty.
-        revoked_by: Who withdrew it, or empty.
-        reason: Why, or empty.
-    """
-
-    id: str
-    document: bytes
-    proof: bytes
-    login: str
-    department: str
-    published_at: str
-    replaces: str
-    revoked_at: str
-    revoked_by: str
-    reason: str
-
-    @property
-    def key(self) -> SealingKey:
-        """Return the key itself."""
-        return SealingKey.from_bytes(self.document)
 
 
 class KeyRegistry:
@@ -96,7 +62,7 @@ class KeyRegistry:
             QueryError: Q040 for another form, a key of another length, a weak one, one with a factor of any key that
                 was ever published, one that was published before, and one without a good proof.
         """
-        known = [each.key for each in self.all()]
+        known = [SealingKey.from_bytes(each.document) for each in self.all()]
         try:
             key = SealingKey.from_bytes(document)
             check_key(key, KeyProof.from_bytes(proof), known)
@@ -183,7 +149,10 @@ class KeyRegistry:
         return tuple(_published(row) for row in rows)
 
 
-_FORM = ("it has not the form of a key of 2048 or 3072 bits with its proof", "不是 2048 或 3072 位密钥及其证明")  # fmt: skip
+_FORM = (
+    "it has not the form of a key of 2048 or 3072 bits with its proof",
+    "不是 2048 或 3072 位密钥及其证明",
+)
 
 
 def _refused(what: tuple[str, str]) -> QueryError:
@@ -194,7 +163,8 @@ def _published(row: tuple[object, ...]) -> PublishedKey:
     key_id, document, proof, *texts = row
     assert isinstance(document, bytes)
     assert isinstance(proof, bytes)
-    return PublishedKey(str(key_id), document, proof, *(str(each or "") for each in texts))
+    bits = SealingKey.from_bytes(document).bits
+    return PublishedKey(str(key_id), document, proof, bits, *(str(each or "") for each in texts))
 
 
 @contextmanager

@@ -14,7 +14,15 @@ from typing import Any
 from middleplatform.model.plan import Formula, Part
 from middleplatform.model.query import AggregateKind
 
-__all__ = ["FORMAT", "ISSUER", "SIGNED_AS", "SealedAnswer", "SealedColumn", "SealedWord"]
+__all__ = [
+    "FORMAT",
+    "ISSUER",
+    "SIGNED_AS",
+    "PublishedKey",
+    "SealedAnswer",
+    "SealedColumn",
+    "SealedWord",
+]
 
 FORMAT = "middleplatform-sealed-answer/1"
 ISSUER = "gateway"
@@ -23,6 +31,37 @@ SIGNED_AS = "sealed answer"
 """Purpose of the gateway's signature over a whole sealed answer."""
 _CELLS_MAX = 1 << 22
 _ITEMS_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKey:
+    """A recipient's public key as it was published.
+
+    Attributes:
+        id: SHA-256 of its canonical bytes, hexadecimal.
+        document: These bytes (``crypto.sealing_key``).
+        proof: Its holder's proof.
+        bits: Length of its modulus.
+        login: Who published it.
+        department: Of that login.
+        published_at: ISO 8601, UTC.
+        replaces: Id of the key that it takes the place of, or empty.
+        revoked_at: When it ceased to serve for sealing, or empty.
+        revoked_by: Who withdrew it, or empty.
+        reason: Why, or empty.
+    """
+
+    id: str
+    document: bytes
+    proof: bytes
+    bits: int
+    login: str
+    department: str
+    published_at: str
+    replaces: str
+    revoked_at: str
+    revoked_by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,16 @@ __all__ = [
     "EntriesBody",
     "ExplanationBody",
     "HealthBody",
+    "KeyBody",
+    "KeysBody",
     "MatchBody",
     "ProblemBody",
+    "PublicationBody",
     "ReceiptBody",
     "SearchBody",
     "Statement",
     "StatusBody",
+    "WithdrawalBody",
 ]
 
 _Code = Annotated[str, Field(min_length=1, max_length=100)]
@@ -38,6 +42,10 @@ class Statement(_Body):
         _Optional, Field(description="Department that receives the answer; your own when empty.")
     ] = ""
     strict: Annotated[bool, Field(description="Refuse instead of rewriting.")] = False
+    sealed_for: Annotated[
+        _Optional,
+        Field(description="Id of a published key: values leave encrypted for its holder."),
+    ] = ""
 
 
 class SpanBody(_Body):
@@ -135,6 +143,97 @@ class ReceiptBody(_Body):
     proof: list[str]
 
 
+class SealedColumnBody(_Body):
+    """An output column; labels are shown, values are sealed."""
+
+    name: str
+    source: str
+    type: str
+    labels: list[bool | int | str | None]
+    marks: list[str | None]
+
+
+class SealedWordBody(_Body):
+    """A number of each cell that is encrypted."""
+
+    name: str
+    limbs: int
+    scale: int
+
+
+class SealedPartBody(_Body):
+    """A part of a formula: ``constant * rows + sum of coefficient * sums``, fractions as text."""
+
+    population: int
+    constant: str
+    terms: list[tuple[str, int]]
+
+
+class SealedFormulaBody(_Body):
+    """How an aggregate comes from the opened words."""
+
+    kind: str
+    key: int
+    scale: int
+    integer: bool
+    parts: list[SealedPartBody]
+
+
+class SealedBody(_Body):
+    """Values under the recipient's key; byte strings are base64."""
+
+    format: str
+    query_id: str
+    protocol: str
+    key_id: str
+    holders: list[str]
+    threshold: int
+    columns: list[SealedColumnBody]
+    rows: list[int]
+    cells: int
+    words: list[SealedWordBody]
+    sums: list[int]
+    formulas: list[SealedFormulaBody]
+    ciphertexts: str
+    receipts: dict[str, str]
+    ticket: str
+    signature: str
+
+
+class PublicationBody(_Body):
+    """A public key and the proof that its holder made it; base64."""
+
+    key: Annotated[str, Field(min_length=1, max_length=4_000)]
+    proof: Annotated[str, Field(min_length=1, max_length=200_000)]
+    replaces: Annotated[str, Field(max_length=64, description="Id of an own key.")] = ""
+
+
+class WithdrawalBody(_Body):
+    """Why a key is withdrawn."""
+
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class KeyBody(_Body):
+    """A published key."""
+
+    id: str
+    login: str
+    department: str
+    bits: int
+    published_at: str
+    replaces: str
+    revoked_at: str
+    reason: str
+
+
+class KeysBody(_Body):
+    """All published keys, and the identity keys that sign sealed answers (Ed25519, hexadecimal)."""
+
+    keys: list[KeyBody]
+    parties: dict[str, str]
+
+
 class AnswerBody(_Body):
     """A released answer with its receipt."""
 
@@ -150,6 +249,7 @@ class AnswerBody(_Body):
     policy: AppliedPolicyBody
     result_digest: str
     receipt: ReceiptBody
+    sealed: SealedBody | None = None
 
 
 class StepBody(_Body):

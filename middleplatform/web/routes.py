@@ -14,7 +14,7 @@ from middleplatform.access.problems import problem
 from middleplatform.errors import CODES, MiddleplatformError, QueryError
 from middleplatform.model.record import Receipt
 from middleplatform.model.request import QueryRequest
-from middleplatform.web import arrow, bodies, problems
+from middleplatform.web import arrow, bodies, problems, sealing_routes
 from middleplatform.web.guard import subject_of
 from middleplatform.web.jobs import Job, JobTable
 from middleplatform.web.language import locale_of, media_type_of
@@ -57,6 +57,9 @@ def register(app: FastAPI) -> None:
         ("GET", "/v1/queries/{query_id}", _status, bodies.StatusBody, {}),
         ("GET", "/v1/queries/{query_id}/result", _result, None, streamed | waiting),
         ("POST", "/v1/explain", _explain, bodies.ExplanationBody, {}),
+        ("POST", "/v1/keys", sealing_routes.publish_key, bodies.KeyBody, {}),
+        ("GET", "/v1/keys", sealing_routes.list_keys, bodies.KeysBody, {}),
+        ("POST", "/v1/keys/{key_id}/revoke", sealing_routes.revoke_key, bodies.KeyBody, {}),
         ("GET", "/v1/catalog", _catalog, bodies.SearchBody, {}),
         ("GET", "/v1/catalog/{dataset}", _dataset, None, {}),
         ("GET", "/v1/audit/checkpoint", _checkpoint, bodies.CheckpointBody, {}),
@@ -203,6 +206,7 @@ def _asked(request: Request, statement: bodies.Statement) -> QueryRequest:
         project=statement.project,
         recipient=statement.recipient,
         strict=statement.strict,
+        sealed_for=statement.sealed_for,
     )
 
 
@@ -236,6 +240,9 @@ def _outcome(request: Request, job: Job, wanted: str) -> Response:
     if not wanted:
         what = ("an answer is JSON or an Arrow stream", "结果仅提供 JSON 或 Arrow 流")
         error = QueryError("Q040", what=what)
+        return problems.response(request, error, status=HTTPStatus.NOT_ACCEPTABLE)
+    if wanted == arrow.MEDIA_TYPE and job.answer.sealed is not None:
+        error = QueryError("Q040", what=("a sealed answer is JSON", "密封结果仅提供 JSON"))
         return problems.response(request, error, status=HTTPStatus.NOT_ACCEPTABLE)
     if wanted == arrow.MEDIA_TYPE:
         return Response(arrow.stream(job.answer), media_type=wanted)
