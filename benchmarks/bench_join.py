@@ -9,14 +9,13 @@ Run: ``python -m benchmarks.bench_join [--rows N ...] [--quick] [--large] [--pee
 """
 
 import argparse
-import importlib.util
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,12 +23,16 @@ import pyarrow as pa
 from benchmarks.join_nodes import Asked, running
 from benchmarks.join_world import JOIN, JoinWorld, build
 from benchmarks.machine import machine, peak_mib, wait_until_quiet
+from benchmarks.peers.environments import PeerError
+from benchmarks.peers.environments import measured as peer_figures
 
 THREADS = 2
 MEMORY_MB = 4096
 TARGETS = {1_000_000: 6.0, 10_000_000: 10.0}
 TARGET_MIB = 4096
-PSI_ROWS, PSI_TARGET = 100_000, 300.0
+PEERS = (("openmined-psi", 100_000, 300.0), ("spu-rr22", 1_000_000, 4.0))
+"""Rows of each list, and how many times faster the whole join over TLS is to be than the peer's matching alone."""
+
 _ROWS, _QUICK, _LARGE = [10_000, 100_000, 1_000_000], [10_000, 100_000], [10_000_000]
 
 
@@ -102,20 +105,20 @@ def _told(
     return found
 
 
-def peers(join_s: float) -> dict[str, object]:
-    """Ask ``benchmarks.peers`` for OpenMined PSI at as many rows, and tell how many times faster the join is."""
-    if importlib.util.find_spec("benchmarks.peers") is None:
-        return {"openmined-psi": "not measured: there is no benchmarks.peers"}
-    command = [sys.executable, "-m", "benchmarks.peers", "openmined-psi", "--rows", str(PSI_ROWS)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        return {"openmined-psi": "not measured: it is not installed beside"}
-    told = json.loads(done.stdout.splitlines()[-1])
-    return {
-        "openmined-psi": told,
-        "times_faster": round(float(told["seconds"]) / join_s, 1),
-        "target": PSI_TARGET,
-    }
+def beside(sizes: Sequence[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
+    """Measure the peers at their numbers of rows, where the join was measured at them in this run."""
+    for peer, rows, target in PEERS:
+        join = next((each for each in sizes if each["rows"] == rows), None)
+        if join is None:
+            yield {"peer": peer, "not measured": f"needs --rows {rows}"}
+            continue
+        try:
+            told = peer_figures(peer, rows)
+        except PeerError as error:
+            yield {"peer": peer, "not measured": str(error)}
+            continue
+        faster = round(float(told["seconds"]) / float(join["private_s"]), 1)
+        yield {**told, "times_faster": faster, "target": target}
 
 
 def main() -> None:
@@ -141,8 +144,7 @@ def main() -> None:
         sizes = [measured(rows, options.runs, Path(made)) for rows in chosen]
     found: dict[str, object] = {"benchmark": "join", "sizes": sizes, "load": load}
     if options.peers:
-        at = next((each for each in sizes if each["rows"] == PSI_ROWS), None)
-        found["peers"] = peers(at["private_s"]) if at else f"needs --rows {PSI_ROWS}"
+        found["peers"] = list(beside(sizes))
     print(json.dumps(found | {"machine": machine()}, ensure_ascii=False))
 
 

@@ -80,6 +80,9 @@ PARTS: Mapping[str, Callable[[How], object]] = {
         "bench_audit", "--entries", *how.pick(["10000"], ["100000"]), *how.where
     ),
     "secure_sum": lambda _: _lines("bench_secure_sum"),
+    "join": lambda how: _object(
+        "bench_join", *how.pick(["--quick"], ["--large", "--peers"]), *how.where
+    ),
 }
 """Every part, in order, with what measures it."""
 
@@ -110,7 +113,7 @@ def markdown(found: Mapping) -> str:
     return "\n".join([*_about(found), "", *_control(found["control_plane"]), "",
                       *_governed(found["governed_aggregate"]), "", *_postgres(found["postgres"]), "",
                       *_node(found["node"]), *_hundred(found["hundred_departments"]), "",
-                      *_parts(found), ""])  # fmt: skip
+                      *_join(found.get("join", {"sizes": ()})), "", *_parts(found), ""])  # fmt: skip
 
 
 def _about(found: Mapping) -> Iterator[str]:
@@ -217,6 +220,30 @@ def _hundred(found: Mapping) -> Iterator[str]:
             f"| one secure sum over {found['departments']} departments, {found['cores']} cores in all, {question}, s "
             f"({target}) | {told['p50_s']} | {slowest} (slowest of {len(told['all_s'])}) |"
         )
+
+
+def _join(found: Mapping) -> Iterator[str]:
+    if not found["sizes"]:
+        return
+    yield (
+        "| Private join of two departments over TLS, COUNT, SUM and AVG by group, rows a side "
+        "| plain join of pooled data, s | private, s | ratio (target) | MiB: gateway, departments |"
+    )
+    yield "|---|--:|--:|--:|--:|"
+    for each in found["sizes"]:
+        peak = dict(each["peak_mib"])
+        peak.pop("plain")
+        target = f" ({each['target_ratio']:g})" if "target_ratio" in each else ""
+        memory = ", ".join(str(value) for value in peak.values())
+        yield (
+            f"| {each['rows']:,} | {each['plain_s']} | {each['private_s']} | {each['ratio']}{target} | {memory} |"
+        )
+    for peer in found.get("peers", []):
+        if "times_faster" in peer:
+            yield (
+                f"| {peer['rows']:,}: {peer['peer']} {peer['version']}, matching alone | | {peer['seconds']} "
+                f"| the join is {peer['times_faster']} times faster ({peer['target']:g}) | {peer['peak_mib']} |"
+            )
 
 
 def _parts(found: Mapping) -> Iterator[str]:
