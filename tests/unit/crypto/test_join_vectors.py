@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import runpy
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROOT = Path(__file__).parents[3]
+SPECIFICATION = (ROOT / "docs/spec/private-join.md").read_text()
 FOLDER = ROOT / "tests/vectors/crypto"
 OWNER, OTHER, HELPER = "civil_990101", "hrss_990101", "keyholder"
 
@@ -124,26 +126,57 @@ def test_the_context_binds_statement_and_departments_under_a_suite_of_its_own(ve
     assert hashlib.sha256(content).hexdigest() == vector["context_digest"]
 
 
-def test_tokens_are_cipher_blocks_of_identifiers(vector):
+@pytest.mark.parametrize(
+    ("tokens", "values", "domain"),
+    [
+        ("tokens", "people", "person"),
+        ("other_tokens", "others", "person"),
+        ("number_tokens", "numbers", "firm"),
+    ],
+)
+def test_tokens_are_cipher_blocks_of_identifiers(vector, tokens, values, domain):
     key = group_key(vector, b"tokens")
-    assert vector["tokens"] == [token(key, "person", each).hex() for each in vector["people"]]
-    numbers = [token(key, "firm", each).hex() for each in vector["numbers"]]
-    assert vector["number_tokens"] == numbers
+    assert vector[tokens] == [token(key, domain, each).hex() for each in vector[values]]
 
 
-@pytest.mark.parametrize(("name", "shared"), [("alone", False), ("shared", True)])
+@pytest.mark.parametrize(("name", "shared"), [("", False), ("shared_", True)])
 def test_second_tokens_and_codes_have_keys_of_their_own(vector, name, shared):
     key = side_key(vector, shared, b"second tokens", bytes(4), (1).to_bytes(4, "big"))
-    found = [token(key, "person", each).hex() for each in vector["people"]]
-    assert vector["second_tokens"][name] == found
-    key = side_key(vector, shared, b"codes", (1).to_bytes(4, "big"))
+    found = [token(key, "second", each).hex() for each in vector["households"]]
+    assert vector[f"{name}second_tokens"] == found
+    key = side_key(vector, shared, b"codes", bytes(4))
     codes = [hmac.digest(key, label.encode(), "sha256")[:16].hex() for label in vector["labels"]]
-    assert vector["codes"][name] == codes
+    assert vector[f"{name}codes"] == codes
 
 
 def test_the_order_sorts_words_of_a_keystream_with_row_numbers_in_their_low_bits(vector):
     words = keystream(bytes.fromhex(vector["random"][OWNER][4]), 8)
     assert vector["order"] == sorted(range(8), key=lambda row: int(words[row]) >> 3)
+
+
+def test_a_list_is_its_columns_one_after_another_in_the_secret_order(vector):
+    order, codes = vector["order"], sorted(vector["codes"])
+    note = lp(bytes.fromhex(vector["count_note"])).hex()
+    head = struct.pack("<5scHBxQIHHI", b"MPJL1", b"H", 0, 0, 8, 1, 2, 1, 3).hex()
+    assert vector["list_head"] == head + "".join(codes) + note
+    part = struct.pack("<5scHIIHHB11x", b"MPJL1", b"P", 0, 0, 8, 2, 1, 1).hex()
+    part += "".join(vector["tokens"][row] for row in order)
+    part += "".join(vector["second_tokens"][row] for row in order) + vector["masked"]
+    label_of_row = runpy.run_path(str(FOLDER / "generate_join.py"))["LABEL_OF_ROW"]
+    places = [codes.index(vector["codes"][label_of_row[row]]) for row in order]
+    assert vector["list_part"] == part + struct.pack("<8I", *places).hex()
+
+
+def test_groups_and_their_sums_are_places_and_words(vector):
+    note, name = bytes.fromhex(vector["count_note"]), OWNER.encode()
+    asked = struct.pack("<5scHxxII", b"MPJL1", b"G", 0, 1, 2)
+    asked += struct.pack("<HHQ", len(name), len(note), 5) + name + note
+    asked += struct.pack("<3I", 0, 3, 5) + struct.pack(
+        "<5I", *(at for group in vector["groups"] for at in group)
+    )
+    assert vector["group_lists"] == asked.hex()
+    answer = struct.pack("<5scHIHxxQQ", b"MPJL1", b"S", 0, 2, 2, 0, 0)
+    assert vector["group_sums"] == answer.hex() + vector["sums"]
 
 
 def test_words_go_out_less_the_keystream_and_come_back_by_group(vector):
@@ -162,3 +195,17 @@ def test_sealed_messages_open_under_their_one_key(vector):
     assert note == (8).to_bytes(8, "big") + (2).to_bytes(4, "big")
     relayed = opened(vector, b"relay", b"points", OTHER, OWNER, vector["relayed"])
     assert relayed == b"what only the owner reads"
+
+
+def test_the_specification_shows_these_bytes(vector):
+    shown = "".join(SPECIFICATION.split())
+    for name in (
+        "layout_hash", "context", "context_digest", "sealed_key", "masked", "count_note", "list_head", "list_part",
+        "group_lists", "group_sums", "relayed",
+    ):  # fmt: skip
+        assert vector[name] in shown, name
+    assert vector["hellos"][HELPER] in shown
+    for name in ("tokens", "codes"):
+        assert all(each in shown for each in vector[name]), name
+    assert str(vector["order"]).replace(" ", "") in shown
+    assert str(vector["totals"]).replace(" ", "") in shown
