@@ -5,7 +5,7 @@ Serves policy test suites, and whoever asks what a draft bundle would say.
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.refusals import CODES
-from middleplatform.errors import MiddleplatformError
+from middleplatform.errors import MiddleplatformError, PolicyError
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.planner.plan import make_plan
@@ -15,14 +15,11 @@ from middleplatform.sql.qualify import qualify
 
 __all__ = ["judge"]
 
-_PRIVATE_JOIN = "Q030"
-
 
 def judge(case: Case, catalog: Catalog, bundle: Bundle) -> Verdict:
     """Return what the platform makes of a case at its own moment.
 
-    A permitted statement that no protocol can answer yet is still permitted: its ``protocol`` says what it
-    needs (``private_join``), or its ``code`` why no plan exists.
+    A permitted statement that no protocol can answer is still permitted: its ``code`` says why no plan exists.
     """
     asking = Asking(case.subject, case.purpose, case.now, case.recipient, case.strict, case.project)
     try:
@@ -34,8 +31,9 @@ def judge(case: Case, catalog: Catalog, bundle: Bundle) -> Verdict:
         rule = decision.reasons[0].rule
         return Verdict("refuse", rule, CODES.get(rule, "P001"))
     try:
-        plan = make_plan(query, decision, catalog, bundle.limits)
+        plan = make_plan(query, decision, catalog, bundle.limits, bundle=bundle)
+    except PolicyError as error:
+        return Verdict("refuse", error.rule, error.code)
     except MiddleplatformError as error:
-        needs_join = error.code == _PRIVATE_JOIN
-        return Verdict("permit", "", error.code, "private_join" if needs_join else "")
+        return Verdict("permit", "", error.code)
     return Verdict("permit", "", "", plan.protocol)

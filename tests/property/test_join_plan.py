@@ -1,0 +1,179 @@
+"""Random permitted questions across departments: a plan's sides and words, put together in the clear, give the plain answer."""
+
+from dataclasses import dataclass
+
+import join_world as world
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plain_join import joined
+from pooled_answers import normal, unmatched
+from strategies import Block, Predicate, Source, aggregates, examples
+
+from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.combine.released import Released, run_post
+from middleplatform.combine.values import cells_table
+from middleplatform.errors import QueryError
+from middleplatform.planner.plan import make_plan
+from middleplatform.sql.parse import parse
+from middleplatform.sql.post import MARK
+from middleplatform.sql.qualify import qualify
+
+
+def _all(*texts):
+    return tuple(map(Predicate, texts))
+
+
+@dataclass(frozen=True)
+class Across:
+    """A source, what may stand in its WHERE, and what must."""
+
+    source: Source
+    wheres: tuple[str, ...]
+    fixed: str = ""
+
+
+_P_WHERE = ("p.region = '东'", "p.age BETWEEN 20 AND 59", "p.sex = '1'", "p.income >= 5000", "p.local", "p.region IS NULL")  # fmt: skip
+_P_DIMS = ("p.region", "p.sex", "p.local", "CASE WHEN p.income < 5000 THEN '低' ELSE '高' END", "FLOOR(p.age / 20) * 20")
+_P_TESTS = (*_all("p.region <> '东'", "p.sex = '2'", "p.income < 5000", "p.age >= 60"), Predicate("p.income IS NOT NULL", presence=True))  # fmt: skip
+_Y_TESTS = (*_all("y.kind = '门诊'", "y.cost >= 100", "y.days > 3"), Predicate("y.cost IS NOT NULL", presence=True))  # fmt: skip
+_SUMS = "(SELECT id, COUNT(*) AS n, SUM(cost) AS s FROM hb.visit GROUP BY id) u"
+_FIRMS = "(SELECT firm, COUNT(*) AS n, SUM(base) AS s FROM ss.worker WHERE firm IS NOT NULL GROUP BY firm) w"
+SOURCES = (
+    Across(
+        Source("ga.person p JOIN hb.year y ON y.id = p.id", "p.id", (*_P_DIMS, "y.kind"), _Y_TESTS, ("y.cost", "y.days"), keys=("p.household",)),
+        (*_P_WHERE, "y.cost < 1000"), "y.year = 2022",
+    ),
+    Across(
+        Source("ga.person p JOIN hb.year y ON y.id = p.id", "p.id", (*_P_DIMS, "y.kind"), _P_TESTS, ("p.income", "p.points"), keys=("p.household",)),
+        (*_P_WHERE, "y.days > 3"), "y.year IN (2021)",
+    ),
+    Across(
+        Source("hb.year y JOIN ga.person p ON y.id = p.id", "y.id", ("y.year", "y.kind", "p.region", "p.sex"), _Y_TESTS, ("y.cost", "y.days")),
+        (*_P_WHERE, "y.kind <> '住院'"),
+    ),
+    Across(
+        Source("hb.visit v JOIN ga.person p ON v.id = p.id", "v.id", ("v.kind", "p.region", "CASE WHEN v.cost < 100 THEN 1 ELSE 2 END"),
+               _all("v.kind = '急诊'", "v.cost >= 1000"), ("v.cost", "v.hours"), keys=("p.household",)),
+        (*_P_WHERE, "v.cost >= 100"),
+    ),
+    Across(
+        Source(f"ga.person p LEFT JOIN {_SUMS} ON u.id = p.id", "p.id",
+               ("p.region", "CASE WHEN COALESCE(u.n, 0) = 0 THEN '0' WHEN u.n <= 2 THEN '1-2' ELSE '3+' END"), _P_TESTS, ("p.income", "p.points")),
+        _P_WHERE,
+    ),
+    Across(
+        Source(f"ga.person p LEFT JOIN {_SUMS} ON u.id = p.id", "p.id", ("p.region", "p.sex"), _all("u.n >= 2", "u.s > 1000"), ("u.s", "u.n")),
+        _P_WHERE,
+    ),
+    Across(
+        Source("ga.person p LEFT JOIN tax.payer t ON t.id = p.id AND t.paid >= 100", "p.id", ("p.region", "t.grade"), _P_TESTS, ("p.income", "p.points"),
+               keys=("p.household",)),
+        _P_WHERE,
+    ),
+    Across(
+        Source("ga.person p LEFT JOIN tax.payer t ON t.id = p.id", "p.id", ("p.region", "p.sex"), _P_TESTS, ("p.income", "p.points")),
+        _P_WHERE, "t.id IS NULL",
+    ),
+    Across(
+        Source("ga.person p LEFT JOIN hb.year y ON y.id = p.id", "p.id", ("p.region", "y.year"), _Y_TESTS, ("y.cost", "y.days")), _P_WHERE,
+    ),
+    Across(
+        Source("ss.worker k JOIN ga.person p ON p.id = k.id JOIN hb.year y ON y.id = k.id LEFT JOIN tax.payer t ON t.id = k.id", "k.id",
+               ("k.plan", "p.region", "t.grade"), _all("k.base >= 1000", "k.plan = '甲'"), ("k.base", "k.months"), keys=("p.household",)),
+        (*_P_WHERE, "y.cost < 1000"), "y.year = 2023",
+    ),
+    Across(
+        Source("hb.visit v JOIN hb.card c ON c.id = v.id JOIN ga.person p ON p.id = c.id", "v.id", ("c.plan", "p.sex", "v.kind"), _all("c.plan = '甲'", "v.cost >= 100"),
+               ("v.cost", "v.hours")),
+        (*_P_WHERE, "c.plan <> '乙'"),
+    ),
+    Across(
+        Source(f"amr.firm f JOIN {_FIRMS} ON w.firm = f.code", "f.code", ("f.section", "CASE WHEN w.n <= 1 THEN 1 ELSE 2 END"), _all("f.staff >= 10", "f.section = 'A'"),
+               ("f.staff", "f.capital")),
+        ("f.section <> 'B'", "w.n >= 2"),
+    ),
+    Across(
+        Source("amr.check a JOIN tax.return r ON r.code = a.code", "a.code", ("a.passed",), _all("a.score >= 60", "a.passed"), ("a.score", "a.fine")),
+        ("a.score < 60",),
+    ),
+    Across(
+        Source(f"amr.check a LEFT JOIN {_FIRMS} ON w.firm = a.code", "a.code", ("CASE WHEN COALESCE(w.n, 0) = 0 THEN '0' ELSE '1+' END",), _all("a.score >= 60"),
+               ("a.score", "a.fine")),
+        ("a.score < 60",),
+    ),
+)  # fmt: skip
+
+
+@st.composite
+def questions(draw):
+    """Return one block across departments."""
+    across = draw(st.sampled_from(SOURCES))
+    source = across.source
+    dimensions = draw(st.lists(st.sampled_from(source.dimensions), max_size=2, unique=True))
+    chosen = draw(st.lists(st.sampled_from(across.wheres), max_size=2, unique=True))
+    found = draw(st.lists(aggregates(source), min_size=1, max_size=3))
+    parts = [*([across.fixed] if across.fixed else []), *chosen]
+    where = Predicate(" AND ".join(parts)) if parts else None
+    return Block(source, where, tuple(dimensions), tuple(found))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return world.make_rows()
+
+
+@pytest.fixture(scope="module")
+def offices(rows):
+    opened = world.departments(rows)
+    yield opened
+    for connection in opened.values():
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def pool(rows):
+    return world.Pool(rows)
+
+
+def planned(sql, bundle=world.BUNDLE, **asked):
+    query = qualify(parse(sql, bundle.limits), world.CATALOG)
+    asking = Asking(world.ANALYST, "statistics", world.NOW, "", strict=False)
+    decision = authorize(query.facts, asking, bundle, world.CATALOG)
+    assert decision.permit, (sql, decision.reasons)
+    return make_plan(query, decision, world.CATALOG, bundle.limits, bundle=bundle, **asked)
+
+
+def answered(plan, offices):
+    (block,) = plan.blocks
+
+    def run(department, statement):
+        return offices[department].sql(statement.sql).to_arrow_table()
+
+    found = joined(block, world.CATALOG, run)
+    cells = {block.name: (cells_table(found.cells, block.layout, MARK), block.layout)}
+    with_post = Released()
+    try:
+        return run_post(with_post, plan.post_sql, cells, plan.outputs, 10.0)
+    finally:
+        with_post.close()
+
+
+def reads(plan):
+    (block,) = plan.blocks
+    return {(dataset, column) for dataset, column, _ in block.layout.reads}
+
+
+@examples(120)
+@given(block=questions())
+def test_a_joined_answer_is_the_plain_answer(offices, pool, block):
+    try:
+        plan = planned(block.sql)
+    except QueryError as error:
+        assert error.code == "Q031", (block.sql, error.message("en"))  # noqa: PT017 - a refusal is an answer too
+        return
+    assert plan.protocol == "private_join"
+    found = answered(plan, offices)
+    rows = [tuple(map(normal, row.values())) for row in found[0].to_pylist()]
+    expected = [tuple(map(normal, row)) for row in pool.answer(block.sql, reads(plan))]
+    assert unmatched(rows, expected) == ([], []), block.sql
