@@ -1,27 +1,32 @@
-"""How one release block gets its answer: by one department, or by secure sum over several."""
+"""How one release block gets its answer: by one department, by secure sum over several, or by private join."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from middleplatform.disclosure.disclose import reason_rule
 from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.errors import LimitError, SourceError
+from middleplatform.errors import LimitError
+from middleplatform.gateway.attempts import attempted
+from middleplatform.gateway.explain import RELEASED_ONLY
+from middleplatform.gateway.join_block import answer_join
 from middleplatform.gateway.received import check_cells
 from middleplatform.gateway.secure_block import answer_block
+from middleplatform.gateway.shown import RoundAnswer
 from middleplatform.model.decision import Decision
-from middleplatform.model.plan import Block, Fragment
-from middleplatform.model.policy import Bundle
+from middleplatform.model.plan import Block, Fragment, Plan
+from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.request import QueryRequest
-from middleplatform.model.result import PartialResult, Withholding
+from middleplatform.model.result import Withholding
+from middleplatform.ports import Progress
+from middleplatform.sql.render import fragment as text_of
 
-__all__ = ["BlockAnswer", "answer", "withheld_summary"]
+__all__ = ["Asks", "BlockAnswer", "answering", "notes_of", "withheld_summary"]
 
-_PAUSE_S = 0.2
+Note = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class BlockAnswer:
     Attributes:
         cells: Labels, words and marks.
         hidden: Marks of cells that are not shown at all.
-        receipts: By department.
+        receipts: By party.
+        notes: (English, Chinese) sentences about this block.
     """
 
     cells: pa.Table
     hidden: tuple[str, ...]
     receipts: dict[str, str]
+    notes: tuple[Note, ...] = field(default=(), kw_only=True)
 
     @property
     def labelled(self) -> pa.Table:
@@ -53,65 +60,117 @@ class BlockAnswer:
         ] + list(self.hidden)
 
 
-async def answer(
-    dispatcher: Dispatcher,
-    request: QueryRequest,
-    block: Block,
-    number: int,
-    decision: Decision,
-    bundle: Bundle,
-    at: str,
-) -> BlockAnswer:
-    """Have a block answered by its departments.
+Asks = Callable[
+    [Dispatcher, QueryRequest, Block, int, Decision, Bundle, str], Awaitable[BlockAnswer]
+]
+"""Has a block answered: (dispatcher, request, block, its number, decision, bundle, present moment).
+
+The moment is ISO 8601, UTC: a node takes fragments of now only.
+"""
+
+
+def answering(progress: Progress) -> Asks:
+    """Return what has a block answered by its departments.
 
     Args:
-        dispatcher: Reaches them.
-        request: Whose block it is.
-        block: What is asked.
-        number: Of the block.
-        decision: For the disclosure parameters of a secure sum.
-        bundle: For its digest and limits.
-        at: The present moment, ISO 8601, UTC: a node takes fragments of now only.
+        progress: Hears the phases of a private join.
+    """
+
+    async def ask(
+        dispatcher: Dispatcher,
+        request: QueryRequest,
+        block: Block,
+        number: int,
+        decision: Decision,
+        bundle: Bundle,
+        at: str,
+    ) -> BlockAnswer:
+        fragment = Fragment(
+            query_id=request.query_id,
+            attempt=1,
+            number=number,
+            department=block.departments[0],
+            protocol=block.protocol,
+            cohort=_cohort(dispatcher, block),
+            sql=block.sql,
+            subject=request.subject,
+            purpose=request.purpose,
+            project=request.project,
+            policy_digest=bundle.digest,
+            issued_at=at,
+        )
+        cells_max = bundle.limits.cells_max
+        return await _answered(
+            dispatcher, fragment, block, decision.disclosure, cells_max, progress
+        )
+
+    return ask
+
+
+async def _answered(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    cells_max: int,
+    progress: Progress,
+) -> BlockAnswer:
+    """Have a block answered by its protocol.
 
     Raises:
         MiddleplatformError: What a department raises.
         LimitError: L002 more cells than policy allows.
     """
-    fragment = Fragment(
-        query_id=request.query_id,
-        attempt=1,
-        number=number,
-        department=block.departments[0],
-        protocol=block.protocol,
-        cohort=block.departments,
-        sql=block.sql,
-        subject=request.subject,
-        purpose=request.purpose,
-        project=request.project,
-        policy_digest=bundle.digest,
-        issued_at=at,
+    if block.protocol == "local":
+        # Once more, as a new attempt, where the department could not be reached: it may have been restarted.
+        result = await attempted(fragment, dispatcher.local)
+        check_cells(result.cells, block)
+        if result.cells.num_rows > cells_max:
+            raise LimitError("L002", limit=cells_max)
+        return BlockAnswer(result.cells, (), {result.department: result.receipt})
+    if block.join is None:
+        return _of_round(await answer_block(dispatcher, fragment, block, parameters, cells_max))
+    found = await answer_join(dispatcher, fragment, block, parameters, cells_max, progress)
+    return replace(_of_round(found), notes=_coarser(block, found))
+
+
+def _cohort(dispatcher: Dispatcher, block: Block) -> tuple[str, ...]:
+    """Return all parties: under a private join the key holder too, where the platform has one."""
+    if block.join is None or not dispatcher.key_holder:
+        return block.departments
+    return tuple(sorted({*block.departments, dispatcher.key_holder}))
+
+
+def _of_round(found: RoundAnswer) -> BlockAnswer:
+    return BlockAnswer(found.cells, found.hidden, found.receipts)
+
+
+def _coarser(block: Block, found: RoundAnswer) -> tuple[Note, ...]:
+    """Propose the same block without its groups where none of them is shown.
+
+    The sentence is made from the statement, and stands whenever all cells are withheld: it says nothing about the
+    total that the marks do not say.
+    """
+    if not block.cell.dimensions or found.cells.num_rows or not found.hidden:
+        return ()
+    text = text_of(replace(block.cell, dimensions=()))
+    return (
+        (
+            f"Every group is withheld. The same question without groups may be answered: {text}",
+            f"所有分组均被抑制。同一问题不分组或可得到回答：{text}",
+        ),
     )
-    if block.protocol == "secure_sum":
-        found = await answer_block(
-            dispatcher, fragment, block, decision.disclosure, bundle.limits.cells_max
-        )
-        return BlockAnswer(found.cells, found.hidden, found.receipts)
-    result = await _local(dispatcher, fragment)
-    check_cells(result.cells, block)
-    if result.cells.num_rows > bundle.limits.cells_max:
-        raise LimitError("L002", limit=bundle.limits.cells_max)
-    return BlockAnswer(result.cells, (), {result.department: result.receipt})
 
 
-async def _local(dispatcher: Dispatcher, fragment: Fragment) -> PartialResult:
-    """Ask once more, as a new attempt, where the department could not be reached: it may have been restarted."""
-    try:
-        return await dispatcher.local(fragment)
-    except SourceError as error:
-        if error.code != "S001":
-            raise
-    await asyncio.sleep(_PAUSE_S)
-    return await dispatcher.local(replace(fragment, attempt=2))
+def notes_of(plan: Plan, answers: Sequence[BlockAnswer]) -> tuple[Note, ...]:
+    """Return what an answer says of itself.
+
+    Args:
+        plan: Of the statement.
+        answers: To its blocks.
+    """
+    folded = (RELEASED_ONLY,) if plan.folds and any(each.marks() for each in answers) else ()
+    return (*plan.notes, *[note for each in answers for note in each.notes], *folded)
 
 
 def withheld_summary(answers: Sequence[BlockAnswer]) -> tuple[Withholding, ...]:

@@ -24,9 +24,9 @@ from middleplatform.errors import (
     LimitError,
     MiddleplatformError,
 )
-from middleplatform.gateway.blocks import BlockAnswer, answer, withheld_summary
+from middleplatform.gateway.blocks import BlockAnswer, answering, notes_of, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
-from middleplatform.gateway.explain import RELEASED_ONLY, explanation
+from middleplatform.gateway.explain import explanation
 from middleplatform.gateway.sealed_answer import sealed_answer
 from middleplatform.gateway.sealed_cells import SealedBlock, answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
@@ -175,13 +175,14 @@ class Gateway:
         asking = replace(self._asking(request), strict=False)
         for block in plan.blocks:
             again = authorize(block.facts, asking, self.bundle, self.catalog)
-            if not again.permit or any(duty.kind in ("band", "bucket") for duty in again.obligations):
+            if not again.permit or {duty.kind for duty in again.obligations} & {"band", "bucket"}:
                 detail = f"a fragment is not within what was granted: {block.sql}"
                 raise ConfigError("C099", record=request.query_id, detail=detail)
         return plan
 
     def _made(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
-        plan = make_plan(query, decision, self.catalog, self.bundle.limits)
+        bundle, sealed = self.bundle, bool(request.sealed_for)
+        plan = make_plan(query, decision, self.catalog, bundle.limits, bundle=bundle, sealed=sealed)
         if request.sealed_for:
             sealed_outputs(query, plan)
         return plan
@@ -193,12 +194,12 @@ class Gateway:
     ) -> list[BlockAnswer]:
         """Have the blocks answered one after the other, so that each is protected against those before it."""
         answers: list[BlockAnswer] = []
+        desk = self.sealing if request.sealed_for else None
+        ask = answering(progress) if desk is None else answer_sealed(desk)
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
-            ask = answer_sealed(self.sealing) if request.sealed_for and self.sealing else answer
-            answers.append(
-                await ask(self.dispatcher, request, block, number, decision, self.bundle, self._now())
-            )  # fmt: skip
+            given = (self.dispatcher, request, block, number, decision, self.bundle, self._now())
+            answers.append(await ask(*given))
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers
 
@@ -208,15 +209,14 @@ class Gateway:
         """Put released words together and run what stands above the boundary."""
         if self.sealing is not None and answers and isinstance(answers[0], SealedBlock):
             outputs = sealed_outputs(query, plan)
-            return sealed_answer(plan, outputs, answers[0], self.database, self.sealing, self.dispatcher)  # fmt: skip
+            return sealed_answer(plan, outputs, answers[0], self.database, self.sealing)  # fmt: skip
         cells: dict[str, tuple[pa.Table, Layout]] = {}
         for block, found in zip(plan.blocks, answers, strict=True):
             shown = found.labelled if block.name in query.label_only else found.cells
             cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
         values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs)
         withheld = withheld_summary(answers)
-        notes = (*plan.notes, RELEASED_ONLY) if plan.folds and withheld else plan.notes
-        return release(values, marks, withheld, notes), None
+        return release(values, marks, withheld, notes_of(plan, answers)), None
 
     # --- the log --------------------------------------------------------------------------------------------------
 
