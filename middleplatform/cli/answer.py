@@ -21,13 +21,20 @@ __all__ = ["show", "table"]
 
 def show(context: Context, answer: "Answer") -> None:
     """Print ``answer``: the table on standard output, all else beneath it."""
-    context.out.print(table(answer.release))
+    sealed = answer.sealed.columns if answer.sealed else ()
+    hidden = frozenset(index for index, each in enumerate(sealed) if not each.type)
+    context.out.print(table(answer.release, hidden))
     for line in [*_summary(context, answer), *_remarks(context, answer)]:
         context.out.print(Text(line), soft_wrap=True)
 
 
-def table(release: "Release") -> Table:
-    """Return the released rows as a table, each withheld value as the mark of its reason."""
+def table(release: "Release", sealed: frozenset[int] = frozenset()) -> Table:
+    """Return the released rows as a table, each withheld value as the mark of its reason.
+
+    Args:
+        release: What was released.
+        sealed: Numbers of the columns whose values are encrypted.
+    """
     from pyarrow import types  # noqa: PLC0415 - see above
 
     made = Table(show_lines=False)
@@ -39,7 +46,8 @@ def table(release: "Release") -> Table:
     reasons = [column.to_pylist() for column in release.marks.columns]
     for row in range(release.table.num_rows):
         made.add_row(*(
-            _cell(column[row], marks[row]) for column, marks in zip(values, reasons, strict=True)
+            Text("***", style="dim") if number in sealed and marks[row] is None else _cell(column[row], marks[row])
+            for number, (column, marks) in enumerate(zip(values, reasons, strict=True))
         ))  # fmt: skip
     return made
 
@@ -85,6 +93,15 @@ def _remarks(context: Context, answer: "Answer") -> list[str]:
         for note in answer.release.notes
     ]
     lines.append(f"{say('protocol', '协议')}: {answer.protocol}")
+    if answer.sealed is not None:
+        lines.append(
+            say(
+                f"*** is sealed for key {answer.sealed.key_id}; ask with --json > answer.json, then:"
+                " middleplatform open answer.json",
+                f"*** 已为密钥 {answer.sealed.key_id} 密封；请以 --json > answer.json 查询，然后运行"
+                " middleplatform open answer.json",
+            )
+        )
     lines.append(f"{say('data quality', '数据质量')}: {answer.quality:.2f}")
     lines.append(
         say(

@@ -25,7 +25,7 @@ from middleplatform.errors import ProtocolError, QueryError
 from middleplatform.model.result import Release, Withholding
 from middleplatform.model.sealed import ISSUER, SIGNED_AS, SealedAnswer
 
-__all__ = ["Opened", "open_answer", "read_answer", "read_parties"]
+__all__ = ["Opened", "key_of", "open_answer", "read_answer", "read_parties"]
 
 _BYTES_MAX = 1 << 30
 
@@ -47,7 +47,7 @@ class Opened:
     grade: str
 
 
-def read_answer(path: Path) -> Mapping[str, Any]:
+def read_answer(path: Path) -> dict[str, Any]:
     """Return the JSON document of an answer.
 
     Raises:
@@ -63,6 +63,11 @@ def read_answer(path: Path) -> Mapping[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("sealed"), dict):
         raise _unreadable(f"{path.name} holds no sealed answer", f"{path.name} 中没有密封结果")
     return document
+
+
+def key_of(document: Mapping[str, Any]) -> str:
+    """Return the id of the key that a document says it is sealed for; printable, not yet checked."""
+    return str(document["sealed"].get("key_id"))[:64].encode("ascii", "backslashreplace").decode()
 
 
 def read_parties(path: Path) -> PinnedKeys:

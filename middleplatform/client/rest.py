@@ -44,6 +44,7 @@ class Client:
         address: ``https://host:port``; plain ``http`` for this machine only.
         token: Service token; kept in memory.
         timeout_s: Seconds for one call.
+        locale: Language of refusals: ``en`` or ``zh``.
         context: Of TLS; the system's authorities unless given.
     """
 
@@ -53,6 +54,7 @@ class Client:
         token: str,
         *,
         timeout_s: float = 60,
+        locale: str = "en",
         context: ssl.SSLContext | None = None,
     ) -> None:
         parts = urlsplit(address)
@@ -65,7 +67,7 @@ class Client:
             what = ("an address is https://host:port", "地址格式为 https://主机:端口")
             raise QueryError("Q040", what=what)
         self._parts, self._token, self._timeout_s = parts, token, timeout_s
-        self._context = context
+        self._context, self._locale = context, locale
 
     def ask(
         self,
@@ -113,25 +115,38 @@ class Client:
         Raises:
             Refused: As ``ask``.
         """
-        public = key.public
-        return self._call("POST", "/v1/keys", {
-            "key": base64.b64encode(public.to_bytes()).decode(),
-            "proof": base64.b64encode(key.prove().to_bytes()).decode(),
-            "replaces": replaces,
-        })  # fmt: skip
+        document = base64.b64encode(key.public.to_bytes()).decode()
+        proof = base64.b64encode(key.prove().to_bytes()).decode()
+        return self.publish_document(document, proof, replaces)
+
+    def publish_document(self, key: str, proof: str, replaces: str = "") -> dict[str, Any]:
+        """Publish a key from its two base64 texts, as ``keys new`` wrote them."""
+        return self._call("POST", "/v1/keys", {"key": key, "proof": proof, "replaces": replaces})
+
+    def keys(self) -> dict[str, Any]:
+        """Return the published keys and the parties' identity keys (docs/reference/rest.md)."""
+        return self._call("GET", "/v1/keys")
+
+    def revoke(self, key_id: str, reason: str = "") -> dict[str, Any]:
+        """Withdraw a key from sealing."""
+        return self._call("POST", f"/v1/keys/{key_id}/revoke", {"reason": reason})
 
     def parties(self) -> PinnedKeys:
         """Return the identity keys of gateway and departments, as the gateway tells them.
 
         Keep them: an answer is checked against what was known when the key was published.
         """
-        told = self._call("GET", "/v1/keys")["parties"]
+        told = self.keys()["parties"]
         return PinnedKeys({str(name): bytes.fromhex(key) for name, key in told.items()})
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         connection = self._connection()
         try:
-            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+            headers = {
+                "Authorization": f"Bearer {self._token}",
+                "Accept": "application/json",
+                "Accept-Language": self._locale,
+            }
             raw = None if body is None else json.dumps(body).encode()
             if raw is not None:
                 headers["Content-Type"] = "application/json"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from middleplatform.cli import failure, printable
+from middleplatform.cli import asking, failure, printable
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, add_json, leaf
 from middleplatform.cli.progress import shown
 from middleplatform.errors import MiddleplatformError, QueryError
-from middleplatform.model.request import QueryRequest, Subject
+from middleplatform.model.request import QueryRequest
 
 if TYPE_CHECKING:  # the engine behind it takes a second to import; --help must not
     from middleplatform.demo.runtime import Platform
@@ -60,20 +60,7 @@ def _asking(parser: argparse.ArgumentParser, say: Say) -> None:
     parser.add_argument(
         "-f", "--file", type=Path, help=say("read the statement from FILE", "从文件读取语句")
     )
-    who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument(
-        "--as",
-        dest="persona",
-        metavar="PERSONA",
-        help=say("ask as a person of the demonstration", "以演示人物身份查询"),
-    )
-    who.add_argument(
-        "--token",
-        help=say(
-            "ask with a service token; @FILE reads it from a file, - from standard input",
-            "使用服务令牌查询；@FILE 从文件读取，- 从标准输入读取",
-        ),
-    )
+    asking.add_who(parser, say)
     parser.add_argument(
         "--purpose", required=True, help=say("purpose, by its code", "使用目的（代码）")
     )
@@ -94,11 +81,23 @@ def _asking(parser: argparse.ArgumentParser, say: Say) -> None:
         action="store_true",
         help=say("refuse instead of rewriting to a permitted form", "不改写，直接拒绝"),
     )
+    parser.add_argument(
+        "--sealed-for",
+        default="",
+        metavar="KEY",
+        help=say(
+            "leave the values encrypted for a published key: its id, or its key file",
+            "以已登记公钥加密数值：密钥编号或密钥文件",
+        ),
+    )
 
 
 def run_query(context: Context, options: argparse.Namespace) -> int:
     """Ask, and print the answer or the refusal."""
     sql = _statement(options)
+    if options.csv and options.sealed_for:
+        what = ("a sealed answer is no CSV: use --json", "密封结果不能输出为 CSV：请使用 --json")
+        raise QueryError("Q040", what=what)
     with context.platform() as platform:
         request = _request(context, platform, options, sql)
         try:
@@ -176,45 +175,13 @@ def _request(
 ) -> QueryRequest:
     return platform.gateway.request(
         sql,
-        _subject(context, options),
+        asking.subject(context, options),
         options.purpose,
         project=options.project,
         recipient=options.recipient,
         strict=options.strict,
+        sealed_for=asking.key_id(options.sealed_for) if options.sealed_for else "",
     )
-
-
-def _subject(context: Context, options: argparse.Namespace) -> Subject:
-    if options.persona is not None:
-        return _persona(options.persona)
-    from middleplatform.cli.commands.token import store  # noqa: PLC0415 - only when asked for
-
-    with store(context) as tokens:
-        return tokens.authenticate(_token(options.token))
-
-
-def _persona(name: str) -> Subject:
-    from middleplatform.demo.runtime import PERSONAS  # noqa: PLC0415 - slow to import
-
-    if name not in PERSONAS:
-        known = ", ".join(PERSONAS)
-        raise QueryError(
-            "Q040", what=(f"persona {name} is not one of {known}", f"人物 {name} 不在 {known} 之中")
-        )
-    return PERSONAS[name]
-
-
-def _token(said: str) -> str:
-    """Return the token itself: a command line can be read by other users of the machine."""
-    try:
-        if said == "-":
-            return sys.stdin.readline().strip()
-        if said.startswith("@"):
-            return Path(said[1:]).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError):
-        what = ("the token cannot be read", "无法读取令牌")
-        raise QueryError("Q040", what=what) from None
-    return said
 
 
 def _show(context: Context, found: "Explanation", sql: str) -> None:
