@@ -91,7 +91,7 @@ def test_the_entry_of_an_answer_says_what_was_run_and_no_value(platform):
 @pytest.mark.parametrize(
     ("sql", "code", "event"),
     [
-        ("SELECT (", "Q001", "refused"), ("SELECT nothing FROM ga.person", "Q020", "refused"), ("SELECT name FROM ga.person", "P001", "refused"), ("SELECT COUNT(*) FROM ga.person p JOIN tax.payer t ON p.id = t.id", "Q030", "refused"),
+        ("SELECT (", "Q001", "refused"), ("SELECT nothing FROM ga.person", "Q020", "refused"), ("SELECT name FROM ga.person", "P001", "refused"), ("SELECT COUNT(*) FROM ga.person p JOIN tax.payer t ON p.id = t.id", "Q031", "refused"),
         ("SELECT planned, COUNT(*) FROM ga.person GROUP BY planned", "S011", "failed"), ("SELECT sex, COUNT(*) FROM ga.person GROUP BY sex HAVING EXTRACT(year FROM sex) > 1", "Q031", "refused"),
     ],
 )  # fmt: skip
@@ -271,7 +271,7 @@ def test_explain_runs_nothing_and_asks_nobody(platform):
     assert "c1, c2, c3" in [step.party for step in secure.steps]
 
 
-@pytest.mark.parametrize(("sql", "code"), [("SELECT (", "Q001"), ("SELECT name FROM ga.person", "P001"), ("SELECT COUNT(*) FROM ga.person p JOIN tax.payer t ON p.id = t.id", "Q030")])  # fmt: skip
+@pytest.mark.parametrize(("sql", "code"), [("SELECT (", "Q001"), ("SELECT name FROM ga.person", "P001"), ("SELECT COUNT(*) FROM ga.person p JOIN tax.payer t ON p.id = t.id", "Q031")])  # fmt: skip
 def test_explain_says_why_not(platform, sql, code):
     found = platform.gateway.explain(platform.request(sql))
     assert (found.verdict, found.code) == ("refuse", code)
