@@ -1,9 +1,9 @@
-"""Private join, the gateway's work: masked sums of each cell, the places a helper is asked about, totals.
+"""Private join, the gateway's work: masked sums of each cell, and the places a helper is asked about.
 
 Spec: docs/spec/private-join.md.
 
 Reveals:
-    To the gateway: nothing before the helper's sums have come, then totals of nameless cells of at least k units.
+    To the gateway: nothing; with the helper's sums, totals of nameless cells of at least k units.
     To the helper, by the places: their number in each cell.
 """
 
@@ -14,14 +14,11 @@ import numpy.typing as npt
 
 from middleplatform.combine.join_cells import Groups
 from middleplatform.combine.join_match import Places, departments_of
-from middleplatform.model.join import SideWord
 
-__all__ = ["masked_sums", "places_by_department", "totals"]
+__all__ = ["masked_sums", "places_by_department"]
 
 _CHUNK_ROWS = 1 << 20
-_LOW_BITS = 32
 Words = npt.NDArray[np.uint64]
-Exact = npt.NDArray[np.object_]
 
 
 def masked_sums(words: Words, groups: Groups) -> Words:
@@ -67,25 +64,3 @@ def places_by_department(
         begins.append(before[groups.starts].astype(np.uint32))
         places.append(groups.rows[own] - np.uint32(first))
     return tuple(begins), tuple(places)
-
-
-def totals(words: Sequence[SideWord], masked: Words, masks: Words) -> dict[str, Exact]:
-    """Return the total of each word by cell: Python integers in units of its last place.
-
-    Args:
-        words: Of the side, in order.
-        masked: Sums of masked words, shape (cells, width).
-        masks: Sums of the masks, same shape.
-    """
-    plain = masked + masks
-    found: dict[str, Exact] = {}
-    column = 0
-    for word in words:
-        limbs = plain[:, column : column + word.limbs]
-        column += word.limbs
-        high = limbs[:, -1].astype(np.int64).astype(object)
-        if word.limbs > 1:
-            # The low limb is a sum of numbers below 2**32, never negative.
-            high = (high << _LOW_BITS) + limbs[:, 0].astype(object)
-        found[word.name] = high
-    return found

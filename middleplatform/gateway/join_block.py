@@ -25,8 +25,9 @@ from middleplatform.combine.join_cells import (
 )
 from middleplatform.combine.join_gather import Gathering
 from middleplatform.combine.join_match import Places, SideList, match
-from middleplatform.combine.join_sums import Exact, masked_sums, places_by_department, totals
+from middleplatform.combine.join_sums import masked_sums, places_by_department
 from middleplatform.disclosure.disclose import Marks, disclose
+from middleplatform.disclosure.evidence import Exact
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.dispatch.join_calls import JoinCalls
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
@@ -37,6 +38,7 @@ from middleplatform.model.join import BLINDED, JoinPlan
 from middleplatform.model.plan import Block, Fragment
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.planner.results import released_result
+from middleplatform.planner.side_words import width, word_totals
 from middleplatform.ports import Progress
 from middleplatform.wire.join_lists import GroupLists, ListHead
 
@@ -226,15 +228,15 @@ class _Join:
             begins = tuple([each[ends] for each in starts])
             lists = GroupLists(number, side.departments, notes, begins, places)
             helper = self.plan.helper(number, self.key_holder)
-            masks[filled] = await self.calls.sums(helper, lists, int(listed.words.shape[1]))
+            masks[filled] = await self.calls.sums(helper, lists, width(side))
         self.progress("join: sides added up", number + 1, len(self.plan.sides))
-        return totals(side.words, masked, masks)
+        return word_totals(side, masked + masks)
 
     # --- what is released -----------------------------------------------------------------------------------------
 
     async def _released(self, matched: _Matched, found: JoinTotals, marks: Marks) -> RoundAnswer:
-        layout, width = self.block.layout, len(self.block.cell.dimensions)
-        shown = shown_rows(marks, width)
+        layout = self.block.layout
+        shown = shown_rows(marks, len(self.block.cell.dimensions))
         at = np.flatnonzero(matched.kept)[shown]
         codes = [
             [side.labels[place] for place in own[at]] if side.labels else [b""] * len(shown)
@@ -253,7 +255,7 @@ class _Join:
         for side, wanted in zip(self.plan.sides, codes, strict=True):
             for name in side.departments:
                 head = self.heads[name]
-                asked[name] = sorted({*wanted} & {*head.codes, head.missing})
+                asked[name] = sorted({*wanted} & {*head.codes, head.missing} - {b""})
         return asked
 
     def _labels(
@@ -280,14 +282,14 @@ class _Join:
 
     async def _withheld(self) -> RoundAnswer:
         """Withhold the whole block: a side has too few units, and says nothing else."""
-        layout, width = self.block.layout, len(self.block.cell.dimensions)
+        layout, grouped = self.block.layout, bool(self.block.cell.dimensions)
         with self._phase("labels"):
             await self.calls.reveal({})
         marks = ("threshold",) * len(layout.formulas)
-        rows, hidden = ([], marks) if width else ([None], ())
+        rows, hidden = ([], marks) if grouped else ([None], ())
         schema = released_result(self.block.cell, layout)
         columns = {item.name: pa.array(rows, item.type) for item in schema}
-        if not width:
+        if not grouped:
             columns |= {f"m{n}": pa.array([mark]) for n, mark in enumerate(marks)}
         return self._answer(columns, hidden)
 

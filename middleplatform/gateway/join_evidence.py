@@ -17,8 +17,9 @@ from middleplatform.model.join import RUNGS, JoinPlan
 from middleplatform.model.plan import Block, Layout
 from middleplatform.model.query import JoinKind
 from middleplatform.planner.results import released_result
+from middleplatform.planner.side_words import rungs
 
-__all__ = ["JoinTotals", "evidence_of", "released_words", "rung"]
+__all__ = ["JoinTotals", "evidence_of", "released_words"]
 
 _CONTEXT = Context(prec=100)
 _LARGEST = 3
@@ -39,11 +40,6 @@ class JoinTotals:
     matched: Sequence[Counts]
     keys: Sequence[Counts]
     words: Mapping[str, Exact]
-
-
-def rung(cap: int, number: int) -> int:
-    """Return a rung of the value ladder: ``cap * (4/5) ** number``, rounded down, in units of the cap's last place."""
-    return int(cap * 4**number // 5**number)
 
 
 def evidence_of(plan: JoinPlan, layout: Layout, totals: JoinTotals) -> CellEvidence:
@@ -146,7 +142,7 @@ def _tops(cap: int, totals: JoinTotals, s: int, absolute: Exact) -> Exact:
     # Units that exceed rung j exceed each lower one.
     if (over < 0).any() or (np.diff(over, axis=1) < 0).any() or (over[:, -1] > totals.tuples).any():
         raise ProtocolError("X001", detail="totals that no lists have")
-    bounds = np.array([cap, *(rung(cap, number) for number in range(RUNGS))], dtype=object)
+    bounds = np.array([cap, *rungs(cap)], dtype=object)
     for place in range(_LARGEST):
         # The first rung that so many units exceed; they lie below the one before it, or below the last rung.
         first = (over <= place).sum(axis=1)
