@@ -260,7 +260,7 @@ def _assembled(
                 settings,
             )
         links = {
-            name: InProcessLink(each.node, each.rounds, settings.deadline_s)
+            name: InProcessLink(each.node, each.rounds, settings.deadline_s, each.joins)
             for name, each in nodes.items()
         }
         dispatcher = Dispatcher(links, gateway_key, pins)
