@@ -1,4 +1,4 @@
-"""A made world for comparing the platform with plain SQL: two departments, and four counties that share one table.
+"""A made world for comparing the platform with plain SQL: three departments, and four counties that share one table.
 
 ``write`` makes catalogue, bundle and one DuckDB file a department; ``pooled`` gives all rows in one database, under
 the names that a statement uses. Every value follows from a seeded generator; nothing is real.
@@ -66,6 +66,14 @@ COLUMNS = {
         "id": _col(_TEXT, "key", False, unit="person"),
         "plan": _col(_TEXT, "dimension"),
     },
+    "tc.payer": {
+        "id": _col(_TEXT, "key", False, unit="person"),
+        "year": _col(_INTEGER, "dimension", False),
+        "bracket": _col(_TEXT, "dimension"),
+        "employer": _col(_TEXT, "key", unit="firm"),
+        "paid": _col(_decimal(14, 2), "measure", breakpoints=[0, 100, 1000], cap=20000),
+        "note": _col(_TEXT, "denied"),
+    },
     "county.firm": {
         "uscc": _col(_TEXT, "key", False, unit="firm"),
         "section": _col(_TEXT, "dimension"),
@@ -81,8 +89,16 @@ HELD = {
     "hb.visits": ("hb",),
     "hb.coded": ("hb",),
     "hb.card": ("hb",),
+    "tc.payer": ("tc",),
     "county.firm": COUNTIES,
 }
+ROWS_BY = {
+    "ga.people": ["id"],
+    "hb.card": ["id"],
+    "tc.payer": ["id", "year"],
+    "county.firm": ["uscc", "year"],
+}
+"""Columns that identify a row: a second one is a duplicate registration, which a private join counts once."""
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------
@@ -147,6 +163,7 @@ def rows():
     return {
         "ga": {"people": people},
         "hb": {"visits": visits, "card": card, "coded": _coded(visits)},
+        "tc": {"payer": _payers(random.Random(SEED + 1), ids, codes)},
         **{county: {"firm": found} for county, found in firms.items()},
     }
 
@@ -160,6 +177,25 @@ def _visit(chance, identity, number):
         _maybe(chance, 0.4, chance.randint(0, 20)),
         f"注{number}",
     )
+
+
+def _payers(chance, ids, codes):
+    """Return two years of taxes; some rows stand twice, registered by mistake, and one id stands in no other table."""
+    found = []
+    for number, identity in enumerate([*ids[40:380], *_identities(430)[420:]]):
+        for year in chance.sample((2022, 2023), chance.randint(1, 2)):
+            bracket = _maybe(chance, 0.06, chance.choice(("低", "中", "高")))
+            employer = _maybe(chance, 0.3, chance.choice(codes[:60]))
+            row = (
+                identity,
+                year,
+                bracket,
+                employer,
+                _maybe(chance, 0.05, _money(chance, -50, 9000)),
+                f"税{number}",
+            )
+            found += [row] * (2 if number % 41 == 0 else 1)
+    return found
 
 
 def _coded(visits):
@@ -194,8 +230,11 @@ def write_data(folder, data):
                 connection.unregister("rows")
 
 
-def pooled(data):
-    """Return a connection that has all rows of all departments, under the statement's names."""
+def pooled(data, *, once=False):
+    """Return a connection that has all rows of all departments, under the statement's names.
+
+    ``once`` leaves out the second and further rows of a duplicate registration.
+    """
     connection = duckdb.connect(":memory:", config={"threads": 1})
     for name in COLUMNS:
         schema, table = name.split(".")
@@ -208,7 +247,9 @@ def pooled(data):
         ]
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         connection.register("rows", arrow(name, found))
-        connection.execute(f"CREATE TABLE {schema}.{table} AS SELECT * FROM rows")
+        kept = ROWS_BY.get(name) if once else None
+        distinct = f"DISTINCT ON ({', '.join(kept)}) " if kept else ""
+        connection.execute(f"CREATE TABLE {schema}.{table} AS SELECT {distinct}* FROM rows")
         connection.unregister("rows")
     return connection
 
@@ -249,11 +290,14 @@ def _catalog_dataset(name, columns, level):
         "sharing_mode": "query service", "use_conditions": "只提供聚合结果", "risk_assessed_on": "2026-01-05",
         "head_approval": "负责人", "quality": 1, "unit": columns[key]["unit"], "unit_column": key, "held_by": list(HELD[name]),
         "columns": {column: _catalog_column(column, each, level) for column, each in columns.items()},
-    }  # fmt: skip
+    } | ({"rows_by": ROWS_BY[name]} if name in ROWS_BY else {})  # fmt: skip
 
 
-def write_rules(folder: Path, disclosure):
-    """Write catalogue and bundle folders for one set of disclosure parameters; return both."""
+def write_rules(folder: Path, disclosure, *, join="helper", release="plain"):
+    """Write catalogue and bundle folders for one set of disclosure parameters; return both.
+
+    ``join`` says how rows of several departments are joined, ``release`` how measures may leave.
+    """
     level = "general-1" if disclosure["min_units"] == 1 else "general-3"
     catalog, bundle = folder / "catalog", folder / "bundle"
     catalog.mkdir(parents=True)
@@ -263,16 +307,17 @@ def write_rules(folder: Path, disclosure):
     ]
     departments += [
         {"code": code, "name_zh": f"部门{code}", "name_en": code, "level": "city", "region": "990100", "parent": "city"}
-        for code in ("ga", "hb", *COUNTIES, "stats")
+        for code in ("ga", "hb", "tc", *COUNTIES, "stats")
     ]  # fmt: skip
     datasets = {name: _catalog_dataset(name, columns, level) for name, columns in COLUMNS.items()}
     _write(catalog / "departments.yaml", {"departments": departments})
     _write(catalog / "datasets.yaml", {"datasets": datasets})
     rules = {
         name: {
-            "purposes": ["statistics"], "disclosure": disclosure, "unit_breakpoints": UNIT_BREAKPOINTS,
+            "purposes": ["statistics"], "disclosure": disclosure, "unit_breakpoints": UNIT_BREAKPOINTS, "join": join,
             "columns": {
-                column: {part: each[part] for part in ("breakpoints", "finest", "withheld") if part in each}
+                column: {part: each[part] for part in ("breakpoints", "finest", "withheld", "cap") if part in each}
+                | ({"release": release} if each["use"] == "measure" else {})
                 for column, each in columns.items() if each["use"] != "denied"
             },
         }

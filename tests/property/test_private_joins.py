@@ -1,0 +1,83 @@
+"""Private joins equal the plain answer over pooled rows: both protocols, plain and sealed; nothing small is shown."""
+
+from hashlib import sha256
+
+import pooled_world as world
+import pytest
+from asking import ask, opened
+from hypothesis import given
+from join_strategies import joined
+from pooled_answers import agree, plain, released, unmatched
+from strategies import examples
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return world.rows()
+
+
+@pytest.fixture(scope="module")
+def pool(rows):
+    with world.pooled(rows, once=True) as connection:
+        yield connection
+
+
+def governed(folder, rows, disclosure, **rules):
+    """Yield a function that asks a platform; each statement in a project of its own."""
+    world.write_data(folder / "data", rows)
+    catalog, bundle = world.write_rules(folder, disclosure, **rules)
+    with opened(folder / "state", folder / "data", catalog, bundle) as platform:
+        yield lambda sql: ask(platform, sql, project=sha256(sql.encode()).hexdigest())
+
+
+@pytest.fixture(scope="module")
+def helper(rows, tmp_path_factory):
+    yield from governed(tmp_path_factory.mktemp("helper"), rows, world.EXACT)
+
+
+@pytest.fixture(scope="module")
+def blinded(rows, tmp_path_factory):
+    yield from governed(tmp_path_factory.mktemp("blinded"), rows, world.EXACT, join="blinded")
+
+
+@pytest.fixture(scope="module")
+def strict(rows, tmp_path_factory):
+    yield from governed(tmp_path_factory.mktemp("strict"), rows, world.STRICT)
+
+
+def check(answered, pool, sql):
+    outcome = answered(sql)
+    assert not outcome.refused, f"{outcome.code} {outcome.message}\n{sql}"
+    assert "private_join" in outcome.answer.protocol
+    found, marks = released(outcome)
+    assert all(mark is None for row in marks for mark in row), sql
+    left, right = unmatched(found, plain(pool, sql))
+    assert (left, right) == ([], []), sql
+
+
+@examples(180)
+@given(asked=joined())
+def test_the_helper_protocol_answers_as_pooled_rows_would(helper, pool, asked):
+    check(helper, pool, asked.sql)
+
+
+@examples(70)
+@given(asked=joined())
+def test_the_blinded_protocol_answers_as_pooled_rows_would(blinded, pool, asked):
+    check(blinded, pool, asked.sql)
+
+
+@examples(80)
+@given(asked=joined())
+def test_under_a_strict_policy_what_is_shown_is_right_and_covers_enough_units(strict, pool, asked):
+    outcome = strict(asked.sql)
+    if outcome.refused:
+        assert outcome.code in ("Q031", "D010"), f"{outcome.code} {outcome.message}\n{asked.sql}"
+        return
+    width = asked.width
+    found, marks = released(outcome)
+    expected = {row[:width]: row[width:] for row in plain(pool, asked.sql)}
+    for row, mark in zip(found, marks, strict=True):
+        shown = [place for place in range(width, len(row)) if mark[place] is None]
+        for place in shown:
+            assert agree(row[place], expected[row[:width]][place - width]), asked.sql
