@@ -7,6 +7,7 @@ from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.join_party import JoinParty
 from middleplatform.crypto.messages import Hello
 from middleplatform.crypto.round_context import JOIN_SUITE, SUITE, RoundContext
+from middleplatform.crypto.sealed_keys import OpeningKey
 from middleplatform.crypto.secure_sum import Party
 from middleplatform.crypto.used_rounds import MemoryUsedRounds
 
@@ -130,3 +131,19 @@ class Join:
 @pytest.fixture(scope="session")
 def make_join():
     return new_join
+
+
+def opening_key_of(seed, *, subgroup=False):
+    created = "2026-01-01T00:00:00Z"
+    return OpeningKey.generate(2048, "audit_office", created, SeededRng(seed), subgroup=subgroup)
+
+
+@pytest.fixture(scope="session")
+def make_opening_key():
+    return opening_key_of
+
+
+@pytest.fixture(scope="session")
+def opening_key():
+    """A key of the shorter length that serves every grade, so that tests are quick."""
+    return opening_key_of("sealed", subgroup=True)
