@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from middleplatform.combine.join_match import NONE, Flags, Places, SideList, runs
 
-__all__ = ["Cells", "Groups", "cells_of", "distinct", "groups_of", "survivors"]
+__all__ = ["Cells", "Groups", "cells_of", "distinct", "groups_of", "judged", "survivors"]
 
 Counts = npt.NDArray[np.int64]
 _DENSE_MAX = 1 << 22
@@ -110,18 +110,31 @@ def _matched(cell: Places, rows: Places, cells: int, counted: Counts) -> Counts:
     return counted if there.all() else np.bincount(cell[there], minlength=cells)
 
 
-def survivors(cells: Cells, counted: Sequence[int], least: int) -> Flags:
-    """Return which cells go on: at least ``least`` tuples, and as many matches of every side in ``counted``.
+def judged(sides: Sequence[SideList], cells: Cells) -> tuple[Counts, ...]:
+    """Return, by side, how many of its units the threshold counts in each cell.
+
+    These are its matches. A cell under the label of keys without a match that has none of the side's units, as its
+    label says, is no cell of that side: there the units of the cell themselves count.
+    """
+    found = []
+    for side, own, matched in zip(sides, cells.codes, cells.matched, strict=True):
+        absent = (own == side.missing) & (matched == 0) if side.missing >= 0 else None
+        found.append(matched if absent is None else np.where(absent, cells.tuples, matched))
+    return tuple(found)
+
+
+def survivors(cells: Cells, counts: Sequence[Counts], least: int) -> Flags:
+    """Return which cells go on: at least ``least`` tuples, and as many in each of ``counts``.
 
     Args:
         cells: Of the join.
-        counted: Sides whose matches are units of their own, or whose words will be added up.
+        counts: ``judged`` units of each side whose units are protected of their own, or whose words will be added up.
         least: Threshold in units; 1 or less lets everything pass.
     """
     kept = np.ones(cells.count, dtype=np.bool_)
     if least > 1:
-        for counts in (cells.tuples, *[cells.matched[number] for number in counted]):
-            kept &= counts >= least
+        for each in (cells.tuples, *counts):
+            kept &= each >= least
     return kept
 
 

@@ -21,6 +21,7 @@ from middleplatform.combine.join_cells import (
     cells_of,
     distinct,
     groups_of,
+    judged,
     survivors,
 )
 from middleplatform.combine.join_gather import Gathering
@@ -99,12 +100,14 @@ class _Matched:
         sides: Lists without what is no longer needed.
         rows: Row of each tuple, by side.
         cells: Of the tuples.
+        judged: By side, units that the threshold counts in each cell.
         kept: Which cells go on.
     """
 
     sides: list[SideList]
     rows: list[Places]
     cells: Cells
+    judged: tuple[Counts, ...]
     kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
 
 
@@ -180,14 +183,15 @@ class _Join:
         cells = cells_of(sides, rows)
         if cells.count > self.cells_max:
             raise LimitError("L002", limit=self.cells_max)
+        counts = judged(sides, cells)
         counted = {*self.plan.other_sides, *[side.number for side in self.plan.sides if side.words]}
-        kept = survivors(cells, sorted(counted), self.least)
+        kept = survivors(cells, [counts[number] for number in sorted(counted)], self.least)
         # What was matched is let go of: words may be large.
         lighter = [
             replace(side, tokens=side.tokens[:0].copy(), codes=side.codes[:0].copy())
             for side in sides
         ]
-        return _Matched(lighter, rows, cells, kept)
+        return _Matched(lighter, rows, cells, counts, kept)
 
     # --- totals ---------------------------------------------------------------------------------------------------
 
@@ -200,6 +204,7 @@ class _Join:
         return JoinTotals(
             matched.cells.tuples[kept],
             [each[kept] for each in matched.cells.matched],
+            [matched.judged[number][kept] for number in self.plan.other_sides],
             await asyncio.to_thread(self._keys, matched),
             words,
         )

@@ -32,12 +32,14 @@ class JoinTotals:
     Attributes:
         tuples: Number of tuples: units, each once.
         matched: By side, tuples for which it has a row.
+        others: By further unit of the layout, what the threshold counts.
         keys: By key of the layout, different second keys.
         words: Totals by name, over all sides.
     """
 
     tuples: Counts
     matched: Sequence[Counts]
+    others: Sequence[Counts]
     keys: Sequence[Counts]
     words: Mapping[str, Exact]
 
@@ -64,7 +66,7 @@ def evidence_of(plan: JoinPlan, layout: Layout, totals: JoinTotals) -> CellEvide
         _columns(rows, totals),
         [_magnitude(plan, layout, totals, s) for s in range(len(layout.sums))],
         _columns(totals.keys, totals),
-        _columns([totals.matched[number] for number in plan.other_sides], totals),
+        _columns(totals.others, totals),
     )
 
 
