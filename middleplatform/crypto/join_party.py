@@ -19,6 +19,7 @@ Spec: docs/spec/private-join.md.
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import NoReturn
 
@@ -70,8 +71,10 @@ def join_context(fragment: Fragment, departments: Sequence[str]) -> RoundContext
     Reveals:
         Nothing.
     """
-    tag = "middleplatform private-join layout v1"
-    layout = tagged_digest(tag, fragment.sql, fragment.sealed_for, *departments)
+    # All that the gateway told, but who is asked and when, and which attempt it is: departments that were told of
+    # another subject or purpose than the others share no key with them.
+    told = replace(fragment, department="", issued_at="", attempt=0).to_bytes()
+    layout = tagged_digest("middleplatform private-join layout v1", told, *departments)
     return RoundContext(
         JOIN_SUITE,
         _KEY_EPOCH,

@@ -154,7 +154,7 @@ def test_a_party_is_neither_copied_nor_pickled_nor_shown(make_join):
     assert repr(party) == "JoinParty(Party('d1', 'q-1', label key known))"
 
 
-def test_the_context_changes_with_statement_departments_recipient_attempt_and_block():
+def test_the_context_changes_with_whatever_a_department_is_told():
     subject = Subject("a01", "audit_990101", frozenset({Role.ANALYST}), ("990101",))
     first = Fragment(
         "q1", 1, 0, "d1", "private_join", ("d1", "d2", "k"), "SELECT 1", subject, "audit", "p1", "0" * 64, "now"
@@ -162,10 +162,11 @@ def test_the_context_changes_with_statement_departments_recipient_attempt_and_bl
     digests = {join_context(first, ("d1", "d2")).digest, join_context(first, ("d1", "k")).digest}
     for change in (
         {"sql": "SELECT 2"}, {"sealed_for": "key"}, {"attempt": 2}, {"number": 1}, {"query_id": "q2"},
-        {"policy_digest": "1" * 64}, {"cohort": ("d1", "d2")},
+        {"purpose": "other"}, {"project": "p2"}, {"subject": replace(subject, roles=frozenset())},
+        {"subject": replace(subject, regions=("*",))}, {"policy_digest": "1" * 64}, {"cohort": ("d1", "d2")},
     ):  # fmt: skip
         digests.add(join_context(replace(first, **change), ("d1", "d2")).digest)
-    assert len(digests) == 9
+    assert len(digests) == 13
     asked_of_another = replace(first, department="d2", issued_at="later")
     assert join_context(asked_of_another, ("d1", "d2")) == join_context(first, ("d1", "d2"))
 

@@ -114,10 +114,10 @@ def test_our_code_produces_the_committed_bytes(vector):
     assert runpy.run_path(str(FOLDER / "generate_join.py"))["produce"]() == vector
 
 
-def test_the_context_binds_statement_and_departments_under_a_suite_of_its_own(vector):
+def test_the_context_binds_fragment_and_departments_under_a_suite_of_its_own(vector):
     tag = b"middleplatform private-join layout v1"
     names = (OWNER.encode(), OTHER.encode())
-    layout = hashlib.sha256(lp(tag, vector["sql"].encode(), b"", *names)).hexdigest()
+    layout = hashlib.sha256(lp(tag, vector["fragment"].encode(), *names)).hexdigest()
     assert vector["layout_hash"] == layout
     raw = bytes.fromhex(vector["context"])
     assert raw.startswith(lp(b"MPJN1-X25519-Ed25519-HKDFSHA256-AES256"))
@@ -205,6 +205,7 @@ def test_the_specification_shows_these_bytes(vector):
     ):  # fmt: skip
         assert vector[name] in shown, name
     assert vector["hellos"][HELPER] in shown
+    assert "".join(vector["fragment"].split()) in shown
     for name in ("tokens", "codes"):
         assert all(each in shown for each in vector[name]), name
     assert str(vector["order"]).replace(" ", "") in shown

@@ -6,6 +6,7 @@ Run from the repository: ``python tests/vectors/crypto/generate_join.py > tests/
 import hashlib
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -114,7 +115,7 @@ def produce():
         "own secret, order of rows; names, numbers and labels are made up",
         "specification": "docs/spec/private-join.md",
         "random": {name: rng.given for name, rng in rngs.items()},
-        "sql": SQL,
+        "fragment": replace(fragment(), department="", issued_at="", attempt=0).to_bytes().decode(),
         "layout_hash": context.layout_hash.hex(),
         "context": context.to_bytes().hex(),
         "context_digest": context.digest.hex(),
