@@ -34,7 +34,11 @@ CREATE TABLE IF NOT EXISTS rounds (
 
 
 class Attempt(Protocol):
-    """What is claimed: ``RoundContext`` of a round, ``TicketSubject`` of an opening."""
+    """What is claimed: ``RoundContext`` of a round, ``TicketSubject`` of an opening.
+
+    Reveals:
+        Nothing: it is what all parties of the round are told.
+    """
 
     @property
     def query_id(self) -> str:
@@ -48,11 +52,7 @@ class Attempt(Protocol):
 
     @property
     def subject(self) -> bytes:
-        """32 bytes that every attempt at the same query must have in common.
-
-        Reveals:
-            Nothing: a digest of what is public in the round.
-        """
+        """32 bytes that every attempt at the same query must have in common."""
         ...
 
 
