@@ -75,8 +75,8 @@ FORMS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "左连接表的度量使用了非零缺省值（请写 COALESCE(x, 0)）",
         ),
         "many to many": (
-            ("rows joined many to many (group one side by the key in a subquery, or fix the columns that tell its rows apart,"
-            " such as the year: h.visit_year = 2019)"),
+            ("rows joined many to many (group one side by the key in a subquery, or fix the columns that tell"
+            " its rows apart, such as the year: h.visit_year = 2019)"),
             "多对多连接（请在子查询中按键对一侧分组，或固定区分其行的列，例如年份：h.visit_year = 2019）",
         ),
         "fan": (
@@ -85,8 +85,8 @@ FORMS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "另一侧每个键有多行时对本表求和或设条件（请在子查询中按键对另一侧分组，或固定区分其行的列，例如年份）",
         ),
         "left fan": (
-            ("a LEFT JOIN with several rows a key (group it by the key in a subquery: LEFT JOIN (SELECT id, COUNT(*) AS n"
-            " FROM b GROUP BY id) b ON a.id = b.id)"),
+            ("a LEFT JOIN with several rows a key (group it by the key in a subquery:"
+            " LEFT JOIN (SELECT id, COUNT(*) AS n FROM b GROUP BY id) b ON a.id = b.id)"),
             "左连接的右表每个键有多行（请在子查询中按键分组：LEFT JOIN (SELECT id, COUNT(*) AS n FROM b GROUP BY id)）",
         ),
         "second key": (

@@ -120,10 +120,14 @@ def check_side(plan: JoinPlan, department: str, catalog: Catalog) -> int:
     """
     side = plan.side_of(department)
     if side is None:
-        raise ProtocolError("X003", detail="a department without a side")
+        raise ProtocolError(
+            "X003", rule="R10", department=department, detail="a department without a side"
+        )
     for name in datasets_in(side.rows):
         if department not in catalog.datasets[name].held_by:
-            raise ProtocolError("X003", detail=f"{name} is not held here")
+            raise ProtocolError(
+                "X003", rule="R10", department=department, detail=f"{name} is not held here"
+            )
     return side.number
 
 

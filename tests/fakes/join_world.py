@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 
+from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.model.catalog import (
     Catalog,
     Column,
@@ -35,6 +36,9 @@ from middleplatform.model.policy import (
     Purpose,
 )
 from middleplatform.model.request import Role, Subject
+from middleplatform.planner.plan import make_plan
+from middleplatform.sql.parse import parse
+from middleplatform.sql.qualify import qualify
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ANALYST = Subject("li", "drc", frozenset({Role.ANALYST}))
@@ -131,6 +135,24 @@ def make_bundle(disclosure=OPEN, **limits):
 
 CATALOG, BUNDLE, STRICT_BUNDLE = make_catalog(), make_bundle(), make_bundle(STRICT)
 
+P_Y = "ga.person p JOIN hb.year y ON y.id = p.id"
+SUMS = "(SELECT id, COUNT(*) AS n, SUM(cost) AS s FROM hb.visit GROUP BY id) u"
+STAFF = "(SELECT firm, COUNT(*) AS n, SUM(base) AS s FROM ss.worker WHERE firm IS NOT NULL GROUP BY firm) w"
+
+
+def planned(sql, bundle=BUNDLE, catalog=CATALOG, **asked):
+    """Return the plan of ``sql``, which must be permitted."""
+    query = qualify(parse(sql, bundle.limits), catalog)
+    decision = authorize(query.facts, Asking(ANALYST, "statistics", NOW), bundle, catalog)
+    assert decision.permit, (sql, decision.reasons)
+    return make_plan(query, decision, catalog, bundle.limits, bundle=bundle, **asked)
+
+
+def block(sql, **asked):
+    """Return the only release block of ``sql``."""
+    (found,) = planned(sql, **asked).blocks
+    return found
+
 
 # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -167,10 +189,22 @@ def make_rows(seed=5, persons=160):
         code, county = f"F{number:03}", draw.choice(("c1", "c2"))
         for _ in range(draw.choice((0, 1, 1, 1, 2))):
             found["amr.firm"].append(
-                (county, code, maybe(draw.choice("ABC")), maybe(draw.randint(0, 300)), money(0, 9000))
+                (
+                    county,
+                    code,
+                    maybe(draw.choice("ABC")),
+                    maybe(draw.randint(0, 300)),
+                    money(0, 9000),
+                )
             )
         for _ in range(draw.choice((0, 1, 3))):
-            check = (county, code, maybe(draw.randint(40, 100)), maybe(draw.random() < 0.5), maybe(money(0, 99)))
+            check = (
+                county,
+                code,
+                maybe(draw.randint(40, 100)),
+                maybe(draw.random() < 0.5),
+                maybe(money(0, 99)),
+            )
             found["amr.check"].append(check)
         for _ in range(draw.choice((0, 1, 1, 2))):
             found["tax.return"].append((code, money(0, 5000)))
@@ -207,7 +241,7 @@ def _person(found, draw, maybe, money, identity, number):
 def arrow(name, rows):
     """Return rows of a dataset as a table."""
     kinds = {
-        column: {TypeKind.TEXT: pa.string(), TypeKind.INTEGER: pa.int32(), TypeKind.BOOLEAN: pa.bool_()}.get(
+        column: {TypeKind.TEXT: pa.string(), TypeKind.INTEGER: pa.int64(), TypeKind.BOOLEAN: pa.bool_()}.get(
             kind.kind, pa.decimal128(kind.precision, kind.scale)
         )
         for column, (kind, *_) in COLUMNS[name].items()

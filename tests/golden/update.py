@@ -18,6 +18,7 @@ from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds
 from middleplatform.web.problems import status_by
 from tests.fakes.doors import CountingRng, HandClock, open_fake
+from tests.golden.join_plans import join_plans
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,6 +108,7 @@ FILES: Mapping[str, Callable[[], str]] = {
     "tests/golden/cli_help.txt": cli_help,
     "tests/golden/openapi.json": openapi,
     "docs/reference/errors.md": errors_page,
+    "tests/golden/join_plans.txt": join_plans,
 }
 
 

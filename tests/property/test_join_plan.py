@@ -6,18 +6,15 @@ import join_world as world
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from join_world import STAFF, SUMS, planned
 from plain_join import joined
 from pooled_answers import normal, unmatched
 from strategies import Block, Predicate, Source, aggregates, examples
 
-from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.combine.released import Released, run_post
 from middleplatform.combine.values import cells_table
 from middleplatform.errors import QueryError
-from middleplatform.planner.plan import make_plan
-from middleplatform.sql.parse import parse
 from middleplatform.sql.post import MARK
-from middleplatform.sql.qualify import qualify
 
 
 def _all(*texts):
@@ -34,11 +31,15 @@ class Across:
 
 
 _P_WHERE = ("p.region = '东'", "p.age BETWEEN 20 AND 59", "p.sex = '1'", "p.income >= 5000", "p.local", "p.region IS NULL")  # fmt: skip
-_P_DIMS = ("p.region", "p.sex", "p.local", "CASE WHEN p.income < 5000 THEN '低' ELSE '高' END", "FLOOR(p.age / 20) * 20")
+_P_DIMS = (
+    "p.region",
+    "p.sex",
+    "p.local",
+    "CASE WHEN p.income < 5000 THEN '低' ELSE '高' END",
+    "FLOOR(p.age / 20) * 20",
+)
 _P_TESTS = (*_all("p.region <> '东'", "p.sex = '2'", "p.income < 5000", "p.age >= 60"), Predicate("p.income IS NOT NULL", presence=True))  # fmt: skip
 _Y_TESTS = (*_all("y.kind = '门诊'", "y.cost >= 100", "y.days > 3"), Predicate("y.cost IS NOT NULL", presence=True))  # fmt: skip
-_SUMS = "(SELECT id, COUNT(*) AS n, SUM(cost) AS s FROM hb.visit GROUP BY id) u"
-_FIRMS = "(SELECT firm, COUNT(*) AS n, SUM(base) AS s FROM ss.worker WHERE firm IS NOT NULL GROUP BY firm) w"
 SOURCES = (
     Across(
         Source("ga.person p JOIN hb.year y ON y.id = p.id", "p.id", (*_P_DIMS, "y.kind"), _Y_TESTS, ("y.cost", "y.days"), keys=("p.household",)),
@@ -58,12 +59,12 @@ SOURCES = (
         (*_P_WHERE, "v.cost >= 100"),
     ),
     Across(
-        Source(f"ga.person p LEFT JOIN {_SUMS} ON u.id = p.id", "p.id",
+        Source(f"ga.person p LEFT JOIN {SUMS} ON u.id = p.id", "p.id",
                ("p.region", "CASE WHEN COALESCE(u.n, 0) = 0 THEN '0' WHEN u.n <= 2 THEN '1-2' ELSE '3+' END"), _P_TESTS, ("p.income", "p.points")),
         _P_WHERE,
     ),
     Across(
-        Source(f"ga.person p LEFT JOIN {_SUMS} ON u.id = p.id", "p.id", ("p.region", "p.sex"), _all("u.n >= 2", "u.s > 1000"), ("u.s", "u.n")),
+        Source(f"ga.person p LEFT JOIN {SUMS} ON u.id = p.id", "p.id", ("p.region", "p.sex"), _all("u.n >= 2", "u.s > 1000"), ("u.s", "u.n")),
         _P_WHERE,
     ),
     Across(
@@ -89,7 +90,7 @@ SOURCES = (
         (*_P_WHERE, "c.plan <> '乙'"),
     ),
     Across(
-        Source(f"amr.firm f JOIN {_FIRMS} ON w.firm = f.code", "f.code", ("f.section", "CASE WHEN w.n <= 1 THEN 1 ELSE 2 END"), _all("f.staff >= 10", "f.section = 'A'"),
+        Source(f"amr.firm f JOIN {STAFF} ON w.firm = f.code", "f.code", ("f.section", "CASE WHEN w.n <= 1 THEN 1 ELSE 2 END"), _all("f.staff >= 10", "f.section = 'A'"),
                ("f.staff", "f.capital")),
         ("f.section <> 'B'", "w.n >= 2"),
     ),
@@ -98,7 +99,7 @@ SOURCES = (
         ("a.score < 60",),
     ),
     Across(
-        Source(f"amr.check a LEFT JOIN {_FIRMS} ON w.firm = a.code", "a.code", ("CASE WHEN COALESCE(w.n, 0) = 0 THEN '0' ELSE '1+' END",), _all("a.score >= 60"),
+        Source(f"amr.check a LEFT JOIN {STAFF} ON w.firm = a.code", "a.code", ("CASE WHEN COALESCE(w.n, 0) = 0 THEN '0' ELSE '1+' END",), _all("a.score >= 60"),
                ("a.score", "a.fine")),
         ("a.score < 60",),
     ),
@@ -134,14 +135,6 @@ def offices(rows):
 @pytest.fixture(scope="module")
 def pool(rows):
     return world.Pool(rows)
-
-
-def planned(sql, bundle=world.BUNDLE, **asked):
-    query = qualify(parse(sql, bundle.limits), world.CATALOG)
-    asking = Asking(world.ANALYST, "statistics", world.NOW, "", strict=False)
-    decision = authorize(query.facts, asking, bundle, world.CATALOG)
-    assert decision.permit, (sql, decision.reasons)
-    return make_plan(query, decision, world.CATALOG, bundle.limits, bundle=bundle, **asked)
 
 
 def answered(plan, offices):
