@@ -229,6 +229,13 @@ def test_ten_lines_of_the_script_open(phe_script):
     assert len(lines) == 10
 
 
+def test_the_specification_shows_the_same_ten_lines(phe_script, request):
+    page = request.config.rootpath / "docs/spec/sealed-sum.md"
+    shown = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    assert phe_script.endswith(shown)
+    assert len(shown.splitlines()) == 10
+
+
 @pytest.fixture(scope="module")
 def phe_script(request):
     page = (request.config.rootpath / "docs/howto/open-with-phe.md").read_text(encoding="utf-8")

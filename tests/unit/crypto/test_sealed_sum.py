@@ -91,6 +91,15 @@ def test_sealed_sums_are_sums(opening_key, vectors):
     assert open_words(opening_key, total).tolist() == expected
 
 
+@pytest.mark.parametrize("grade", ["A", "B", "C"])
+def test_what_leaves_shows_of_the_cells_their_number_only(key, grade):
+    nothing = seal(np.zeros_like(CELLS), key, parties=3, grade=grade).to_bytes()
+    something = seal(CELLS, key, parties=3, grade=grade).to_bytes()
+    assert nothing[:50] == something[:50]
+    assert len(nothing) == len(something)
+    assert nothing[50:] != something[50:]
+
+
 def test_known_words_are_added_under_fresh_randomness(opening_key, key, sealed):
     total = add_plain(sealed, CELLS)
     assert open_words(opening_key, total).tolist() == (2 * CELLS).tolist()
