@@ -30,6 +30,7 @@ from middleplatform.gateway.explain import explanation
 from middleplatform.gateway.sealed_answer import sealed_answer
 from middleplatform.gateway.sealed_cells import SealedBlock, answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
+from middleplatform.gateway.sealed_explain import sealed_explanation
 from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
@@ -241,7 +242,8 @@ class Gateway:
             plan = self._made(request, query, decision)
         except MiddleplatformError as error:
             return explanation(request, error, self.catalog, self.bundle)
-        return explanation(request, (query, decision, plan), self.catalog, self.bundle)
+        found = explanation(request, (query, decision, plan), self.catalog, self.bundle)
+        return sealed_explanation(found, request)
 
     def close(self) -> None:
         """Close what the gateway itself opened."""

@@ -110,7 +110,7 @@ class Step:
     """One line of an explanation.
 
     Attributes:
-        stage: ``parse``, ``qualify``, ``authorize``, ``plan``, ``dispatch``, ``combine`` or ``disclose``.
+        stage: ``parse``, ``qualify``, ``authorize``, ``plan``, ``dispatch``, ``combine``, ``disclose`` or ``open``.
         party: ``gateway`` or a department code.
         what: (English, Chinese) sentence.
         detail: SQL or other text; empty where none.

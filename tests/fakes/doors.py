@@ -15,6 +15,7 @@ from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.log import AuditLog
+from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.policy import Bundle
@@ -78,16 +79,17 @@ class FakeGateway:
     asked: list[QueryRequest] = field(default_factory=list)
     clock: HandClock = field(default_factory=HandClock)
     rng: CountingRng = field(default_factory=CountingRng)
+    sealing: SealingDesk | None = None
     running_most: int = 0
     _running: int = 0
 
     def request(
         self, sql: str, subject: Subject, purpose: str, *,
-        project: str = "", recipient: str = "", strict: bool = False,
+        project: str = "", recipient: str = "", strict: bool = False, sealed_for: str = "",
     ) -> QueryRequest:  # fmt: skip
         return QueryRequest(
             self.rng.token_bytes(16).hex(), sql, subject, purpose, project, self.clock.now(),
-            recipient, strict,
+            recipient, strict, sealed_for,
         )  # fmt: skip
 
     async def submit(self, request: QueryRequest, progress: object = None) -> Answer:
