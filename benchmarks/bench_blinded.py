@@ -16,9 +16,11 @@ import statistics
 import sys
 import time
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.machine import machine, peak_mib
 from benchmarks.peers.environments import PeerError, measured
@@ -26,8 +28,7 @@ from middleplatform.crypto.blinded import (
     BlindKey,
     blind,
     blind_again,
-    open_points,
-    seal_points,
+    check_points,
     tokens,
 )
 from middleplatform.crypto.curve_workers import Workers
@@ -72,20 +73,28 @@ def end_to_end(lists: dict[str, pa.Array], workers: Workers) -> dict[str, float]
         return result
 
     keys = {name: BlindKey.fresh(SystemRng(), CONTEXT) for name in lists}
-    secret, found = secrets.token_bytes(32), {}
+    found = {}
     for owner, other in (("a", "b"), ("b", "a")):
-        way, rows = (owner, owner, other), lists[owner]
+        rows, sealing = lists[owner], AESGCM(secrets.token_bytes(32))
         points = step(
             "hash_and_blind", lambda o=owner, r=rows: blind(r, "person", keys[o], workers)
         )
-        sealed = step("seal", lambda w=way, p=points: seal_points(secret, CONTEXT, w, p))
-        opened = step("open", lambda w=way, s=sealed: open_points(secret, CONTEXT, w, s, 10**8))
+        sealed = step(
+            "seal", lambda s=sealing, p=points: s.encrypt(bytes(12), p.tobytes(), CONTEXT)
+        )
+        opened = step("open", lambda s=sealing, p=sealed: opened_points(s, p))
         again = step("blind_again", lambda o=other, p=opened: blind_again(p, keys[o], workers))
         found[owner] = step("tokens", lambda p=again: tokens(p, CONTEXT, workers))
     matches = step("match", lambda: matched(found["a"], found["b"]))
     rows = len(lists["a"])
     assert matches == rows - rows // 2
     return steps
+
+
+def opened_points(sealing: AESGCM, sealed: bytes) -> np.ndarray:
+    raw = sealing.decrypt(bytes(12), sealed, CONTEXT)
+    points = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 32)
+    return check_points(points, len(points))
 
 
 def matched(one: np.ndarray, other: np.ndarray) -> int:
@@ -99,49 +108,38 @@ def matched(one: np.ndarray, other: np.ndarray) -> int:
 # --- Curve operations alone ---------------------------------------------------------------------
 
 
-def products(points: bytes, times: int) -> None:
-    scalar = secrets.token_bytes(32)
+def products(points: bytes, times: int) -> float:
+    """Multiply all points so many times; return processor seconds."""
+    scalar, begin = secrets.token_bytes(32), time.process_time()
     for _ in range(times):
         multiply(scalar, points)
+    return time.process_time() - begin
 
 
-def curve_alone(rows: int, processes: int) -> float:
-    """Return seconds of the products of both sides: two a row and side, nothing else, no pipe."""
-    share = rows // processes
+def curve_alone(rows: int, processes: int) -> tuple[float, float]:
+    """Return seconds and processor seconds of both sides' products: two a row and side, nothing else, no pipe."""
+    share, spawn = rows // processes, get_context("spawn")
     points = encode([at.to_bytes(8, "big") for at in range(share)], b"benchmark")
-    pool = [
-        get_context("spawn").Process(target=_ready, args=(points, ends))
-        for ends in _pipes(processes)
-    ]
+    pipes = [spawn.Pipe() for _ in range(processes)]
+    pool = [spawn.Process(target=_at_a_sign, args=(points, theirs)) for _, theirs in pipes]
     for each in pool:
         each.start()
-    for ours, _ in _PIPES:
+    for ours, _ in pipes:
         ours.recv()
     begin = time.perf_counter()
-    for ours, _ in _PIPES:
+    for ours, _ in pipes:
         ours.send(None)
-    for ours, _ in _PIPES:
-        ours.recv()
+    processor = sum(ours.recv() for ours, _ in pipes)
     seconds = time.perf_counter() - begin
     for each in pool:
         each.join()
-    _PIPES.clear()
-    return seconds * rows / (share * processes)
+    return seconds, processor
 
 
-_PIPES: list = []
-
-
-def _pipes(count: int) -> list:
-    _PIPES.extend(get_context("spawn").Pipe() for _ in range(count))
-    return [theirs for _, theirs in _PIPES]
-
-
-def _ready(points: bytes, ends) -> None:
-    ends.send(None)
-    ends.recv()
-    products(points, 4)
-    ends.send(None)
+def _at_a_sign(points: bytes, pipe) -> None:
+    pipe.send(None)
+    pipe.recv()
+    pipe.send(products(points, 4))
 
 
 # --- Steps by themselves ------------------------------------------------------------------------
@@ -167,24 +165,39 @@ def single_core_us(rows: int = 10_000) -> dict[str, float]:
     return found
 
 
+def processor_seconds(workers: Workers) -> float:
+    """Return what this process and its workers have used, by the system's count (10 ms)."""
+    used = time.process_time()
+    for each in workers.processes:
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
 def ours(lists: dict[str, pa.Array], processes: int) -> dict[str, object]:
     """Return the medians over ``RUNS`` runs, end to end and curve alone taken in turns."""
     rows = len(lists["a"])
-    runs, alone = [], []
+    runs, alone, used = [], [], []
     with Workers(processes) as workers:
         blind(lists["a"].slice(0, 10), "person", BlindKey.fresh(SystemRng(), CONTEXT), workers)
         for _ in range(RUNS):
+            before = processor_seconds(workers)
             runs.append(end_to_end(lists, workers))
+            used.append(processor_seconds(workers) - before)
             alone.append(curve_alone(rows, processes))
     totals = [sum(each.values()) for each in runs]
     middle = runs[int(np.argsort(totals)[len(totals) // 2])]
-    whole, products_s = statistics.median(totals), statistics.median(alone)
+    whole, products_s = statistics.median(totals), statistics.median(wall for wall, _ in alone)
+    processor, alone_s = statistics.median(used), statistics.median(each for _, each in alone)
     return {
         "processes": processes,
         "seconds": round(whole, 3),
         "us_per_row": round(1e6 * whole / (2 * rows), 2),
         "curve_alone_seconds": round(products_s, 3),
         "times_curve_alone": round(whole / products_s, 3),
+        "processor_seconds": round(processor, 3),
+        "curve_alone_processor_seconds": round(alone_s, 3),
+        "times_curve_alone_processor": round(processor / alone_s, 3),
         "steps": {name: round(each, 3) for name, each in middle.items()},
     }
 

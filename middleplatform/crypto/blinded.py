@@ -3,13 +3,15 @@
 Each department draws a number and multiplies the points of its own and of all other lists by it; where all numbers lie
 on a point, the last one cuts it to a token, for the gateway. The order for department A among A, B (and C)::
 
-    A  opening, closing = key.split(rng)          (two departments: opening is the key itself)
-    A  blind(own identifiers, opening)            sealed for the next department
+    A  opening, closing = key.split(rng)                 (two departments: opening is the key itself)
+    A  blind(own identifiers, opening)                   sealed for the next department
     B  check_points, blind_again(A's points, B's key)    for the next, or with two departments
     A  check_points, blind_again(own points, closing)    then
-       tokens(points)                             for the gateway
+       tokens(points)                                    for the gateway
 
-Imported by node and by ``join_party``.
+Points MUST travel sealed between departments (``JoinParty.seal_for``): a gateway that could read one list and hand in
+points of its own choice would try identifiers against it.
+Imported by node.
 Spec: docs/spec/private-join-blinded.md; RFC 7748, RFC 9380.
 """
 
@@ -24,7 +26,6 @@ import pyarrow.compute as pc
 from middleplatform.crypto.curve_workers import PIECE_ROWS, TOKEN_BYTES, Workers
 from middleplatform.crypto.encoding import bad_message, tagged_digest
 from middleplatform.crypto.hazmat.hash_to_curve import POINT_BYTES
-from middleplatform.crypto.hazmat.pair_keys import open_once, seal_once, single_use_key
 from middleplatform.crypto.round_context import DIGEST_BYTES
 from middleplatform.errors import ProtocolError
 from middleplatform.ports import Rng
@@ -39,14 +40,12 @@ __all__ = [
     "blind_again",
     "check_points",
     "distinct",
-    "open_points",
     "route",
-    "seal_points",
     "tokens",
 ]
 
-ROWS_MAX = 2**26 - 1
-"""Points of one list at most: with its tag a sealed list stays below 2**31 bytes, which is what AES-GCM is given."""
+ROWS_MAX = 2**26 - 2
+"""Points of one list at most: what ``JoinParty.seal_for`` takes at once, 2**31 - 64 bytes."""
 
 TEXT_BYTES_MAX = 1024
 """The longest text identifier, in bytes of UTF-8."""
@@ -54,7 +53,6 @@ TEXT_BYTES_MAX = 1024
 _ENCODING = b"MPPJ1_curve25519_XMD:SHA-512_ELL2_NU_"
 _IDENTIFIER = "middleplatform private-join identifier v1"
 _TOKEN = "middleplatform private-join token v1"  # noqa: S105 - a name of what is hashed
-_SEALED = "middleplatform private-join points v1"
 _NUMBER, _TEXT = b"\x01", b"\x02"
 _ORDER = 2**252 + 27742317777372353535851937790883648493  # of the subgroup; RFC 7748, section 4.1
 _TOP = 0x7F
@@ -272,51 +270,6 @@ def tokens(points: Points, context: bytes, workers: Workers) -> Points:
     size = 8 * PIECE_ROWS * POINT_BYTES  # hashing is fast: larger pieces
     requests = (head + bytes(raw[at : at + size]) for at in range(0, len(raw), size))
     return _points(workers.run(requests), TOKEN_BYTES)
-
-
-def seal_points(secret: bytes, context: bytes, way: tuple[str, str, str], points: Points) -> bytes:
-    """Return points as only the next department can read them: the gateway that carries them must not.
-
-    A gateway that could read one list and hand in points of its own choice would try identifiers against that list.
-
-    Args:
-        secret: 32 bytes that the two departments share in this round.
-        context: 32 bytes, ``RoundContext.digest``.
-        way: Owner of the list, sender, receiver. Sealed once for each: a second time is a fault.
-        points: uint8, shape (rows, 32).
-
-    Reveals:
-        To the gateway: how many rows.
-    """
-    key = single_use_key(secret, _SEALED, context, *way)
-    return seal_once(key, np.ascontiguousarray(points).tobytes(), context)
-
-
-def open_points(
-    secret: bytes, context: bytes, way: tuple[str, str, str], sealed: bytes, rows_max: int
-) -> Points:
-    """Return the points that ``seal_points`` sealed, checked.
-
-    Args:
-        secret: 32 bytes that the two departments share in this round.
-        context: 32 bytes, ``RoundContext.digest``.
-        way: Owner of the list, sender, receiver, as this department expects them.
-        sealed: From the gateway.
-        rows_max: Rows that this department lets a list have.
-
-    Raises:
-        ProtocolError: X001 when they are too many, do not open, are of another list, hop or round, or not canonical.
-
-    Reveals:
-        Nothing beyond the refusal.
-    """
-    if len(sealed) > min(rows_max, ROWS_MAX) * POINT_BYTES + 16:
-        raise bad_message("a list is too long")
-    raw = open_once(single_use_key(secret, _SEALED, context, *way), sealed, context)
-    if len(raw) % POINT_BYTES:
-        raise bad_message("a list of points is cut short")
-    points = np.frombuffer(raw, dtype=np.uint8).reshape(-1, POINT_BYTES)
-    return check_points(points, len(points))
 
 
 # --- Identifiers as bytes -----------------------------------------------------------------------

@@ -17,9 +17,7 @@ from middleplatform.crypto.blinded import (
     blind_again,
     check_points,
     distinct,
-    open_points,
     route,
-    seal_points,
     tokens,
 )
 from middleplatform.crypto.curve_workers import Workers
@@ -29,7 +27,6 @@ from middleplatform.errors import MiddleplatformError
 P, J = 2**255 - 19, 486662
 CONTEXT = bytes(range(32))
 INLINE = Workers.inline()
-WAY = ("a", "a", "b")
 
 
 @pytest.fixture
@@ -277,9 +274,6 @@ def test_a_list_of_another_length_than_declared_is_refused(key_of):
 def test_a_list_beyond_the_cap_is_refused_before_it_is_read():
     endless = np.broadcast_to(points_of(9), (ROWS_MAX + 1, 32))
     refused("X001", check_points, endless, ROWS_MAX + 1)
-    sealed = seal_points(bytes(32), CONTEXT, WAY, points_of(9, 9))
-    refused("X001", open_points, bytes(32), CONTEXT, WAY, sealed, 1)
-    assert len(open_points(bytes(32), CONTEXT, WAY, sealed, 2)) == 2
 
 
 @pytest.mark.parametrize("number", [0, P, P + 1, P + 9, 2**255 - 1, 2**255, 2**255 + 9, 2**256 - 1])
@@ -322,23 +316,6 @@ def test_missing_long_and_foreign_identifiers_and_repeated_ones_are_refused(key_
     assert len(blind(pa.array(["x" * TEXT_BYTES_MAX, ""]), "person", key, INLINE)) == 2
     error = refused("X001", blind, pa.array(["secret-id", "b", "secret-id"]), "person", key, INLINE)
     assert "secret-id" not in str(error) + str(error.detail)
-
-
-def test_sealed_points_open_only_on_their_way_in_their_round_and_whole(key_of):
-    points = blind(pa.array(["x", "y"]), "person", key_of("a"), INLINE)
-    sealed = seal_points(b"s" * 32, CONTEXT, WAY, points)
-    assert rows(open_points(b"s" * 32, CONTEXT, WAY, sealed, 9)) == rows(points)
-    assert points.tobytes()[:8] not in sealed
-    for secret, context, way in (
-        (b"t" * 32, CONTEXT, WAY),
-        (b"s" * 32, bytes(32), WAY),
-        (b"s" * 32, CONTEXT, ("b", "a", "b")),
-        (b"s" * 32, CONTEXT, ("a", "b", "a")),
-    ):
-        refused("X001", open_points, secret, context, way, sealed, 9)
-    flipped = bytes([sealed[0] ^ 1]) + sealed[1:]
-    for changed in (flipped, sealed[:-1], sealed[32:], b"", sealed + bytes(32)):
-        refused("X001", open_points, b"s" * 32, CONTEXT, WAY, changed, 9)
 
 
 def test_a_key_is_neither_shown_nor_copied_nor_pickled(key_of):
