@@ -2,8 +2,9 @@
 
 Each department is a ``middleplatform node serve`` of its own; the gateway is in this process. The question asks COUNT,
 SUM and AVG by group; half of each side's persons are on the other side. Plain is DuckDB's join over both files in one
-process, of as many threads, on the same machine. The governed time is the whole of ``gateway.submit``, durable log
-entries included; every answer is compared with the plain one.
+process, of as many threads, on the same machine, asked in turn with the private one. The governed time is the whole of
+``gateway.submit``, durable log entries included; every answer is compared with the plain one. Processor seconds are of
+all processes together.
 
 Run: ``python -m benchmarks.bench_join [--rows N ...] [--quick] [--large] [--peers]``; prints one JSON object.
 """
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -36,16 +38,51 @@ PEERS = (("openmined-psi", 100_000, 300.0), ("spu-rr22", 1_000_000, 4.0))
 _ROWS, _QUICK, _LARGE = [10_000, 100_000, 1_000_000], [10_000, 100_000], [10_000_000]
 
 
-def plain(folder: Path, holders: tuple[str, ...], runs: int) -> dict[str, object]:
-    """Join the pooled files ``runs`` times; tell seconds and the rows."""
+def serve_plain(folder: Path, holders: tuple[str, ...]) -> None:
+    """Join the pooled files once for each line of standard input; tell seconds, rows and peak memory."""
     database = JoinWorld(folder, holders).pooled(JOIN, threads=THREADS, memory_mb=MEMORY_MB)
-    times, rows = [], []
-    for _ in range(runs):
-        begin = time.perf_counter()
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
+        before, begin = time.process_time(), time.perf_counter()
         table = database.sql(JOIN).to_arrow_table()
-        times.append(time.perf_counter() - begin)
-        rows = _plain_rows(table)
-    return {"seconds": times, "rows": rows, "peak_mib": peak_mib()}
+        seconds = time.perf_counter() - begin
+        spent = time.process_time() - before
+        told = {
+            "seconds": seconds,
+            "processor_s": spent,
+            "rows": _plain_rows(table),
+            "peak_mib": peak_mib(),
+        }
+        print(json.dumps(told), flush=True)
+
+
+class Plain:
+    """The plain join in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "benchmarks.bench_join", "--plain", str(folder)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        self._read()
+        return self
+
+    def ask(self) -> Mapping[str, Any]:
+        self._process.stdin.write("join\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> Mapping[str, Any]:
+        line = self._process.stdout.readline()
+        assert line, "the plain join ended"
+        return json.loads(line)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
 
 
 def _plain_rows(table: pa.Table) -> list[list[str]]:
@@ -60,41 +97,39 @@ def measured(rows: int, runs: int, folder: Path) -> dict[str, object]:
     data.mkdir()
     state.mkdir()
     world = build(data, rows)
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.bench_join",
-        "--plain",
-        str(data),
-        "--runs",
-        str(max(runs, 3)),
-    ]
-    told = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    pooled = json.loads(told)
-    with running(world, state, threads=THREADS, memory_mb=MEMORY_MB) as nodes:
+    with (
+        Plain(data) as pooled,
+        running(world, state, threads=THREADS, memory_mb=MEMORY_MB) as nodes,
+    ):
         nodes.ask(JOIN)  # files, connections and code are warm, as for the plain one
         nodes.forget_peaks()
-        asked = [nodes.ask(JOIN) for _ in range(runs)]
+        pairs = [(pooled.ask(), nodes.ask(JOIN)) for _ in range(runs)]
         peaks = nodes.peaks_mib()
-    return _told(rows, pooled, asked, peaks)
+    return _told(rows, [pair[0] for pair in pairs], [pair[1] for pair in pairs], peaks)
 
 
 def _told(
-    rows: int, pooled: Mapping[str, object], asked: list[Asked], peaks: Mapping[str, int]
+    rows: int, plain: list[Mapping[str, Any]], asked: list[Asked], peaks: Mapping[str, int]
 ) -> dict[str, object]:
-    equal = all(_plain_rows(each.answer.release.table) == pooled["rows"] for each in asked)
+    right = plain[0]["rows"]
+    equal = all(_plain_rows(each.answer.release.table) == right for each in asked)
     assert equal, "the private answer differs from the plain one"
     middle = sorted(asked, key=lambda each: each.seconds)[len(asked) // 2]
-    plain_s = statistics.median(pooled["seconds"])
+    plain_s = statistics.median(each["seconds"] for each in plain)
     found: dict[str, object] = {
         "rows": rows,
-        "groups": len(pooled["rows"]),
+        "groups": len(right),
         "protocol": middle.answer.protocol,
         "plain_s": round(plain_s, 4),
         "private_s": round(middle.seconds, 3),
-        "all_s": [round(each.seconds, 3) for each in asked],
+        "all_plain_s": [round(each["seconds"], 4) for each in plain],
+        "all_private_s": [round(each.seconds, 3) for each in asked],
         "ratio": round(middle.seconds / plain_s, 2),
-        "peak_mib": {"plain": pooled["peak_mib"], **peaks},
+        "processor_s": {
+            "plain": round(statistics.median(each["processor_s"] for each in plain), 3),
+            "private": round(statistics.median(each.processor_s for each in asked), 3),
+        },
+        "peak_mib": {"plain": plain[-1]["peak_mib"], **peaks},
         "stages_ms": {name: round(value) for name, value in middle.stages.items()},
         "calls": {name: {key: round(value, 3) for key, value in each.items()}
                   for name, each in middle.calls.items()},
@@ -134,7 +169,7 @@ def main() -> None:
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.plain is not None:
-        print(json.dumps(plain(options.plain, ("tax",), options.runs)))
+        serve_plain(options.plain, ("tax",))
         return
     chosen = options.rows or (
         _QUICK if options.quick else _ROWS + (_LARGE if options.large else [])

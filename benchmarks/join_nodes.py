@@ -4,6 +4,7 @@ Peak memory of a process is VmHWM of Linux's ``/proc``, set back before what is 
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,12 +31,14 @@ class Asked:
     Attributes:
         answer: What came.
         seconds: The whole of ``gateway.submit``, durable log entries included.
+        processor_s: Processor seconds of all processes meanwhile: on a busy machine they say more than seconds.
         stages: Milliseconds by the gateway's stages.
         calls: By name of a call: how many, seconds of all, bytes sent and received.
     """
 
     answer: Answer
     seconds: float
+    processor_s: float
     stages: Mapping[str, float]
     calls: Mapping[str, Mapping[str, float]]
 
@@ -60,11 +63,12 @@ class Nodes:
         self._calls.clear()
         gateway = self.platform.gateway
         request = gateway.request(sql, ANALYST, "statistics")
-        begin = time.perf_counter()
+        before, begin = self._processor_s(), time.perf_counter()
         answer = asyncio.run(gateway.submit(request))
         seconds = time.perf_counter() - begin
+        spent = self._processor_s() - before
         calls = {name: dict(each) for name, each in self._calls.items()}
-        return Asked(answer, seconds, dict(answer.timings_ms), calls)
+        return Asked(answer, seconds, spent, dict(answer.timings_ms), calls)
 
     def forget_peaks(self) -> None:
         """Begin peaks of memory anew."""
@@ -75,6 +79,9 @@ class Nodes:
     def peaks_mib(self) -> Mapping[str, int]:
         """Return the most memory that each process held since, MiB; the gateway is this process."""
         return {name: _peak(pid) for name, pid in self._numbers().items()}
+
+    def _processor_s(self) -> float:
+        return sum(map(_processor_s, self._numbers().values()))
 
     def _numbers(self) -> Mapping[str, int | str]:
         nodes = {name: self.processes.process(name).pid for name in self.departments}
@@ -97,6 +104,16 @@ class Nodes:
             return found
 
         transport.call = call
+
+
+def _processor_s(pid: int | str) -> float:
+    fields = (
+        Path(f"/proc/{pid}/stat")
+        .read_text(encoding="ascii", errors="replace")
+        .rpartition(")")[2]
+        .split()
+    )
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak(pid: int | str) -> int:
