@@ -433,20 +433,6 @@ class JoinParty:
         self._once("opened", name, purpose)
         return open_once(key, raw, bound)
 
-    def relay_key(self, name: str) -> bytes:
-        """Return 32 bytes that this party and another share for points that the gateway relays.
-
-        Args:
-            name: The other party.
-
-        Raises:
-            ProtocolError: X001 before the keys are agreed.
-
-        Reveals:
-            Nothing, as long as it stays here: single-use keys are drawn from it, never a message sealed under it.
-        """
-        return self._party.pair_key(name, "private-join relay")
-
     def _group_key(self, *purpose: bytes | str) -> bytes:
         return self._party.group_key("private-join", *purpose)
 

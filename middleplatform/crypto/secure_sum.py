@@ -133,7 +133,7 @@ class Party:
             rng: Gives 32 bytes for the exchange key and, to the leader, 32 for the label key.
             used: The department's record of rounds; durable before this method returns.
             departments: Of a private join only: who of the cohort holds data, and so gets the label
-                key; the first of them leads. A secure sum has no others.
+                key; strictly ascending, the first of them leads. A secure sum has no others.
 
         Returns:
             The party, and the hello for all departments of the cohort.
@@ -151,7 +151,8 @@ class Party:
         if context.suite != (SUITE if departments is None else JOIN_SUITE):
             raise bad_message("a round context is of another protocol")
         holders = context.cohort if departments is None else tuple(departments)
-        if len(holders) < 2 or not set(holders) <= set(context.cohort):  # noqa: PLR2004 - a join of one is none
+        several = len(holders) > 1 and holders == tuple(sorted(set(holders)))
+        if not several or not set(holders) <= set(context.cohort):
             raise bad_message("the departments of a round are not of its cohort")
         used.claim(context)
         party = cls(context, own_name, identity, rng, holders)

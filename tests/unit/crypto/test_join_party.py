@@ -84,11 +84,11 @@ def test_nothing_is_computed_before_the_keys_are_agreed(make_join):
     refused("X001", party.codes, [b"x"], 0, shared=True)
     refused("X001", party.mask, WORDS, 0, "keyholder")
     refused("X001", party.seal_for, "d2", "points", b"")
-    refused("X001", party.relay_key, "d2")
 
 
 @pytest.mark.parametrize(
-    "departments", [("d1",), (), ("d1", "d9"), ("d1", "d2", "keyholder", "stranger")]
+    "departments",
+    [("d1",), (), ("d1", "d1"), ("d2", "d1"), ("d1", "d9"), ("d1", "d2", "keyholder", "stranger")],
 )
 def test_departments_are_two_or_more_of_the_cohort(make_context, seeded_rng, departments):
     context = make_context(("d1", "d2", "keyholder"), suite=JOIN_SUITE)
@@ -414,14 +414,3 @@ def test_what_is_sealed_opens_for_its_recipient_sender_and_purpose_only_and_once
 def test_a_purpose_is_a_short_name(make_join, purpose):
     refused("X001", make_join()["d1"].seal_for, "d2", purpose, b"")
     refused("X001", make_join()["d1"].open_from, "d2", purpose, bytes(16))
-
-
-def test_relay_keys_are_of_two_parties_and_one_round(make_join):
-    join, other = make_join(), make_join(seed="another")
-    assert join["d1"].relay_key("d2") == join["d2"].relay_key("d1")
-    keys = {
-        join["d1"].relay_key("d2"),
-        join["d1"].relay_key("keyholder"),
-        other["d1"].relay_key("d2"),
-    }
-    assert len(keys) == 3
