@@ -160,7 +160,7 @@ def test_a_partial_sum_of_masked_cells_is_noise_even_to_the_holder(opening_key, 
 
 def test_masked_plaintexts_are_uniform_and_differ_by_round(opening_key, key):
     # 16 buckets of the plaintext's range; the 99.9 % point of chi-square with 15 degrees is 37.7.
-    words = np.zeros(400 * 31, dtype=np.int64)
+    words = np.zeros(160 * 31, dtype=np.int64)
     plains = []
     for bound in (b"round 1", b"round 2"):
         part = seal(words, key, parties=3, grade="C", zero_sum=zero_sums(bound=bound)["b"])
@@ -168,7 +168,7 @@ def test_masked_plaintexts_are_uniform_and_differ_by_round(opening_key, key):
     assert not set(plains[0]) & set(plains[1])
     for plain in plains:
         counts = np.bincount([int(16 * m // key.modulus) for m in plain], minlength=16)
-        assert ((counts - 25) ** 2 / 25).sum() < 37.7
+        assert ((counts - 10) ** 2 / 10).sum() < 37.7
 
 
 @pytest.mark.parametrize("change", ["bound", "secret", "width", "count"])
@@ -394,7 +394,7 @@ def test_the_base_of_grade_b_is_minus_a_square(opening_key):
     )
 
 
-@pytest.mark.parametrize(("grade", "count"), [("A", 200), ("B", 800), ("C", 800)])
+@pytest.mark.parametrize(("grade", "count"), [("A", 96), ("B", 800), ("C", 800)])
 @pytest.mark.parametrize("value", [0, 2**62])
 def test_ciphertexts_look_uniform_whatever_they_hold(key, seeded_rng, grade, count, value):
     words = np.full(31 * count, value, dtype=np.int64)
