@@ -12,6 +12,7 @@ from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.dispatch.link import InProcessLink
 from middleplatform.gateway.gateway import Gateway
 from middleplatform.ledger.history import History
+from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.service import GATEWAY, KEY_HOLDER
 
 
@@ -21,7 +22,7 @@ class Joined:
     def __init__(self, folder, bundle=None, held=None, *, key_holder=True, deadline_s=30):
         self.parties = made_join.Parties(folder, bundle or made_join.bundle(), held)
         self.links = {
-            name: InProcessLink(node, None, deadline_s, self.parties.rounds[name])
+            name: InProcessLink(node, SecureRounds(node), deadline_s, self.parties.rounds[name])
             for name, node in self.parties.nodes.items()
             if key_holder or name != KEY_HOLDER
         }
