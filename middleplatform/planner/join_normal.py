@@ -27,6 +27,7 @@ _CENTURY = "19"
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 """Check characters by remainder modulo 11, and the weights of the 17 digits before (GB 11643-1999)."""
+_ID18 = "id18"
 _NUMBER = "row number"  # no catalogue name has a space
 
 
@@ -60,7 +61,7 @@ def _halfwidth(node: exp.Expr) -> exp.Expr:
 def _id18(node: exp.Expr) -> exp.Expr:
     """Give a number of 15 digits the century 19 and its check character."""
     fifteen = exp.EQ(this=exp.Length(this=node.copy()), expression=_number(_OLD_LENGTH))
-    digits = exp.EQ(this=_translate(node.copy(), _DIGITS, ""), expression=_text(""))
+    digits = _only(node, "0-9")
     head = _part(node, 1, _REGION)
     tail = _part(node, _REGION + 1, _OLD_LENGTH - _REGION)
     long = exp.DPipe(
@@ -99,7 +100,7 @@ STEPS: Mapping[str, Callable[[exp.Expr], exp.Expr]] = {
     "trim": _trim,
     "upper": _upper,
     "halfwidth": _halfwidth,
-    "id18": _id18,
+    _ID18: _id18,
 }
 """What each word of ``Column.normalise`` does."""
 
@@ -127,18 +128,34 @@ def _normalised(inner: exp.Select, read: Read, dataset: Dataset) -> exp.Select:
     """Apply the steps of all columns, level by level: a text that is used often is worked out once."""
     waiting = {name: list(dataset.columns[name].normalise) for name in read}
     while any(waiting.values()):
-        columns: list[exp.Expr] = []
-        for name in read:
-            node: exp.Expr = exp.column(_quoted(name))
-            steps = waiting[name]
-            while steps:
-                step = steps.pop(0)
-                node = STEPS[step](node)
-                if steps[:1] == ["id18"]:
-                    break
-            columns.append(exp.alias_(node, name, quoted=True))
+        columns = [exp.alias_(_next(name, waiting[name]), name, quoted=True) for name in read]
         inner = _over(inner, columns)
     return inner
+
+
+def _next(name: str, steps: list[str]) -> exp.Expr:
+    """Return a column after its next steps, which are taken off the list."""
+    stored = exp.column(_quoted(name))
+    node: exp.Expr = stored
+    while steps and (node is stored or steps[0] != _ID18):
+        step = steps.pop(0)
+        node = STEPS[step](node)
+        if step == _ID18:
+            return node
+    if node is stored:
+        return node
+    # Nearly all keys are as they should be, and a look at them costs a tenth of the steps.
+    return exp.Case(ifs=[exp.If(this=_only(stored, "0-9A-Z"), true=stored.copy())], default=node)
+
+
+def _only(node: exp.Expr, characters: str) -> exp.Expr:
+    """Say whether a text has something in it, and nothing but these characters.
+
+    No anchors: what the end of a text is, engines see differently.
+    """
+    other = exp.RegexpLike(this=node.copy(), expression=_text(f"[^{characters}]"))
+    some = exp.NEQ(this=node.copy(), expression=_text(""))
+    return exp.and_(exp.Not(this=exp.paren(other)), some)
 
 
 def _distinct(inner: exp.Select, read: Read, dataset: Dataset) -> exp.Select:

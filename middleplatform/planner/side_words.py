@@ -14,10 +14,12 @@ __all__ = ["rungs", "width", "word_columns", "word_totals"]
 
 Words = npt.NDArray[np.uint64]
 Signed = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 _HALF = np.uint64(32)
 _LOW = np.uint64((1 << 32) - 1)
 _LIMIT = 1 << 63
+_BLOCK = 4096
 
 
 def rungs(cap: int) -> tuple[int, ...]:
@@ -50,40 +52,46 @@ def word_columns(plan: JoinPlan, side: int, table: pa.Table) -> Words:
         ProtocolError: X004 where the side's totals could leave 63 bits, so that sums of words would be wrong.
     """
     own = plan.sides[side]
+    sizes: dict[int, Signed] = {}
+    limbs = [limb for word in own.words for limb in _limbs(word.name, plan, table, sizes)]
+    for limb in limbs:
+        if limb.dtype != np.bool_:
+            _check_room(limb.astype(np.int64, copy=False), len(own.departments))
     found = np.empty((table.num_rows, width(own)), dtype=np.uint64)
-    sums: dict[int, Signed] = {}
-    place = 0
-    for word in own.words:
-        for limb in _limbs(word.name, plan, table, sums):
-            _check_room(limb, len(own.departments))
-            found[:, place] = limb.view(np.uint64)
-            place += 1
+    for start in range(0, table.num_rows, _BLOCK):
+        # Row by row in memory, column by column in time: a block at a time stays near the processor.
+        part = slice(start, start + _BLOCK)
+        for place, limb in enumerate(limbs):
+            found[part, place] = limb[part].astype(np.int64, copy=False).view(np.uint64)
     return found
 
 
-def _limbs(name: str, plan: JoinPlan, table: pa.Table, sums: dict[int, Signed]) -> Iterator[Signed]:
+def _limbs(
+    name: str, plan: JoinPlan, table: pa.Table, sizes: dict[int, Signed]
+) -> Iterator[Signed | Flags]:
+    """Yield the limbs of a word; flags cannot add up to more than the rows.
+
+    ``sum`` stands before ``abs`` and the rungs in every side's words, so that ``sizes`` has what they need.
+    """
     kind, number, *rung = name.split("_")
     index = int(number)
     match kind:
         case "rows":
             yield _count(table, f"rows_{index}")
         case "units":
-            yield (_count(table, f"rows_{index}") > 0).astype(np.int64)
+            yield _count(table, f"rows_{index}") > 0
         case "full":
-            yield (_count(table, f"rows_{index}") == _count(table, "rows_0")).astype(np.int64)
+            yield _count(table, f"rows_{index}") == _count(table, "rows_0")
         case "sq":
             yield from _square(table[f"sq_{index}"])
+        case "sum":
+            value = _clamped(table[f"sum_{index}"], plan.capped[index])
+            sizes[index] = np.abs(value)
+            yield value
+        case "abs":
+            yield sizes[index]
         case _:
-            if index not in sums:
-                sums[index] = _clamped(table[f"sum_{index}"], plan.capped[index])
-            value = sums[index]
-            if kind == "sum":
-                yield value
-            elif kind == "abs":
-                yield np.abs(value)
-            else:
-                least = rungs(plan.capped[index])[int(rung[0])]
-                yield (np.abs(value) > least).astype(np.int64)
+            yield sizes[index] > rungs(plan.capped[index])[int(rung[0])]
 
 
 def _count(table: pa.Table, name: str) -> Signed:
