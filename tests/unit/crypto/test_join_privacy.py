@@ -166,3 +166,28 @@ def test_no_message_holds_an_identity_number_or_a_key(make_join, region):
         [*seen.relayed, *seen.codes, seen.tokens.tobytes(), seen.masked.tobytes()]
     )
     assert not [name for name in region if name.encode() in everything]
+
+
+def test_with_the_same_draws_one_changed_word_changes_one_masked_word(make_join, region):
+    people, words = region[:200], np.arange(600, dtype=np.uint64).reshape(200, 3)
+    changed = words.copy()
+    changed[17, 2] = 2**63
+    one, other = (transcript(make_join, people, each) for each in (words, changed))
+    assert one.relayed == other.relayed
+    assert np.array_equal(one.tokens, other.tokens)
+    different = one.masked != other.masked
+    assert different.sum() == 1
+    assert (other.masked - one.masked)[different].tolist() == [2**63 - int(words[17, 2])]
+
+
+def test_the_places_of_a_group_do_not_depend_on_where_its_rows_stood(make_join):
+    rows, size, draws = 40, 10, 3_000
+    parties = make_join().parties
+    party, found = parties["d1"], np.zeros((2, rows), dtype=np.int64)
+    for _ in range(draws):
+        # The first group is the table's first rows in one data set, and spread over it in the other.
+        for at, group in enumerate((np.arange(size), np.arange(0, rows, rows // size))):
+            found[at, np.argsort(party.permutation(rows))[group]] += 1
+    for counts in found:
+        # 39 degrees of freedom, and places of one group exclude each other: above 85 with probability below 1e-4.
+        assert ((counts - draws * size / rows) ** 2 / (draws * size / rows)).sum() < 85
