@@ -112,27 +112,27 @@ class RoundNode(Protocol):
     """What a node in this process offers for secure sums; as ``NodeLink``, synchronous."""
 
     def hello(self, raw: bytes, signature: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
-    def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]: ...  # noqa: D102
-    def codes(self, key: str, sealed: bytes | None) -> bytes: ...  # noqa: D102
-    def cells(self, key: str, codes: Sequence[bytes]) -> bytes: ...  # noqa: D102
-    def ladder(self, key: str, totals: Sequence[Sequence[int]]) -> bytes: ...  # noqa: D102
-    def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102
-    def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes: ...  # noqa: D102
-    def drop(self, key: str) -> None: ...  # noqa: D102
+    def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]: ...  # noqa: D102 - as NodeLink
+    def codes(self, key: str, sealed: bytes | None) -> bytes: ...  # noqa: D102 - as NodeLink
+    def cells(self, key: str, codes: Sequence[bytes]) -> bytes: ...  # noqa: D102 - as NodeLink
+    def ladder(self, key: str, totals: Sequence[Sequence[int]]) -> bytes: ...  # noqa: D102 - as NodeLink
+    def reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102 - as NodeLink
+    def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
+    def drop(self, key: str) -> None: ...  # noqa: D102 - as NodeLink
 
 
 class JoinNode(Protocol):
     """What a node in this process offers for private joins; as ``NodeLink``, synchronous."""
 
     def join_open(self, raw: bytes, signature: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
-    def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]: ...  # noqa: D102
-    def join_list(self, key: str, sealed: bytes | None, stop: Event | None = None) -> bytes: ...  # noqa: D102
-    def join_rows(self, key: str, part: int) -> bytes: ...  # noqa: D102
-    def join_points(self, key: str) -> bytes: ...  # noqa: D102
-    def join_blind(self, key: str, owner: str, raw: bytes) -> bytes: ...  # noqa: D102
-    def join_sums(self, key: str, side: int, raw: bytes) -> bytes: ...  # noqa: D102
-    def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102
-    def drop(self, key: str) -> None: ...  # noqa: D102
+    def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]: ...  # noqa: D102 - as NodeLink
+    def join_list(self, key: str, sealed: bytes | None, stop: Event | None = None) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_rows(self, key: str, part: int) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_points(self, key: str) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_blind(self, key: str, owner: str, raw: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_sums(self, key: str, side: int, raw: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102 - as NodeLink
+    def drop(self, key: str) -> None: ...  # noqa: D102 - as NodeLink
 
 
 class InProcessLink:

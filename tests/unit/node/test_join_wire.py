@@ -64,7 +64,7 @@ class Wired:
         return 0
 
 
-class Machines:
+class Applications:
     """Parties, each behind its application."""
 
     def __init__(self, folder, join="helper"):
@@ -106,7 +106,7 @@ class Machines:
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory):
-    with Machines(tmp_path_factory.mktemp("machines")) as opened:
+    with Applications(tmp_path_factory.mktemp("machines")) as opened:
         yield opened
 
 
@@ -129,7 +129,7 @@ def test_over_the_wire_answers_are_the_pooled_ones(machines, tmp_path, sql):
 
 
 def test_over_the_wire_points_go_around_too(tmp_path):
-    with Machines(tmp_path, "blinded") as machines:
+    with Applications(tmp_path, "blinded") as machines:
         join = machines.join(PARTS).ready().blind()
         assert join.cells()
         names = [name for name, _, _ in machines.transport.sizes]
