@@ -135,18 +135,22 @@ class OpeningKey:
             rng: Draws the salt.
 
         Raises:
-            ConfigError: C006 when the passphrase is too short; C011 when the file cannot be written
-                or exists.
+            ConfigError: C006 when the passphrase is too short or the file exists; C011 when it cannot be
+                written.
         """
+        exists = key_invalid(f"{path.name} exists already", f"{path.name} 已存在")
         if path.is_symlink() or path.exists():
-            raise key_invalid(f"{path.name} exists already", f"{path.name} 已存在")
+            raise exists
         head = _HEAD.format(
             holder=self.public.holder,
             created=self.public.created,
             base=f"{self.public.base:x}",
             key_id=self.public.key_id,
         )
-        write_new(path, head.encode() + encode_key(self._as_rsa(), passphrase, rng), rng)
+        content = head.encode() + encode_key(self._as_rsa(), passphrase, rng)
+        write_new(path, content, rng)
+        if read_private(path) != content:  # of two at once the other won
+            raise exists
 
     def _as_rsa(self) -> RSAPrivateKey:
         """The two primes in PKCS #8, which knows RSA keys but no Paillier ones."""

@@ -9,6 +9,7 @@ Reveals:
 """
 
 import hashlib
+import os
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ class RandomPool:
         self._rng: Rng = rng or _SystemRng()
         self._lock = Lock()
         self._waiting: deque[mpz] = deque()
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"RandomPool({self.key.key_id!r}, {self.grade!r}, waiting={len(self._waiting)})"
@@ -77,7 +79,9 @@ class RandomPool:
 
     def fill(self, count: int) -> None:
         """Make factors until ``count`` wait, at most 65,536; for quiet hours, mostly for grade A."""
-        missing = min(count, POOL_MAX) - len(self._waiting)
+        with self._lock:
+            self._forget_the_parents()
+            missing = min(count, POOL_MAX) - len(self._waiting)
         made = self._make(max(missing, 0))
         with self._lock:
             self._waiting.extend(made)
@@ -85,8 +89,15 @@ class RandomPool:
     def take(self, count: int) -> list[mpz]:
         """Return ``count`` factors, n-th residues modulo ``n**2``, that were never given out."""
         with self._lock:
+            self._forget_the_parents()
             ready = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
         return ready + self._make(count - len(ready))
+
+    def _forget_the_parents(self) -> None:
+        """Drop what waited when this process was forked: the parent will give it out."""
+        if self._process != os.getpid():
+            self._waiting.clear()
+            self._process = os.getpid()
 
     def _make(self, count: int) -> list[mpz]:
         n = self.key.modulus

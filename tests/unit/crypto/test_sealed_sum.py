@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import gmpy2
@@ -341,6 +343,27 @@ def test_a_pool_is_neither_copied_nor_pickled(key):
     for spread in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             spread(pool)
+
+
+FORKED = """
+import os, sys
+from middleplatform.crypto.sealed_keys import SealingKey
+from middleplatform.crypto.sealed_pool import RandomPool
+pool = RandomPool(SealingKey.from_bytes(bytes.fromhex(sys.argv[1])), "C")
+pool.fill(2)
+if os.fork() == 0:
+    print(pool.take(1)[0], flush=True)
+    os._exit(0)
+os.wait()
+print(pool.take(1)[0])
+"""
+
+
+def test_a_forked_process_does_not_give_out_its_parents_factors(key):
+    command = [sys.executable, "-c", FORKED, key.to_bytes().hex()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    child, parent = done.stdout.split()
+    assert child != parent
 
 
 def test_a_pool_of_another_grade_or_key_is_refused(make_opening_key, key):
