@@ -209,15 +209,13 @@ class Gateway:
     ) -> tuple[Release, SealedAnswer | None]:
         """Put released words together and run what stands above the boundary."""
         if self.sealing is not None and answers and isinstance(answers[0], SealedBlock):
-            outputs = sealed_outputs(query, plan)
-            return sealed_answer(plan, outputs, answers[0], self.database, self.sealing)  # fmt: skip
+            return sealed_answer(query, plan, answers[0], self.database, self.sealing)
         cells: dict[str, tuple[pa.Table, Layout]] = {}
         for block, found in zip(plan.blocks, answers, strict=True):
             shown = found.labelled if block.name in query.label_only else found.cells
             cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
         values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs)
-        withheld = withheld_summary(answers)
-        return release(values, marks, withheld, notes_of(plan, answers)), None
+        return release(values, marks, withheld_summary(answers), notes_of(plan, answers)), None
 
     # --- the log --------------------------------------------------------------------------------------------------
 
@@ -242,8 +240,8 @@ class Gateway:
             plan = self._made(request, query, decision)
         except MiddleplatformError as error:
             return explanation(request, error, self.catalog, self.bundle)
-        found = explanation(request, (query, decision, plan), self.catalog, self.bundle)
-        return sealed_explanation(found, request)
+        judged, holder = (query, decision, plan), self.dispatcher.key_holder
+        return sealed_explanation(explanation(request, judged, self.catalog, self.bundle, holder), request)  # fmt: skip
 
     def close(self) -> None:
         """Close what the gateway itself opened."""

@@ -14,9 +14,10 @@ from middleplatform.gateway.blocks import withheld_summary
 from middleplatform.gateway.sealed_cells import SealedBlock
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.model.plan import Plan
+from middleplatform.model.query import QualifiedQuery
 from middleplatform.model.result import Release
 from middleplatform.model.sealed import ISSUER, SIGNED_AS, SealedAnswer, SealedColumn, SealedWord
-from middleplatform.planner.sealed import SealedOutput
+from middleplatform.planner.sealed import SealedOutput, sealed_outputs
 from middleplatform.sql.post import MARK
 
 __all__ = ["sealed_answer"]
@@ -28,8 +29,8 @@ _NOTE = (
 
 
 def sealed_answer(
+    query: QualifiedQuery,
     plan: Plan,
-    outputs: Sequence[SealedOutput],
     found: SealedBlock,
     database: Released,
     desk: SealingDesk,
@@ -37,8 +38,8 @@ def sealed_answer(
     """Return what the gateway may show of a sealed answer, and the answer itself.
 
     Args:
+        query: What was asked.
         plan: With one block.
-        outputs: Its columns.
         found: The block.
         database: Runs ORDER BY labels and LIMIT, on labels and the numbers of cells.
         desk: Signs the ticket, and knows the departments' identity keys.
@@ -46,7 +47,7 @@ def sealed_answer(
     Raises:
         ProtocolError: X001 a department's signature does not verify.
     """
-    (block,) = plan.blocks
+    (block,), outputs = plan.blocks, sealed_outputs(query, plan)
     numbers = cell_numbers(found.cells, block.layout, MARK)
     named = {block.name: (numbers, block.layout)}
     values, marks = run_post(database, plan.post_sql, named, plan.outputs)

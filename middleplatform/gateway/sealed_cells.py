@@ -4,7 +4,7 @@ The gateway judges and relays; of the values it has ciphertexts only. Spec: docs
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from middleplatform.disclosure.threshold import threshold
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
 from middleplatform.errors import LimitError, ProtocolError
 from middleplatform.gateway.attempts import attempted
-from middleplatform.gateway.blocks import BlockAnswer
+from middleplatform.gateway.blocks import Asks, BlockAnswer
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
 from middleplatform.model.decision import Decision
@@ -40,9 +40,6 @@ from middleplatform.wire.frame import pack, unpack
 
 __all__ = ["RESIDUE_BYTES", "SealedBlock", "add_masked", "answer_sealed"]
 
-Asks = Callable[
-    [Dispatcher, QueryRequest, Block, int, Decision, Bundle, str], Awaitable[BlockAnswer]
-]
 _SLOT_BYTES = 8
 RESIDUE_BYTES = 9
 """Slots of a sealed private join: residues modulo 2**64, unsigned."""

@@ -70,6 +70,7 @@ class Cohort:
             Step.CODES: lambda: rounds.codes(self.key, self.sealed.get(name)),
             Step.CELLS: lambda: rounds.cells(self.key, self.codes),
             Step.LADDER: lambda: rounds.ladder(self.key, [[10**9]]),
+            Step.SEAL: lambda: rounds.seal(self.key, self.codes, b""),
             Step.REVEAL: lambda: rounds.reveal(self.key, self.codes),
         }[step]()
 
@@ -272,7 +273,7 @@ def test_an_ended_round_is_freed(end):
     elif end == "refused":
         refused(lambda: rounds.step("r", Step.CELLS).__enter__())
     else:
-        for step in [each for each in Step if each > Step.HELLO]:
+        for step in [*STEPS, Step.REVEAL]:
             with rounds.step("r", step):
                 pass
     gc.collect()
