@@ -1,6 +1,7 @@
 """What would happen to a statement, stage by stage, for the person who asks."""
 
 from middleplatform.errors import MiddleplatformError
+from middleplatform.gateway.join_explain import join_steps
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision, Reason
 from middleplatform.model.plan import Block, Plan
@@ -20,9 +21,21 @@ Judged = tuple[QualifiedQuery, Decision, Plan]
 
 
 def explanation(
-    request: QueryRequest, outcome: Judged | MiddleplatformError, catalog: Catalog, bundle: Bundle
+    request: QueryRequest,
+    outcome: Judged | MiddleplatformError,
+    catalog: Catalog,
+    bundle: Bundle,
+    key_holder: str = "",
 ) -> Explanation:
-    """Return the explanation of a statement that was judged and planned, or refused on the way."""
+    """Return the explanation of a statement that was judged and planned, or refused on the way.
+
+    Args:
+        request: What was asked.
+        outcome: What became of it.
+        catalog: For names.
+        bundle: Of the policy.
+        key_holder: Party that removes the masks of private joins, or empty where the platform has none.
+    """
     if isinstance(outcome, MiddleplatformError):
         return _refused(outcome)
     query, decision, plan = outcome
@@ -52,7 +65,7 @@ def explanation(
         ),
     ]
     for block in plan.blocks:
-        steps += _block_steps(block, decision, catalog)
+        steps += _block_steps(block, decision, catalog, key_holder)
     steps.append(
         Step(
             "combine",
@@ -87,7 +100,7 @@ def _refused(error: MiddleplatformError) -> Explanation:
     return Explanation("refuse", error.code, reasons, "", ())
 
 
-def _block_steps(block: Block, decision: Decision, catalog: Catalog) -> list[Step]:
+def _block_steps(block: Block, decision: Decision, catalog: Catalog, key_holder: str) -> list[Step]:
     least = decision.disclosure.min_units
     if block.protocol == "local":
         (department,) = block.departments
@@ -117,6 +130,8 @@ def _block_steps(block: Block, decision: Decision, catalog: Catalog) -> list[Ste
                 ("released cells", "已发布的单元格"),
             ),
         ]
+    if block.join is not None:
+        return join_steps(block, block.join, key_holder, catalog)
     names = ", ".join(block.departments)
     return [
         Step("dispatch", names, (
