@@ -240,6 +240,7 @@ def _dataset(name: str, raw: Raw) -> Dataset:
         held_by=tuple(cast("list[str]", raw.get("held_by", [name.split(".", maxsplit=1)[0]]))),
         columns={key: _column(key, value) for key, value in columns.items()},
         rows_by=tuple(cast("list[str]", raw.get("rows_by", []))),
+        rows=cast("int", raw.get("rows", 0)),
         **text,
     )
 

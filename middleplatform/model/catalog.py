@@ -171,6 +171,7 @@ class Dataset:
         purpose_note: What it is for, in one sentence.
         rows_by: Columns that identify a row; a second row with the same values is a duplicate registration, which a
             private join counts once. Empty where nothing identifies a row.
+        rows: About how many rows it has, for estimates of cost; 0 where not told.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Dataset:
     columns: Mapping[str, Column]
     purpose_note: str = ""
     rows_by: tuple[str, ...] = ()
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from middleplatform.model.plan import Block, Layout, Plan
 from middleplatform.model.policy import Bundle, Limits
 from middleplatform.model.query import CellQuery, QualifiedQuery, QueryFacts
 from middleplatform.planner.join_caps import check_release
+from middleplatform.planner.join_cost import check_size
 from middleplatform.planner.join_plan import join_plan
 from middleplatform.planner.layout import KnownCatalog, layout_of
 from middleplatform.planner.rewrite import apply_obligations
@@ -53,6 +54,7 @@ def make_plan(
         QueryError: Q004 too many joins once written out, Q030 rows of several departments would have to be
             joined, Q031 no protocol answers the form.
         PolicyError: P001 a dataset is not joined with other departments, or a measure is not released so.
+        LimitError: L005 a private join larger than policy allows.
         SourceError: S011 a column is registered but not connected.
     """
     assert decision.permit, "only a permitted statement is planned"
@@ -131,6 +133,7 @@ class _Planner:
             raise QueryError("Q030", rule="R10", departments=", ".join(sorted(held)))
         parameters = self.decision.disclosure
         join = join_plan(cell, layout, self.catalog, self.bundle, parameters, sealed=self.sealed)
+        check_size(join, self.catalog, self.bundle.limits.join_rows_max)
         return Block(cell, name, layout, join.departments, "private_join", text, facts, join)
 
 
