@@ -25,8 +25,8 @@ __all__ = ["NONE", "PARTITION_ROWS", "SideList", "match", "runs"]
 NONE = np.uint32(0xFFFFFFFF)
 """In place of a row: the side has none for this key."""
 
-PARTITION_ROWS = 1 << 25
-"""Rows of all sides that are matched at once: 32 million take about 2 GiB."""
+PARTITION_ROWS = 1 << 23
+"""Rows of all sides that are matched at once: 8 million take about 500 MiB; more at once is slower, too."""
 
 Tokens = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint32]
@@ -117,12 +117,17 @@ def runs(tokens: Tokens) -> tuple[Places, Flags]:
 
 
 def _differ(tokens: Tokens, left: Places, right: Places) -> Flags:
-    # Read as one element of 16 bytes: several times faster than rows of two.
-    whole = np.ascontiguousarray(tokens).view(np.complex128).reshape(-1)
-    apart = whole[left].view(np.uint64) ^ whole[right].view(np.uint64)
+    apart = _taken(tokens, left)
+    apart ^= _taken(tokens, right)
     if not apart.any():
         return np.zeros(left.size, dtype=np.bool_)
-    return np.asarray(apart.reshape(-1, 2).any(axis=1), dtype=np.bool_)
+    return np.asarray(apart.any(axis=1), dtype=np.bool_)
+
+
+def _taken(tokens: Tokens, rows: Places) -> Tokens:
+    """Return the tokens of some rows, read as elements of 16 bytes: several times faster than rows of two."""
+    whole = np.ascontiguousarray(tokens).view(np.complex128).reshape(-1)
+    return whole[rows].view(np.uint64).reshape(-1, 2)
 
 
 def _sort_again(
@@ -146,7 +151,7 @@ def _match_part(sides: Sequence[SideList], part: int, parts: int) -> list[Places
     chosen = [_chosen(side.tokens, part, parts) for side in sides]
     tokens = np.concatenate(
         [
-            side.tokens if rows is None else side.tokens[rows]
+            side.tokens if rows is None else _taken(side.tokens, rows)
             for side, rows in zip(sides, chosen, strict=True)
         ]
     )
