@@ -19,7 +19,7 @@ from middleplatform.policy.examples import example
 from middleplatform.sql.render import fragment
 
 ALL = [block for page in pages() for block in blocks(page)]
-JUDGED = ("README.md", "README.zh-CN.md", "docs/reference/sql.md")
+JUDGED = ("README.md", "README.zh-CN.md", "docs/reference/sql.md", "docs/howto/match-quality.md")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LIMITS = Limits(sql_characters_max=100_000, depth_max=1_000, joins_max=64)
 
