@@ -7,11 +7,10 @@ import runpy
 from decimal import Decimal
 from pathlib import Path
 
-import made_platform
 import pytest
 
 from middleplatform.cli.main import main
-from tests.fakes.sealed_world import SealedPlatform
+from tests.fakes.sealed_world import SealedPlatform, made_platform
 from tests.unit.cli.conftest import Ran
 
 WHO = ("--as", "analyst_drc")

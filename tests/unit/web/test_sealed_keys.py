@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import httpx
-import made_world as made
 import pytest
 import uvicorn
 
@@ -19,7 +18,7 @@ from middleplatform.model.request import Role, Subject
 from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds
 from tests.fakes.doors import CountingRng
-from tests.fakes.sealed_world import SealedPlatform, opening_key, texts
+from tests.fakes.sealed_world import SealedPlatform, made, opening_key, texts
 
 SQL = "SELECT region, COUNT(*) AS n, AVG(education) AS a FROM ga.person GROUP BY region ORDER BY region"
 
