@@ -6,11 +6,11 @@ dimensions and words. Everything is decided from the statement, the catalogue an
 Spec: docs/spec/private-join.md.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.model.catalog import Catalog, TypeKind
-from middleplatform.model.join import BLINDED, HELPER, JoinPlan, JoinProtocol, Side
+from middleplatform.model.join import BLINDED, HELPER, JoinPlan, JoinProtocol, Side, SideWord
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.query import CellQuery, Field, JoinKind
@@ -80,21 +80,7 @@ def join_plan(
     return JoinPlan(
         unit=unit_name(layout.unit, cell.rows, catalog),
         protocol=protocol,
-        sides=tuple(
-            Side(
-                number=number,
-                departments=group.departments,
-                kind=group.kind,
-                rows=group.rows(),
-                key=group.key,
-                dimensions=split.dimensions[number],
-                keys=split.keys[number],
-                words=words.get(number, ()),
-                unique=split.unique[number],
-                single=split.single[number],
-            )
-            for number, group in enumerate(found)
-        ),
+        sides=split.sides(words),
         population_sides=split.population_sides,
         sum_sides=split.sum_sides,
         other_sides=split.other_sides,
@@ -200,6 +186,24 @@ class _Split:
     def counting(self) -> int:
         """Return the side whose table rows must be counted, or -1 where a tuple is a row."""
         return self.fan if self.fan >= 0 and not self.single[self.fan] else -1
+
+    def sides(self, words: Mapping[int, tuple[SideWord, ...]]) -> tuple[Side, ...]:
+        """Return the sides, with their words."""
+        return tuple(
+            Side(
+                number=number,
+                departments=group.departments,
+                kind=group.kind,
+                rows=group.rows(),
+                key=group.key,
+                dimensions=self.dimensions[number],
+                keys=self.keys[number],
+                words=words.get(number, ()),
+                unique=self.unique[number],
+                single=self.single[number],
+            )
+            for number, group in enumerate(self._found)
+        )
 
     def _side(self, item: object, form: str) -> int | None:
         number = _one_side(item, self._found, form)

@@ -204,11 +204,30 @@ def test_every_problem_is_reported_at_once(tmp_path):
         ("uses: dimension", "uses: date", "a date must have type date"),
         ("uses: dimension", "uses: dimension, unit: person", "only a key, names a unit"),
         ("uses: [measure]", "uses: [measure, key]", "only a key, names a unit"),
+        ("    owner: ga\n", "    owner: ga\n    rows_by: [nobody]\n", "nobody does not exist"),
+        ("    owner: ga\n", "    owner: ga\n    rows: 0\n", "does not fit"),
+        ("nullable: false}", "nullable: false, normalise: [lower]}", "must be one of: trim"),
+        ("uses: dimension,", "uses: dimension, normalise: [trim],", "only a key of type text"),
+        (
+            "type: text, level: general-3,\n         sharing: unconditional, uses: key",
+            "type: integer, level: general-3, normalise: [id18],\n         sharing: unconditional, uses: key",
+            "only a key of type text",
+        ),
+        (
+            "    unit_column: id_number\n",
+            "    unit_column: id_number\n    rows_by: [later]\n",
+            "later is not connected",
+        ),
     ],
 )
 def test_contradiction_is_refused(tmp_path, old, new, said):
     assert old in PEOPLE
-    assert said in problems(tmp_path, people=PEOPLE.replace(old, new))
+    later = """\
+      later:
+        {name_zh: 后来, name_en: Later, type: text, level: general-2, sharing: unconditional,
+         uses: dimension, held: false}
+"""
+    assert said in problems(tmp_path, people=PEOPLE.replace(old, new) + later)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +267,19 @@ def test_syntax_error_has_line_and_column(tmp_path):
 
 def test_same_dataset_in_two_files_is_refused(tmp_path):
     assert "ga.population is registered twice" in problems(tmp_path, people=PEOPLE, again=PEOPLE)
+
+
+def test_what_identifies_rows_and_keys_is_kept(tmp_path):
+    text = PEOPLE.replace(
+        "    owner: ga\n", "    owner: ga\n    rows_by: [id_number]\n    rows: 5900\n"
+    )
+    text = text.replace("nullable: false}", "nullable: false, normalise: [halfwidth, id18]}")
+    folder = write(tmp_path, departments=DEPARTMENTS, people=text, county=COUNTY)
+    found = load(folder).datasets["ga.population"]
+    assert (found.rows_by, found.rows) == (("id_number",), 5900)
+    assert found.columns["id_number"].normalise == ("halfwidth", "id18")
+    assert found.columns["income"].normalise == ()
+    assert load(folder).datasets["ga_990101.population"].rows_by == ("id_number",), "inherited"
 
 
 @pytest.mark.parametrize("target", ["ga.nothing", "ga_990101.population"])

@@ -48,6 +48,23 @@ def test_written_values_arrive_exact_and_sorted(bundle):
     assert grant.ends == datetime(2026, 6, 30, 16, tzinfo=UTC)
 
 
+def test_what_private_joins_are_bound_by_is_kept(write, catalog, bundle):
+    before = bundle.datasets["ga.population"]
+    assert (before.join, before.columns["education_years"].cap) == ("helper", None)
+    assert bundle.limits.join_rows_max == 20_000_000
+    text = BUNDLE.replace("    unit_breakpoints: [5, 1]", "    join: blinded")
+    text = text.replace("min_units: 30,", "min_units: 30, cap: 22.5,").replace(
+        "household_id: {}", "household_id: {cap: 9}"
+    )
+    text = text.replace("joins_max: 4", "join_rows_max: 1000")
+    found = load(write(text), catalog)
+    rule = found.datasets["ga.population"]
+    assert (rule.join, rule.columns["education_years"].cap) == ("blinded", Decimal("22.5"))
+    assert rule.columns["household_id"].cap == 9
+    assert found.limits.join_rows_max == 1000
+    assert found.digest != bundle.digest
+
+
 def test_stricter_of_two_wins(write, catalog):
     text = BUNDLE.replace(
         "sex: {}",
@@ -133,6 +150,10 @@ def test_min_units_1_needs_general_1_in_columns_that_the_policy_raises(write, ca
         ("      sex: {}", "      sex: {}\n      sex: {}", "the key sex is given twice"),
         ("      sex: {}", "      sex: {law: &a x}", "anchors and aliases are not taken"),
         ("      sex: {}", "      sex: [}", "not valid YAML"),
+        ("      sex: {}", "      sex: {cap: 5}", "only a measure or a key has a cap"),
+        ("      household_id: {}", "      household_id: {cap: 0}", "A number above 0"),
+        ("    unit_breakpoints: [5, 1]", "    join: free", "must be one of: helper"),
+        ("limits: {joins_max: 4}", "limits: {join_rows_max: 0}", "at least 1"),
     ],
 )
 def test_what_is_wrong_is_named(write, catalog, old, new, said):
