@@ -52,6 +52,28 @@ def test_rows_of_equal_words_are_in_every_order_as_likely():
     assert chi_square(found.values(), draws / 12) < 40
 
 
+def test_an_order_is_uniform_even_if_its_words_are_mostly_equal(monkeypatch):
+    class Coarse(MaskStream):
+        """Leaves one random bit of the first words, so that about half of all rows tie."""
+
+        def __init__(self, key):
+            super().__init__(key)
+            self.first = True
+
+        def fill(self, buffer):
+            super().fill(buffer)
+            if self.first:
+                buffer &= np.uint64(1 << 63)
+            self.first = False
+
+    monkeypatch.setattr(join_masks, "MaskStream", Coarse)
+    draws = 3_000
+    found = Counter(tuple(permutation(secret("coarse", n), 3).tolist()) for n in range(draws))
+    # 5 degrees of freedom: above 28 with probability 4e-5.
+    assert len(found) == 6
+    assert chi_square(found.values(), draws / 6) < 28
+
+
 def test_words_that_tie_again_are_drawn_again():
     class Repeating:
         """Gives equal words once, then a keystream."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from middleplatform.crypto.hazmat.pair_keys import seal_once
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.join_party import JoinParty, join_context
 from middleplatform.crypto.round_context import JOIN_SUITE, SUITE
@@ -137,6 +138,16 @@ def test_hellos_of_another_round_end_the_party(make_join, make_context):
     refused("X001", join["d1"].agree, [join.hellos[0], *other.hellos[1:]], join.pins)
     refused("X002", join["d1"].agree, join.hellos, join.pins)
     refused("X001", join["d1"].mask, WORDS, 0, "keyholder")
+
+
+def test_a_label_key_that_is_refused_ends_the_party(make_join):
+    join = make_join(("d1", "d2", "d3"), agreed=False)
+    for party in join.parties.values():
+        join.sealed |= party.agree(join.hellos, join.pins)
+    refused("X001", join["d2"].accept_key, join.sealed["d3"])
+    refused("X001", join["d2"].seal_for, "d1", "points", b"")
+    refused("X001", join["d2"].mask, WORDS, 0, "keyholder")
+    refused("X002", join["d2"].accept_key, join.sealed["d2"])
 
 
 def test_a_hello_under_a_key_that_is_not_pinned_is_refused(make_join, seeded_rng):
@@ -278,6 +289,13 @@ def test_a_note_opens_for_its_helper_owner_side_and_round_only_and_once(make_joi
     assert holder.accept_count_note("d1", 0, note) == (20, 2)
     refused("X002", holder.accept_count_note, "d1", 0, note)
     refused("X001", holder.accept_count_note, "keyholder", 0, note)
+
+
+def test_a_note_of_a_party_without_rows_is_refused_even_if_it_opens(make_join):
+    join = make_join()
+    key, bound = join["keyholder"]._sealing("d1", "keyholder", "d1", "count note", bytes(4))
+    forged = seal_once(key, (20).to_bytes(8, "big") + (2).to_bytes(4, "big"), bound)
+    refused("X001", join["d1"].accept_count_note, "keyholder", 0, forged)
 
 
 @pytest.mark.parametrize("at", [0, 11, 12, 27])

@@ -84,3 +84,12 @@ def test_what_has_no_token_is_refused_without_naming_it(array, domain, code):
 def test_the_longest_identifier_has_a_token():
     longest = pa.array(["x" * TEXT_BYTES_MAX, "x" * (TEXT_BYTES_MAX - 1)])
     assert at_the_node(longest) == beside_the_data(longest)
+
+
+def test_bytes_under_a_missing_identifier_are_not_looked_at():
+    hidden = b"y" * (TEXT_BYTES_MAX + 1)
+    offsets = np.array([0, 1, 1 + len(hidden), 2 + len(hidden)], dtype=np.int32)
+    buffers = [pa.py_buffer(each) for each in (b"\x05", offsets.tobytes(), b"a" + hidden + b"b")]
+    array = pa.Array.from_buffers(pa.string(), 3, buffers)
+    assert array.to_pylist() == ["a", None, "b"]
+    assert at_the_node(array) == at_the_node(pa.array(["a", None, "b"]))
