@@ -37,7 +37,7 @@ from middleplatform.gateway.join_evidence import JoinTotals, evidence_of, releas
 from middleplatform.gateway.shown import RoundAnswer, hidden_marks, label_values, shown_rows
 from middleplatform.model.join import BLINDED, JoinPlan
 from middleplatform.model.plan import Block, Fragment
-from middleplatform.model.policy import DisclosureParameters
+from middleplatform.model.policy import DisclosureParameters, Limits
 from middleplatform.planner.results import released_result
 from middleplatform.planner.side_words import width, word_totals
 from middleplatform.ports import Progress
@@ -54,7 +54,7 @@ async def answer_join(
     fragment: Fragment,
     block: Block,
     parameters: DisclosureParameters,
-    cells_max: int,
+    limits: Limits,
     progress: Progress,
 ) -> RoundAnswer:
     """Answer a block by private join; where a party drops out, once more with fresh keys and masks.
@@ -64,13 +64,13 @@ async def answer_join(
         fragment: For any one of them; its cohort is all departments of the join, and the key holder where there is one.
         block: What is asked.
         parameters: Of disclosure control.
-        cells_max: Cells that policy allows.
+        limits: Cells of an answer and rows of a join that policy allows.
         progress: Hears each phase, and how many sides are through it.
 
     Raises:
         SourceError: S001 a party dropped out of every attempt, S002 it was late; nothing is released.
         ProtocolError: A party deviated; nothing is released, and there is no other attempt.
-        LimitError: L002 more cells than policy allows.
+        LimitError: L002 more cells than policy allows, L005 more rows.
 
     Reveals:
         To the gateway: sizes of lists, how many keys they have in common by nameless cell, totals of cells of at least
@@ -81,7 +81,7 @@ async def answer_join(
 
     async def attempt(asked: Fragment) -> RoundAnswer:
         calls = JoinCalls.of(dispatcher, asked, plan)
-        joined = _Join(calls, block, plan, parameters, cells_max, dispatcher.key_holder, progress)
+        joined = _Join(calls, block, plan, parameters, limits, dispatcher.key_holder, progress)
         try:
             return await joined.run()
         except BaseException:
@@ -117,7 +117,7 @@ class _Join:
     block: Block
     plan: JoinPlan
     parameters: DisclosureParameters
-    cells_max: int
+    limits: Limits
     key_holder: str
     progress: Progress
     heads: Mapping[str, ListHead] = field(default_factory=dict)
@@ -132,6 +132,8 @@ class _Join:
             keys = await self.calls.open()
         with self._phase("lists"):
             self.heads = await self.calls.heads(keys)
+            if sum(head.rows for head in self.heads.values()) > self.limits.join_rows_max:
+                raise LimitError("L005", limit=self.limits.join_rows_max)
         if any(head.short for head in self.heads.values()):
             return await self._withheld()
         with self._phase("rows"):
@@ -181,8 +183,8 @@ class _Join:
     def _matched(self, sides: list[SideList]) -> _Matched:
         rows = match(sides)
         cells = cells_of(sides, rows)
-        if cells.count > self.cells_max:
-            raise LimitError("L002", limit=self.cells_max)
+        if cells.count > self.limits.cells_max:
+            raise LimitError("L002", limit=self.limits.cells_max)
         counts = judged(sides, cells)
         counted = {*self.plan.other_sides, *[side.number for side in self.plan.sides if side.words]}
         kept = survivors(cells, [counts[number] for number in sorted(counted)], self.least)
@@ -231,7 +233,9 @@ class _Join:
             ends = np.append(filled, True)
             notes = tuple([self.heads[name].note for name in side.departments])
             begins = tuple([each[ends] for each in starts])
-            lists = GroupLists(number, side.departments, notes, begins, places)
+            marks = tuple([self.heads[name].marks for name in side.departments])
+            marked = marks if any(marks) else ()
+            lists = GroupLists(number, side.departments, notes, begins, places, marked)
             helper = self.plan.helper(number, self.key_holder)
             masks[filled] = await self.calls.sums(helper, lists, width(side))
         self.progress("join: sides added up", number + 1, len(self.plan.sides))

@@ -18,7 +18,7 @@ from middleplatform.crypto.blinded import (
     route,
     tokens,
 )
-from middleplatform.crypto.curve_workers import Workers
+from middleplatform.crypto.curve_workers import CurveWork
 from middleplatform.crypto.join_party import JoinParty
 from middleplatform.errors import ProtocolError
 from middleplatform.ports import Rng
@@ -54,7 +54,7 @@ class Blinding:
         several = len(departments) > _TWO
         self._opening, self._closing = self._key.split(rng) if several else (self._key, self._key)
 
-    def points(self, keys: pa.Array, unit: str, workers: Workers) -> bytes:
+    def points(self, keys: pa.Array, unit: str, workers: CurveWork) -> bytes:
         """Return the points of the own keys, sealed for the next department.
 
         Args:
@@ -73,7 +73,7 @@ class Blinding:
         return self._party.seal_for(following, _purpose(self._own_name), found.tobytes())
 
     def again(
-        self, owner: str, side: int, raw: bytes, declared: int | None, workers: Workers
+        self, owner: str, side: int, raw: bytes, declared: int | None, workers: CurveWork
     ) -> bytes:
         """Return the points of a list that comes by, under one more key.
 

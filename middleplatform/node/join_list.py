@@ -21,6 +21,7 @@ from middleplatform.crypto.blinded import distinct
 from middleplatform.crypto.join_party import JoinParty
 from middleplatform.errors import ProtocolError
 from middleplatform.model.join import JoinPlan, JoinProtocol, Side
+from middleplatform.node.join_marks import marks_purpose, packed_marks
 from middleplatform.node.secure_round import label_bytes
 from middleplatform.planner.side_words import width, word_columns
 from middleplatform.wire.join_lists import (
@@ -131,11 +132,13 @@ def make_list(
     rows, wide = words.shape
     cuts = parts_of(rows, wide, len(seconds))
     note = party.count_note(side.number, helper, rows, wide)
+    coded = codes.places[tuples[order]]
+    marks = b"" if side.unique or not wide else packed_marks(coded, len(codes.sorted))
     head = ListHead(
         side.number, rows, len(cuts), wide, len(seconds), short=False,
         codes=codes.sorted, missing=codes.missing, note=note,
+        marks=marks and party.seal_for(helper, marks_purpose(side.number), marks),
     )  # fmt: skip
-    coded = codes.places[tuples[order]]
     parts = [
         ListPart(
             side.number, number, tokens[first:last], coded[first:last],

@@ -25,6 +25,7 @@ from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.query import JoinKind
 from middleplatform.node.join_blinding import Blinding
 from middleplatform.node.join_list import MadeList, few_units, make_list, short_list
+from middleplatform.node.join_marks import check_marks
 from middleplatform.node.join_population import check_population, rows_of
 from middleplatform.node.join_steps import (
     BLINDED_DEPARTMENT,
@@ -72,6 +73,9 @@ class _Round:
     blinding: Blinding | None = None
     sent: int = 0
     stop: Event = field(default_factory=Event)
+    end: Event = field(
+        default_factory=Event
+    )  # of the round; ``stop`` is of the call that reads rows
     dropped: bool = False
 
     @property
@@ -187,6 +191,7 @@ class JoinRounds:
 
         Raises:
             DisclosureError: D010 by history, judged on the side's filtered rows.
+            LimitError: L005 more rows than policy lets a private join have.
             SourceError: The source failed.
 
         Reveals:
@@ -210,6 +215,8 @@ class JoinRounds:
         assert side is not None, "who has no side has no such step"
         source = node.source.until(current.stop)
         table = self._rows(task, side, source)
+        if table.num_rows > node.bundle.limits.join_rows_max:
+            raise LimitError("L005", limit=node.bundle.limits.join_rows_max)
         if few_units(table["k"], plan.min_units, unique=side.unique):
             return short_list(side)
         check_population(node, task, side, source)
@@ -265,7 +272,7 @@ class JoinRounds:
         """
         with self._step(key, JoinStep.POINTS) as current:
             blinding, keys = _blinding(current)
-            return blinding.points(keys, current.plan.unit, self._workers)
+            return blinding.points(keys, current.plan.unit, self._workers.until(current.end))
 
     def join_blind(self, key: str, owner: str, raw: bytes) -> bytes:
         """Blind the points of a list on its way.
@@ -292,7 +299,7 @@ class JoinRounds:
             if side is None:
                 raise ProtocolError("X001", detail="points of who has none")
             own = len(keys) if owner == self._node.department else None
-            return blinding.again(owner, side.number, raw, own, self._workers)
+            return blinding.again(owner, side.number, raw, own, self._workers.until(current.end))
 
     # --- masks ----------------------------------------------------------------------------------------------------
 
@@ -306,7 +313,8 @@ class JoinRounds:
 
         Raises:
             ProtocolError: X001 for a side whose masks others remove, lists of other owners, positions out of range or
-                twice, a group of fewer rows than the threshold; X002 for a side that came before.
+                twice, a group of fewer rows than the threshold, or one in which a unit may stand twice; X002 for a
+                side that came before.
 
         Reveals:
             To the gateway: totals of each nameless group, of at least ``min_units`` rows.
@@ -321,9 +329,14 @@ class JoinRounds:
             if (asked.side, asked.owners) != (side, plan.sides[side].departments):
                 raise ProtocolError("X001", detail="groups of other owners")
             wide = width(plan.sides[side])
+            rows = []
             for owner, note in zip(asked.owners, asked.notes, strict=True):
-                if current.party.accept_count_note(owner, side, note)[1] != wide:
+                count, width_there = current.party.accept_count_note(owner, side, note)
+                rows.append(count)
+                if width_there != wide:
                     raise ProtocolError("X001", detail="a list of another width")
+            if not plan.sides[side].unique:
+                check_marks(current.party, asked, rows)
             several = zip(asked.positions, asked.starts, strict=True)
             lists = dict(zip(asked.owners, several, strict=True))
             least = max(1, plan.min_units)
@@ -411,6 +424,7 @@ class JoinRounds:
         if current is not None:
             current.dropped = True
             current.stop.set()
+            current.end.set()
             self._node.failed(current.task, LimitError("L003"))
 
     def sweep(self) -> None:

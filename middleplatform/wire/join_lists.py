@@ -48,6 +48,7 @@ SECONDS_MAX = 64
 
 _PART_BYTES = 1 << 25
 _NOTE_BYTES_MAX = 1024
+_MARKS_BYTES_MAX = 1 << 31
 _NAME_BYTES_MAX = 64
 _PARTIES_MAX = 1024
 _POINT_BYTES_MAX = 64
@@ -62,7 +63,7 @@ _HEAD = struct.Struct("<5scHBxQIHHI")
 _PART = struct.Struct("<5scHIIHHB11x")
 _SUMS = struct.Struct("<5scHIHxxQQ")
 _POINTS = struct.Struct("<5scHQHxxxxxx")
-_GROUPS = struct.Struct("<5scHxxII")
+_GROUPS = struct.Struct("<5scHHII")
 _OWNER = struct.Struct("<HHQ")
 
 
@@ -96,6 +97,8 @@ class ListHead:
         codes: Keyed codes of its label tuples, 16 bytes each, strictly ascending; none without dimensions.
         missing: Code of the labels of rows that found no match; empty but for a left-joined side with dimensions.
         note: Number of rows, sealed for the helper, as ``JoinParty`` made it; handed on with the groups.
+        marks: Which label tuple each row has, sealed for the helper, where a key may have several rows and words are
+            summed; handed on likewise. Rows of one label tuple are of different units.
 
     Reveals:
         To the gateway: how many rows and label tuples a list has. Its note only to the helper.
@@ -110,6 +113,7 @@ class ListHead:
     codes: tuple[bytes, ...] = ()
     missing: bytes = b""
     note: bytes = b""
+    marks: bytes = b""
 
     def __post_init__(self) -> None:
         shape = (self.rows, self.parts) == (0, 0) if self.short else True
@@ -131,12 +135,13 @@ class ListHead:
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
-        flags = self.short | bool(self.missing) << 1
+        flags = self.short | bool(self.missing) << 1 | bool(self.marks) << 2
         head = _HEAD.pack(
             _MAGIC, b"H", self.side, flags, self.rows, self.parts, self.width, self.seconds,
             len(self.codes),
         )  # fmt: skip
-        return head + b"".join(self.codes) + self.missing + join_parts(self.note)
+        tail = (self.note, self.marks) if self.marks else (self.note,)
+        return head + b"".join(self.codes) + self.missing + join_parts(*tail)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "ListHead":
@@ -146,15 +151,18 @@ class ListHead:
             ProtocolError: X001 when it is no such thing.
         """
         side, flags, rows, parts, width, seconds, count = _unpack(_HEAD, raw, b"H")
-        if flags > 3 or count > CODES_MAX:  # noqa: PLR2004 - two bits
+        if flags > 7 or count > CODES_MAX:  # noqa: PLR2004 - three bits
             raise bad_message("the head of a list is not valid")
         reader = Reader(raw[_HEAD.size :])
         whole = reader.take(count * CODE_BYTES)
         codes = tuple([whole[at : at + CODE_BYTES] for at in range(0, len(whole), CODE_BYTES)])
         missing = reader.take(CODE_BYTES) if flags & 2 else b""
         note = reader.part(_NOTE_BYTES_MAX)
+        marks = reader.part(_MARKS_BYTES_MAX) if flags & 4 else b""
         reader.end()
-        return cls(side, rows, parts, width, seconds, bool(flags & 1), codes, missing, note)
+        if bool(flags & 4) != bool(marks):
+            raise bad_message("the head of a list is not in its one form")
+        return cls(side, rows, parts, width, seconds, bool(flags & 1), codes, missing, note, marks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,9 +241,11 @@ class GroupLists:
         notes: ``ListHead.note`` of each.
         starts: For each, uint32, shape (groups + 1,), rising from 0: where each group's positions begin.
         positions: For each, uint32, shape (positions,): rows of its list, rising within a group.
+        marks: ``ListHead.marks`` of each, where they have them; else none.
 
     Reveals:
-        To the helper: how many groups there are, and how many rows each has; places in a fresh shuffle.
+        To the helper: how many groups there are, and how many rows each has; places in a fresh shuffle; by the marks,
+        which places have one nameless label tuple.
     """
 
     side: int
@@ -243,6 +253,7 @@ class GroupLists:
     notes: tuple[bytes, ...]
     starts: tuple[Places, ...]
     positions: tuple[Places, ...]
+    marks: tuple[bytes, ...] = ()
 
     @property
     def groups(self) -> int:
@@ -251,12 +262,15 @@ class GroupLists:
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
-        pieces = [_GROUPS.pack(_MAGIC, b"G", self.side, len(self.owners), self.groups)]
-        several = zip(self.owners, self.notes, self.starts, self.positions, strict=True)
-        for owner, note, starts, positions in several:
+        marked = bool(self.marks)
+        pieces = [_GROUPS.pack(_MAGIC, b"G", self.side, marked, len(self.owners), self.groups)]
+        marks = self.marks or (b"",) * len(self.owners)
+        several = zip(self.owners, self.notes, self.starts, self.positions, marks, strict=True)
+        for owner, note, starts, positions, mark in several:
             name = owner.encode()
             pieces += [_OWNER.pack(len(name), len(note), positions.size), name, note]
             pieces += [_raw(starts, "<u4"), _raw(positions, "<u4")]
+            pieces += [join_parts(mark)] if marked else []
         return b"".join(pieces)
 
     @classmethod
@@ -267,11 +281,11 @@ class GroupLists:
             ProtocolError: X001 when it is no such thing: other lengths, starts that do not rise from 0 to the number
                 of positions.
         """
-        side, parties, groups = _unpack(_GROUPS, raw, b"G")
-        if not 0 < parties <= _PARTIES_MAX or groups >= ROWS_MAX:
+        side, marked, parties, groups = _unpack(_GROUPS, raw, b"G")
+        if not 0 < parties <= _PARTIES_MAX or groups >= ROWS_MAX or marked > 1:
             raise bad_message("groups of too many parties")
         body = _Body(raw, _GROUPS.size)
-        owners, notes, starts, positions = [], [], [], []
+        owners, notes, starts, positions, marks = [], [], [], [], []
         for _ in range(parties):
             named, noted, count = _OWNER.unpack(body.bytes(_OWNER.size))
             if named > _NAME_BYTES_MAX or noted > _NOTE_BYTES_MAX:
@@ -283,8 +297,11 @@ class GroupLists:
                 raise bad_message("groups that do not follow each other")
             starts.append(begins)
             positions.append(body.take("<u4", (count,)))
+            if marked:
+                marks.append(body.bytes(int.from_bytes(body.bytes(4), "big")))
         body.end()
-        return cls(side, tuple(owners), tuple(notes), tuple(starts), tuple(positions))
+        told = tuple(owners), tuple(notes), tuple(starts), tuple(positions), tuple(marks)
+        return cls(side, *told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

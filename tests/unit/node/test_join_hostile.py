@@ -301,6 +301,38 @@ def test_a_partner_removes_no_masks_before_its_own_list_is_sent(parties):
     assert refused(lambda: join.rounds["ga"].join_sums(join.key, 1, raw.to_bytes())) == "X001"
 
 
+FAN = "SELECT i.year AS d0, COUNT(*) AS n, SUM(i.amount) AS a0 FROM ga.person p JOIN ga.income i ON p.id = i.id GROUP BY i.year"  # fmt: skip
+
+
+def test_rows_of_one_unit_are_no_group_however_many_there_are(parties):
+    join = parties.join(FAN).ready()
+    assert not join.plan.sides[1].unique
+    tokens, codes = join.lists_of["hr"][:2]
+    known = {}
+    for row, token in enumerate(tokens):
+        known.setdefault(token.tobytes(), []).append(row)
+    several = sorted(row for found in known.values() if len(found) > 1 for row in found)[:12]
+    assert len({int(codes[row]) for row in several}) > 1
+    asked = lists(join)
+    places = np.array(several, dtype=np.uint32)
+    raw = changed(asked, starts=(np.array([0, 12], np.uint32),), positions=(places,))
+    assert refused(lambda: join.rounds[KEY_HOLDER].join_sums(join.key, 1, raw)) == "X001"
+    assert ended(join, KEY_HOLDER, "X001")
+
+
+@pytest.mark.parametrize("marks", ["none", "changed", "of another round"])
+def test_a_gateway_cannot_tell_other_marks(parties, marks):
+    join, other = parties.join(FAN).ready(), parties.join(FAN).ready()
+    (own,) = lists(join).marks
+    told = {
+        "none": (),
+        "changed": (own[:-1] + bytes([own[-1] ^ 1]),),
+        "of another round": lists(other).marks,
+    }[marks]
+    raw = changed(lists(join), marks=told)
+    assert refused(lambda: join.rounds[KEY_HOLDER].join_sums(join.key, 1, raw)) == "X001"
+
+
 def test_one_department_of_a_side_cannot_be_left_out(parties):
     join = parties.join(PARTS).ready()
     asked = lists(join)

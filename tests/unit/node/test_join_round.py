@@ -16,6 +16,7 @@ OUTER = "SELECT p.sex AS d0, t.district AS d1, COUNT(*) AS n, SUM(t.paid) AS a0 
 ANTI = "SELECT p.region AS d0, COUNT(*) AS n, SUM(p.education) AS a0 FROM ga.person p LEFT JOIN tax.payer t ON p.id = t.id WHERE t.id IS NULL GROUP BY p.region"  # fmt: skip
 PARTS = "SELECT f.section AS d0, COUNT(*) AS n, SUM(f.staff) AS a0 FROM pub.place p JOIN city.firm f ON p.code = f.code GROUP BY f.section"  # fmt: skip
 THREE = "SELECT t.district AS d0, p.sex AS d1, COUNT(*) AS n, SUM(i.amount) AS a0 FROM ga.person p JOIN tax.payer t ON p.id = t.id JOIN ga.income i ON i.id = p.id WHERE i.year IN (2022, 2023) GROUP BY t.district, p.sex"  # fmt: skip
+FAN = "SELECT i.year AS d0, p.region AS d1, COUNT(*) AS n, SUM(i.amount) AS a0 FROM ga.person p JOIN ga.income i ON p.id = i.id GROUP BY i.year, p.region"  # fmt: skip
 WHOLE = (
     "SELECT COUNT(*) AS n, SUM(p.education) AS a0 FROM ga.person p JOIN tax.payer t ON p.id = t.id"
 )
@@ -64,7 +65,7 @@ def expected(pooled, sql, join):
 
 
 @pytest.mark.parametrize("key_holder", [True, False])
-@pytest.mark.parametrize("sql", [TWO, FILTERED, ANTI, PARTS, THREE, WHOLE])
+@pytest.mark.parametrize("sql", [TWO, FILTERED, ANTI, PARTS, THREE, FAN, WHOLE])
 def test_totals_and_labels_are_the_pooled_ones(parties, pooled, sql, key_holder):
     join = parties.join(sql, key_holder=key_holder).ready()
     found, receipts = answer(join)

@@ -262,7 +262,9 @@ class Join:
             starts.append(np.cumsum([0, *map(len, lists)], dtype=np.uint32))
             positions.append(np.array(list(itertools.chain(*lists)), dtype=np.uint32))
         notes = tuple([self.heads[name].note for name in own.departments])
-        return list(chosen), GroupLists(side, own.departments, notes, tuple(starts), tuple(positions))  # fmt: skip
+        marks = tuple([self.heads[name].marks for name in own.departments])
+        told = (own.departments, notes, tuple(starts), tuple(positions))
+        return list(chosen), GroupLists(side, *told, marks=marks if any(marks) else ())
 
     def totals(self, cells):
         """Return by cell the totals of all words, through the helpers."""

@@ -57,6 +57,8 @@ def equal(one, other):
 CASES = [
     (head(), ListHead.from_bytes),
     (head(0, short=True, codes=(), missing=b"", note=b""), ListHead.from_bytes),
+    (head(marks=b"sealed"), ListHead.from_bytes),
+    (groups(marks=(b"m1", b"")), GroupLists.from_bytes),
     (part(), lambda raw: ListPart.from_bytes(raw, head())),
     (part(5, 0, 0, np.zeros(5)), lambda raw: ListPart.from_bytes(raw, head(5, 0, 0))),
     (part(tokens=np.zeros((0, 16), np.uint8), places=np.array([3, 0, 1, 1, 9], np.uint32)), lambda raw: ListPart.from_bytes(raw, head())),
