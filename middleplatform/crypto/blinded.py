@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from middleplatform.crypto.curve_workers import PIECE_ROWS, TOKEN_BYTES, Workers
+from middleplatform.crypto.curve_workers import PIECE_ROWS, TOKEN_BYTES, CurveWork
 from middleplatform.crypto.encoding import bad_message, tagged_digest
 from middleplatform.crypto.hazmat.hash_to_curve import POINT_BYTES
 from middleplatform.crypto.round_context import DIGEST_BYTES
@@ -164,7 +164,7 @@ def distinct(identifiers: pa.Array) -> tuple[pa.Array, npt.NDArray[np.uint32]]:
     return coded.dictionary, places
 
 
-def blind(identifiers: pa.Array, domain: str, key: BlindKey, workers: Workers) -> Points:
+def blind(identifiers: pa.Array, domain: str, key: BlindKey, workers: CurveWork) -> Points:
     """Return each identifier's point, multiplied by the key.
 
     Args:
@@ -224,7 +224,7 @@ def check_points(points: Points, declared: int) -> Points:
     return points
 
 
-def blind_again(points: Points, key: BlindKey, workers: Workers) -> Points:
+def blind_again(points: Points, key: BlindKey, workers: CurveWork) -> Points:
     """Return another department's points, or the own ones that came back, multiplied by the key.
 
     Args:
@@ -248,7 +248,7 @@ def blind_again(points: Points, key: BlindKey, workers: Workers) -> Points:
     return _points(workers.run(requests), POINT_BYTES)
 
 
-def tokens(points: Points, context: bytes, workers: Workers) -> Points:
+def tokens(points: Points, context: bytes, workers: CurveWork) -> Points:
     """Return what the gateway matches: SHA-256 of round and point, cut to 16 bytes.
 
     A token is the end of the way: no party can multiply it further, or compare it with one of another round. Of 2**26

@@ -16,19 +16,20 @@ import struct
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
-from typing import IO, NoReturn, Self
+from typing import IO, NoReturn, Protocol, Self
 
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.hazmat.hash_to_curve import POINT_BYTES, all_on_curve, encode, multiply
 from middleplatform.errors import LimitError
 
-__all__ = ["PIECE_ROWS", "TOKEN_BYTES", "Workers"]
+__all__ = ["PIECE_ROWS", "TOKEN_BYTES", "CurveWork", "Workers"]
 
 PIECE_ROWS = 2048
 """Rows of one request: about 70 ms of work, so that queries that run at once take turns, and 64 KiB of points."""
@@ -166,6 +167,31 @@ class _Process:
             self._process.wait()
 
 
+class CurveWork(Protocol):
+    """Who answers requests: ``Workers``, or a view of them that ends early."""
+
+    def run(self, requests: Iterable[bytes]) -> list[bytes]:
+        """Return the answer to each request, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """The same workers for one caller, who may stop waiting."""
+
+    workers: CurveWork
+    stop: Event
+
+    def run(self, requests: Iterable[bytes]) -> list[bytes]:
+        return self.workers.run(self._checked(requests))
+
+    def _checked(self, requests: Iterable[bytes]) -> Iterator[bytes]:
+        for request in requests:
+            if self.stop.is_set():
+                raise LimitError("L003", detail="nobody waits for the points")
+            yield request
+
+
 class Workers:
     """A pool of worker processes, for any number of queries and threads at once.
 
@@ -212,6 +238,10 @@ class Workers:
         """Ids of the processes that run now."""
         with self._lock:
             return tuple(sorted(each.number for each in self._alive))
+
+    def until(self, stop: Event) -> CurveWork:
+        """Return the same workers, whose calls end (L003) within few pieces once ``stop`` is set."""
+        return _Until(self, stop)
 
     def run(self, requests: Iterable[bytes]) -> list[bytes]:
         """Return the answer to each request, in order.

@@ -135,6 +135,18 @@ def test_closing_ends_what_is_under_way_and_refuses_what_comes(keys):
     workers.close()
 
 
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_caller_who_stops_waiting_ends_its_own_call_only(keys, processes):
+    stop = threading.Event()
+    with Workers(processes) as workers:
+        assert len(blind(pa.array([1]), "person", keys[0], workers.until(stop))) == 1
+        stop.set()
+        with pytest.raises(LimitError) as caught:
+            blind(pa.array([1]), "person", keys[0], workers.until(stop))
+        assert caught.value.code == "L003"
+        assert len(blind(pa.array([1]), "person", keys[0], workers)) == 1
+
+
 PARENT = """
 import sys
 import pyarrow as pa
