@@ -107,7 +107,9 @@ def opened(
     where = pa.array([None if row < 0 else row for row in answer.rows], pa.int64())
     for column in answer.columns:
         mark = pa.array(column.marks, pa.string())
-        value = _labels(column) if column.source.startswith("d") else values[column.source].take(where)
+        value = (
+            _labels(column) if column.source.startswith("d") else values[column.source].take(where)
+        )
         if isinstance(value, pa.ChunkedArray):
             value = value.combine_chunks()
         columns.append(pc.if_else(pc.is_null(mark), value, pa.scalar(None, value.type)))

@@ -18,7 +18,7 @@ from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.log import AuditLog
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.demo import build
-from middleplatform.dispatch.dispatcher import Dispatcher
+from middleplatform.dispatch.dispatcher import KEY_HOLDER, Dispatcher
 from middleplatform.dispatch.http_transport import HttpTransport
 from middleplatform.dispatch.link import InProcessLink
 from middleplatform.dispatch.transport import Transport
@@ -198,7 +198,9 @@ def _reached(  # noqa: PLR0913, PLR0917 - as _assembled
         return (number, trust.roster_document()) if number > after else None
 
     caller = Caller(transport, trust.identity, trust.pins, clock, rng, settings.deadline_s, roster)
-    links = {name: WireLink(name, caller) for name in _departments(catalog)}
+    # A key holder that is enrolled takes part in every private join.
+    reached = [*_departments(catalog), *({KEY_HOLDER} & trust.pins.names)]
+    links = {name: WireLink(name, caller) for name in reached}
     dispatcher = Dispatcher(links, trust.identity, trust.pins)
     gateway = _gateway(
         settings, catalog, bundle, audit, dispatcher, trust.identity, state, clock, rng

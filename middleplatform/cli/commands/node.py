@@ -21,9 +21,15 @@ def add(commands: Commands, say: Say) -> None:
     add_enrolment(mine, say)
 
 
-def add_enrolment(mine: Commands, say: Say) -> None:
-    """Declare the commands by which a node joins a platform and decides whom it trusts."""
-    _add_init(mine, say)
+def add_enrolment(mine: Commands, say: Say, party: str = "") -> None:
+    """Declare the commands by which a node joins a platform and decides whom it trusts.
+
+    Args:
+        mine: Where.
+        say: The language.
+        party: Who joins; asked for when empty.
+    """
+    _add_init(mine, say, party)
     enroll = _leaf(
         mine,
         say,
@@ -90,17 +96,19 @@ def _leaf(mine: Commands, say: Say, name: str, run: Runs, text: str) -> argparse
     return made
 
 
-def _add_init(mine: Commands, say: Say) -> None:
+def _add_init(mine: Commands, say: Say, party: str) -> None:
     made = _leaf(
         mine, say, "init", _init,
         say("Make the node's keys and its request", "创建节点密钥与申请文件"),
     )  # fmt: skip
-    made.add_argument(
-        "--department",
-        required=True,
-        metavar="CODE",
-        help=say("its code, e.g. ga", "部门代码，如 ga"),
-    )
+    made.set_defaults(department=party)
+    if not party:
+        made.add_argument(
+            "--department",
+            required=True,
+            metavar="CODE",
+            help=say("its code, e.g. ga", "部门代码，如 ga"),
+        )
     made.add_argument(
         "--platform",
         default="mp.internal",

@@ -13,16 +13,12 @@ from middleplatform.cli.parser import Commands, leaf
 from middleplatform.cli.printable import line
 from middleplatform.errors import ConfigError
 
-__all__ = ["add_run"]
+__all__ = ["add_run", "add_serve"]
 
 
 def add_run(mine: Commands, say: Say) -> None:
     """Declare them."""
-    serve = leaf(
-        mine, say, "serve", _serve,
-        say("Run the node until it is asked to stop", "运行节点，直到收到停止信号"), json_too=False,
-    )  # fmt: skip
-    _add_config(serve, say)
+    add_serve(mine, say)
     own = leaf(
         mine, say, "own", _own,
         say("Ask a running node about the department's own data", "向运行中的节点查询本部门自有数据"),
@@ -31,6 +27,22 @@ def add_run(mine: Commands, say: Say) -> None:
     own.add_argument("sql", metavar="SQL", help=say("the question", "查询语句"))
     own.add_argument("--steward", required=True, metavar="LOGIN", help=say("who asks", "查询人"))
     own.add_argument("--purpose", required=True, metavar="PURPOSE", help=say("why", "用途"))
+
+
+def add_serve(mine: Commands, say: Say, party: str = "") -> None:
+    """Declare ``serve``.
+
+    Args:
+        mine: Where.
+        say: The language.
+        party: Whose settings they must be; anybody's when empty.
+    """
+    serve = leaf(
+        mine, say, "serve", _serve,
+        say("Run the node until it is asked to stop", "运行节点，直到收到停止信号"), json_too=False,
+    )  # fmt: skip
+    serve.set_defaults(party=party)
+    _add_config(serve, say)
 
 
 def _add_config(made: argparse.ArgumentParser, say: Say) -> None:
@@ -52,6 +64,12 @@ def _serve(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.node.start import open_configured  # noqa: PLC0415 - the same
 
     config = load(options.config)
+    if options.party not in ("", config.department):
+        what = (
+            f"{options.config.name}: department must be {options.party}",
+            f"{options.config.name}：department 应为 {options.party}",
+        )
+        raise ConfigError("C003", what=what)
     clock, rng = SystemClock(), SystemRng()
     OperatorLog(config.state / "operator.log", clock, rng).attach()
     passphrase = None if config.passphrase_file is None else from_file(config.passphrase_file)
