@@ -18,7 +18,7 @@ from middleplatform.gateway.secure_block import answer_block
 from middleplatform.gateway.shown import RoundAnswer
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Fragment, Plan
-from middleplatform.model.policy import Bundle, DisclosureParameters
+from middleplatform.model.policy import Bundle, DisclosureParameters, Limits
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Withholding
 from middleplatform.ports import Progress
@@ -99,10 +99,8 @@ def answering(progress: Progress) -> Asks:
             policy_digest=bundle.digest,
             issued_at=at,
         )
-        cells_max = bundle.limits.cells_max
-        return await _answered(
-            dispatcher, fragment, block, decision.disclosure, cells_max, progress
-        )
+        parameters, limits = decision.disclosure, bundle.limits
+        return await _answered(dispatcher, fragment, block, parameters, limits, progress)
 
     return ask
 
@@ -112,15 +110,16 @@ async def _answered(
     fragment: Fragment,
     block: Block,
     parameters: DisclosureParameters,
-    cells_max: int,
+    limits: Limits,
     progress: Progress,
 ) -> BlockAnswer:
     """Have a block answered by its protocol.
 
     Raises:
         MiddleplatformError: What a department raises.
-        LimitError: L002 more cells than policy allows.
+        LimitError: L002 more cells than policy allows, L005 more rows of a private join.
     """
+    cells_max = limits.cells_max
     if block.protocol == "local":
         # Once more, as a new attempt, where the department could not be reached: it may have been restarted.
         result = await attempted(fragment, dispatcher.local)
@@ -130,7 +129,7 @@ async def _answered(
         return BlockAnswer(result.cells, (), {result.department: result.receipt})
     if block.join is None:
         return _of_round(await answer_block(dispatcher, fragment, block, parameters, cells_max))
-    found = await answer_join(dispatcher, fragment, block, parameters, cells_max, progress)
+    found = await answer_join(dispatcher, fragment, block, parameters, limits, progress)
     return replace(_of_round(found), notes=_coarser(block, found))
 
 

@@ -9,6 +9,7 @@ from middleplatform.model.join import BLINDED, JoinPlan, Side
 from middleplatform.model.plan import Block
 from middleplatform.model.query import JoinKind
 from middleplatform.model.result import Step
+from middleplatform.planner.join_cost import declared, estimate
 from middleplatform.planner.side_statement import side_statement
 from middleplatform.planner.side_words import width
 
@@ -32,6 +33,7 @@ def join_steps(block: Block, plan: JoinPlan, key_holder: str, catalog: Catalog) 
         catalog: For the names and types of the sides' statements.
     """
     return [
+        *_cost(plan, catalog),
         _parties(block, plan, key_holder),
         _key(plan, key_holder),
         *[_side(block, plan, side, catalog) for side in plan.sides],
@@ -46,6 +48,24 @@ def _step(
     party: str, english: str, chinese: str, learns: tuple[str, str] = ("", ""), detail: str = ""
 ) -> Step:
     return Step("dispatch", party, (english, chinese), detail, learns)
+
+
+def _cost(plan: JoinPlan, catalog: Catalog) -> list[Step]:
+    """Return the estimate, where the catalogue tells the sizes of the tables."""
+    cost = estimate(plan, declared(catalog))
+    if cost is None:
+        return []
+    seconds, moved = f"{cost.seconds:.1f}", f"{cost.bytes / 2**20:.1f}"
+    return [
+        Step(
+            "plan",
+            "gateway",
+            (
+                f"by declared sizes: at most {cost.rows:,} rows and {moved} MiB over all links, about {seconds} s",
+                f"按登记的规模估计：至多 {cost.rows:,} 行、全部链路 {moved} MiB，约 {seconds} 秒",
+            ),
+        )
+    ]
 
 
 def _everybody(plan: JoinPlan, key_holder: str) -> list[str]:

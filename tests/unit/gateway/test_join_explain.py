@@ -1,6 +1,7 @@
 """Does explain say of a private join what then happens: who is called, how often, and with which statement?"""
 
 from collections import Counter
+from dataclasses import replace
 
 import made_join
 import pytest
@@ -73,3 +74,20 @@ def test_every_side_shows_its_own_statement_and_the_assumption_is_told(joined):
     for step in explained.steps:
         assert all(step.what)
         assert bool(step.learns[0]) == bool(step.learns[1])
+
+
+def test_the_cost_is_told_where_the_catalogue_knows_the_sizes(joined):
+    joined.use()
+    assert not [step for step in joined.explain(TWO).steps if "MiB" in step.what[0]]
+    known = joined.gateway.catalog
+    sizes = {"ga.person": 4000, "tax.payer": 3000}
+    datasets = {
+        name: replace(each, rows=sizes.get(name, 0)) for name, each in known.datasets.items()
+    }
+    joined.gateway.catalog = replace(known, datasets=datasets, digest="e" * 64)
+    try:
+        (step,) = [step for step in joined.explain(TWO).steps if "MiB" in step.what[0]]
+    finally:
+        joined.gateway.catalog = known
+    assert "7,000" in step.what[0]
+    assert "7,000" in step.what[1]
