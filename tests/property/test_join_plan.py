@@ -137,13 +137,17 @@ def pool(rows):
     return world.Pool(rows)
 
 
-def answered(plan, offices):
+def matched(plan, offices):
     (block,) = plan.blocks
 
     def run(department, statement):
         return offices[department].sql(statement.sql).to_arrow_table()
 
-    found = joined(block, world.CATALOG, run)
+    return block, joined(block, world.CATALOG, run)
+
+
+def answered(plan, offices):
+    block, found = matched(plan, offices)
     cells = {block.name: (cells_table(found.cells, block.layout, MARK), block.layout)}
     with_post = Released()
     try:
@@ -157,7 +161,7 @@ def reads(plan):
     return {(dataset, column) for dataset, column, _ in block.layout.reads}
 
 
-@examples(120)
+@examples(80)
 @given(block=questions())
 def test_a_joined_answer_is_the_plain_answer(offices, pool, block):
     try:
@@ -170,3 +174,68 @@ def test_a_joined_answer_is_the_plain_answer(offices, pool, block):
     rows = [tuple(map(normal, row.values())) for row in found[0].to_pylist()]
     expected = [tuple(map(normal, row)) for row in pool.answer(block.sql, reads(plan))]
     assert unmatched(rows, expected) == ([], []), block.sql
+
+
+# --- evidence -------------------------------------------------------------------------------------------------------
+
+CONDITIONS = (
+    ("ga.person p JOIN hb.year y ON y.id = p.id", "y.year = 2022", "p.region", "p.id", "y.cost >= 100", "y.cost"),
+    ("hb.year y JOIN ga.person p ON p.id = y.id", "y.days >= 0 OR y.days < 0", "p.sex", "y.id", "y.kind = '门诊'", "y.cost"),
+    ("hb.visit v JOIN ga.person p ON p.id = v.id", "v.hours >= 0 OR v.hours < 0", "p.region", "v.id", "v.kind = '急诊'", "v.cost"),
+    ("ga.person p LEFT JOIN tax.payer t ON t.id = p.id", "p.age > 0", "t.grade", "p.id", "p.sex = '1'", "p.income"),
+    (f"ga.person p LEFT JOIN {SUMS} ON u.id = p.id", "p.age > 0", "p.region", "p.id", "u.n >= 2", "u.s"),
+)  # fmt: skip
+GUARDED = ("y.days", "v.hours")
+"""Measures of which no breakpoint is all: their always-true conditions are left out of the statement."""
+
+
+def asked(case):
+    """Return the statement under test, and the units, their rest and their totals by group as SQL tells them."""
+    rows, where, group, unit, condition, measure = case
+    kept = "" if any(each in where for each in GUARDED) else f" WHERE {where}"
+    sql = (
+        f"SELECT {group} AS d, COUNT(*) FILTER (WHERE {condition}) AS n, SUM({measure}) AS s"
+        f" FROM {rows}{kept} GROUP BY 1"
+    )
+    counted = (
+        f"SELECT {group} AS d, COUNT(DISTINCT {unit}) AS units, COUNT(*) AS rows,"
+        f" COUNT(DISTINCT {unit}) FILTER (WHERE {condition}) AS some,"
+        f" COUNT(DISTINCT {unit}) FILTER (WHERE ({condition}) IS NOT TRUE) AS rest FROM {rows}{kept} GROUP BY 1"
+    )
+    totals = f"SELECT {group} AS d, {unit} AS k, ABS(SUM({measure})) AS t FROM {rows}{kept} GROUP BY 1, 2"  # fmt: skip
+    return sql, counted, totals
+
+
+@pytest.mark.parametrize("case", CONDITIONS, ids=lambda case: f"{case[0][:12]} {case[4]}")
+def test_evidence_counts_the_units_that_sql_counts(offices, pool, case):
+    sql, counted, _ = asked(case)
+    plan = planned(sql)
+    _, found = matched(plan, offices)
+    evidence = found.evidence
+    expected = {row[0]: row[1:] for row in pool.answer(counted, reads(plan))}
+    labels = found.cells["d0"].to_pylist()
+    assert set(labels) == set(expected)
+    for place, label in enumerate(labels):
+        units, rows, some, rest = expected[label]
+        assert (evidence.units[place, 0], evidence.rows[place, 0]) == (units, rows), label
+        assert (evidence.units[place, 1], evidence.rest[place, 1]) == (some, rest), label
+
+
+@pytest.mark.parametrize("case", CONDITIONS, ids=lambda case: f"{case[0][:12]} {case[5]}")
+def test_rungs_bound_the_largest_units_from_above_and_closely(offices, pool, case):
+    sql, _, totals = asked(case)
+    plan = planned(sql, bundle=world.STRICT_BUNDLE)
+    block, found = matched(plan, offices)
+    (magnitude,) = found.evidence.magnitudes
+    scale, cap = block.layout.sums[0].scale, block.join.capped[0]
+    largest = {}
+    for label, _, total in pool.answer(totals, reads(plan)):
+        largest.setdefault(label, []).append(int((total or 0) * 10**scale))
+    for place, label in enumerate(found.cells["d0"].to_pylist()):
+        told = [*sorted(largest[label], reverse=True), 0, 0, 0]
+        assert magnitude.absolute[place] == sum(told), label
+        for rank, bound in enumerate(magnitude.top[place]):
+            assert bound >= told[rank]
+            assert bound <= max(told[rank] * 5 // 4 + 2, cap * 4**11 // 5**11), (
+                "a rung, or the lowest"
+            )
