@@ -257,7 +257,7 @@ class _Split:
         parts = ([] if condition is None else [condition]) + list(present)
         numbers = {self._side(part, "across") for part in parts} - {None}
         if len(numbers) > 1:
-            raise refused("measure")
+            raise refused("sum" if condition is None else "measure")
         number = self._word(numbers.pop() or 0 if numbers else max(self.fan, 0))
         outer = self._found[number].kind is JoinKind.LEFT
         if outer and not present and condition is not None and holds(condition):
@@ -270,7 +270,8 @@ class _Split:
         assert number is not None, "an operand has a field"
         of_population = self.population_sides[word.population]
         if of_population not in (-1, number):
-            raise refused("measure")
+            conditional = self._layout.populations[word.population].condition is not None
+            raise refused("measure" if conditional else "sum")
         outer = self._found[number].kind is JoinKind.LEFT
         filled = 0 if isinstance(word.operand, Field) else word.operand.default.value
         if outer and of_population < 0 and filled != 0:

@@ -66,6 +66,11 @@ FORMS: Mapping[str, tuple[str, str]] = MappingProxyType(
             " (group by the condition, or put it into WHERE)"),
             "以一个部门的条件限定另一部门的度量（请按该条件分组，或将其写入 WHERE）",
         ),
+        "sum": (
+            ("measures of several departments in one aggregate, where one may be missing"
+            " (add up the aggregates: SUM(a.x) + SUM(b.y))"),
+            "一个聚合内含多个部门的度量，且其中有的可能缺失（请将聚合相加：SUM(a.x) + SUM(b.y)）",
+        ),
         "unmatched": (
             "a condition that holds where a LEFT JOIN found no row (group by the expression, or ask for IS NULL alone)",
             "左连接未匹配的行也满足的条件（请按该表达式分组，或单独用 IS NULL 查询）",

@@ -207,6 +207,8 @@ REFUSED = [
     ("measure", f"SELECT SUM(CASE WHEN p.sex = '1' THEN y.days END) FROM {P_Y} WHERE {Y22}"),
     ("measure", f"SELECT SUM(y.cost) FILTER (WHERE p.sex = '1') FROM {P_Y} WHERE {Y22}"),
     ("across", f"SELECT COUNT(*) FILTER (WHERE p.sex = '1' AND y.kind = '门诊') FROM {P_Y} WHERE {Y22}"),
+    ("sum", f"SELECT SUM(p.income + t.paid) FROM {P_T}"),
+    ("sum", f"SELECT AVG(p.points + t.paid) FROM {P_T}"),
     ("where outer", f"SELECT COUNT(*) FROM ga.person p LEFT JOIN {SUMS} ON u.id = p.id WHERE u.n >= 2"),
     ("where outer", "SELECT COUNT(*) FROM ga.person p LEFT JOIN tax.payer t ON t.id = p.id WHERE t.grade = '高'"),
     ("onward", "SELECT COUNT(*) FROM ga.person p LEFT JOIN tax.payer t ON t.id = p.id JOIN hb.card c ON c.id = t.id"),
@@ -231,6 +233,30 @@ def test_what_no_private_join_answers_is_refused_with_what_would_pass(form, sql)
     english, chinese = FORMS[form]
     assert "(" in english
     assert "（" in chinese
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT MAX(p.income) FROM {P_T}", f"SELECT MIN(t.paid) FROM {P_T}", f"SELECT SUM(p.income * t.paid) FROM {P_T}",
+        f"SELECT COUNT(*) FROM {P_T} WHERE p.income > t.paid", "SELECT COUNT(*) FROM ga.person p JOIN tax.payer t ON t.grade = p.region",
+        f"SELECT COUNT(*) FROM {P_T} WHERE p.id = '990101196001010015'", "SELECT COUNT(*) FROM ga.person p FULL JOIN tax.payer t ON t.id = p.id",
+    ],
+)  # fmt: skip
+def test_what_no_policy_permits_is_refused_before_it_is_planned(sql):
+    try:
+        query = qualify(parse(sql, Limits()), world.CATALOG)
+    except QueryError as error:
+        assert error.code == "Q010"  # noqa: PT017 - either stage may refuse it
+        return
+    asking = Asking(world.ANALYST, "statistics", world.NOW)
+    assert not authorize(query.facts, asking, world.BUNDLE, world.CATALOG).permit
+
+
+def test_constants_and_filters_in_on_are_no_obstacle():
+    sql = f"SELECT 'x' AS c, COUNT(*) FILTER (WHERE FALSE) FROM {P_Y} AND y.year = 2022 AND p.sex = '1' WHERE TRUE GROUP BY 1"  # fmt: skip
+    join = block(sql).join
+    assert (join.fan, join.population_sides, join.sides[0].dimensions) == (-1, (-1, 0), (0,))
 
 
 def test_two_sides_with_several_rows_a_key_are_many_to_many():
