@@ -11,10 +11,12 @@ import pyarrow as pa
 import pytest
 from join_world import P_Y, STAFF, SUMS, block
 from postgres_server import READER, SCHEMA, running_server
+from spark_server import spark_server, views
 
 from connectors.conformance import compare
 from connectors.duckdb import DuckDBConnector
 from connectors.postgres import PostgresConnector
+from connectors.spark import SparkConnector
 from connectors.spi import ExecutionLimits
 from middleplatform.errors import ProtocolError
 from middleplatform.model.join import RUNGS
@@ -75,19 +77,20 @@ def expected():
 
 @contextmanager
 def engines(tables, folder):
-    """Yield a DuckDB and a PostgreSQL connector over the same tables."""
+    """Yield connectors of every dialect over the same tables."""
     path = folder / "all.duckdb"
     with duckdb.connect(str(path)) as connection:
         for name, table in tables.items():
             connection.register("arrow", table)
             connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arrow')
             connection.unregister("arrow")
-    with running_server() as server:
+    with running_server() as server, spark_server() as spark:
         server.load(tables)
         where = {"host": "127.0.0.1", "port": server.port, "dbname": "postgres", "user": READER}
         found = {
             "duckdb": DuckDBConnector(path, threads=1),
             "postgres": PostgresConnector(**where, schema=SCHEMA),
+            "spark": SparkConnector(spark.remote, views=views(folder / "views", tables)),
         }
         yield found
         for connector in found.values():
@@ -106,7 +109,7 @@ def both(tmp_path_factory):
         yield found
 
 
-@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "spark"])
 def test_every_spelling_of_a_key_becomes_one(both, dialect):
     found = block("SELECT SUM(t.paid) FROM tax.payer t JOIN ga.person p ON p.id = t.id")
     statement = side_statement(found.cell, found.layout, found.join, 0, world.CATALOG, dialect)
@@ -123,7 +126,8 @@ def test_engines_give_the_same_list_rows(both, sql):
         asked = (found.cell, found.layout, found.join, side.number, world.CATALOG)
         tables = [connector.execute(side_statement(*asked, dialect), LIMITS) for dialect, connector in both.items()]  # fmt: skip
         assert tables[0].num_rows, sql
-        assert compare(tables[1], tables[0]) == "", (sql, side.number)
+        for table in tables[1:]:
+            assert compare(table, tables[0]) == "", (sql, side.number)
 
 
 @pytest.mark.parametrize("sql", QUESTIONS)
