@@ -45,6 +45,12 @@ def texts(key):
     )
 
 
+def spellings(number):
+    """Return how a number may stand in a file: bytes both ways, hexadecimal, decimal."""
+    big = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return [big, big[::-1], big.hex().encode(), str(number).encode()]
+
+
 class RecordingLink:
     """Passes everything on and keeps what is bytes, in both directions."""
 

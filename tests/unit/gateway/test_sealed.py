@@ -10,7 +10,7 @@ import pytest
 
 from middleplatform.errors import MiddleplatformError, PolicyError, ProtocolError, QueryError
 from middleplatform.model.sealed import SealedAnswer
-from tests.fakes.sealed_world import SealedPlatform, bundle, opening_key, texts
+from tests.fakes.sealed_world import SealedPlatform, bundle, opening_key, spellings, texts
 
 LOCAL = "SELECT region, COUNT(*) AS n, AVG(education) AS mean, STDDEV(education) AS spread FROM ga.person GROUP BY region ORDER BY region DESC"
 SUMMED = "SELECT section, COUNT(*) AS n, SUM(capital) AS s, VAR_POP(staff) AS v, SUM(staff) AS t FROM city.firm GROUP BY section ORDER BY 1"
@@ -290,12 +290,6 @@ def test_a_query_is_opened_under_one_ticket_only_and_that_one_again(platform):
 
 
 # --- the private key stays where it is --------------------------------------------------------------------------------
-
-
-def spellings(number):
-    size = (number.bit_length() + 7) // 8
-    big = number.to_bytes(size, "big")
-    return [big, big[::-1], big.hex().encode(), str(number).encode()]
 
 
 def test_no_byte_of_the_private_key_is_at_gateway_or_node_or_on_the_wire(platform, tmp_path):
