@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import made_platform
 import made_world as made
+import numpy as np
 import pytest
 
+from middleplatform.crypto.sealed_sum import open_words, seal
 from middleplatform.errors import MiddleplatformError, PolicyError, ProtocolError, QueryError
+from middleplatform.gateway.sealed_cells import RESIDUE_BYTES, add_masked
 from middleplatform.model.sealed import SealedAnswer
 from tests.fakes.sealed_world import SealedPlatform, bundle, opening_key, spellings, texts
 
@@ -287,6 +290,30 @@ def test_a_query_is_opened_under_one_ticket_only_and_that_one_again(platform):
     with pytest.raises(ProtocolError) as caught:
         platform.open(document)
     assert caught.value.code == "X002"
+
+
+# --- private join: the helper's mask sums and the gateway's masked sums ---------------------------------------------
+
+
+def test_masked_sums_and_sealed_mask_sums_give_the_totals_to_the_recipient_alone():
+    key = opening_key()
+    totals = np.array([[5, -7], [2**62, 0], [-(2**62), 1]], dtype=np.int64)
+    masks = np.frombuffer(hashlib.shake_256(b"masks").digest(48), dtype="<u8").reshape(3, 2)
+    masked = totals.view(np.uint64) - masks
+    helper = seal(masks.reshape(-1).copy(), key.public, parties=2, slot_bytes=RESIDUE_BYTES)
+    whole = add_masked(helper, masked)
+    assert open_words(key, whole).reshape(3, 2).view(np.int64).tolist() == totals.tolist()
+    assert whole.ciphertexts != helper.ciphertexts
+
+
+def test_mask_sums_in_other_slots_or_numbers_are_refused():
+    words = np.arange(4, dtype=np.uint64)
+    narrow = seal(words.view(np.int64), opening_key().public, parties=2)
+    helper = seal(words, opening_key().public, parties=2, slot_bytes=RESIDUE_BYTES)
+    for sealed, masked in ((narrow, words.reshape(2, 2)), (helper, words[:2].reshape(1, 2))):
+        with pytest.raises(ProtocolError) as caught:
+            add_masked(sealed, masked)
+        assert caught.value.code == "X001"
 
 
 # --- the private key stays where it is --------------------------------------------------------------------------------
