@@ -134,6 +134,7 @@ class Journal:
             "cells": fields.cells,
             "result_digest": fields.result_digest,
             "receipt": receipt,
+            **({"sealed_for": fragment.sealed_for} if fragment.sealed_for else {}),
         }
         return self._append("released", body)
 

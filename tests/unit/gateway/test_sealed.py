@@ -275,6 +275,35 @@ def test_a_gateway_cannot_have_one_department_alone_opened(shared):
     assert caught.value.code == "X001"
 
 
+@pytest.mark.parametrize("change", ["codes", "flags"])
+def test_departments_that_were_told_different_things_seal_nothing_that_opens(platform, change):
+    """A gateway that wants one department's cells has the others seal fewer: their masks do not cancel."""
+    plain = platform.dispatcher.link("c2")
+
+    class Lying:
+        department = "c2"
+
+        def __getattr__(self, name):
+            return getattr(plain, name)
+
+        async def seal(self, key, codes, released):
+            flags = bytes([0] * len(released)) if change == "flags" else released
+            told = [*codes[1:], codes[-1][:-1] + b"\xff"] if change == "codes" else codes
+            return await plain.seal(key, told, flags)
+
+    platform.use_link(Lying())
+    with pytest.raises(ProtocolError) as caught:
+        platform.open(platform.sealed(SUMMED))
+    assert caught.value.code == ("X004" if change == "flags" else "X001")
+
+
+def test_the_logs_of_gateway_and_node_name_the_key(platform):
+    platform.sealed(LOCAL)
+    entries = [entry.record for entry in platform.nodes["ga"].journal.log.entries()]
+    assert entries[-1].body["sealed_for"] == platform.published.id
+    assert platform.entries()[-1][1]["sealed_for"] == platform.published.id
+
+
 def test_a_query_is_opened_under_one_ticket_only_and_that_one_again(platform):
     document = platform.sealed(LOCAL)
     platform.open(document)
