@@ -113,7 +113,7 @@ class NodeWorld:
     def ask(self, sql: str) -> Asked:
         """Ask, each time for another project, of which policy lists few: what hangs fails the test."""
         gateway = self.platform.gateway
-        request = gateway.request(sql, _ANALYST, "statistics", project=next(self._projects))
+        request = gateway.request(sql, self.analyst, "statistics", project=next(self._projects))
 
         async def submitted() -> Asked:
             try:
@@ -222,7 +222,7 @@ class NodeWorld:
     def at_rest(self, departments: Iterable[str] = ()) -> bool:
         """Tell whether no node runs a call or holds a round."""
         return all(
-            self.metric(name, "running") == 0 and self.metric(name, "rounds") == 0
+            all(self.metric(name, each) == 0 for each in ("running", "rounds", "joins"))
             for name in departments or self.processes.sources
         )
 

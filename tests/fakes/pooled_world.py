@@ -296,7 +296,8 @@ def _catalog_dataset(name, columns, level):
 def write_rules(folder: Path, disclosure, *, join="helper", release="plain"):
     """Write catalogue and bundle folders for one set of disclosure parameters; return both.
 
-    ``join`` says how rows of several departments are joined, ``release`` how measures may leave.
+    ``join`` says how rows of several departments are joined, for all data sets or by name; ``release`` how measures
+    may leave.
     """
     level = "general-1" if disclosure["min_units"] == 1 else "general-3"
     catalog, bundle = folder / "catalog", folder / "bundle"
@@ -314,7 +315,8 @@ def write_rules(folder: Path, disclosure, *, join="helper", release="plain"):
     _write(catalog / "datasets.yaml", {"datasets": datasets})
     rules = {
         name: {
-            "purposes": ["statistics"], "disclosure": disclosure, "unit_breakpoints": UNIT_BREAKPOINTS, "join": join,
+            "purposes": ["statistics"], "disclosure": disclosure, "unit_breakpoints": UNIT_BREAKPOINTS,
+            "join": join if isinstance(join, str) else join.get(name, "helper"),
             "columns": {
                 column: {part: each[part] for part in ("breakpoints", "finest", "withheld", "cap") if part in each}
                 | ({"release": release} if each["use"] == "measure" else {})

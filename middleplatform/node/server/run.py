@@ -92,6 +92,7 @@ class _Running:
         self._metrics = Metrics()
         self._metrics.watch("running", "Calls that run or wait.", lambda: self._gate.running)
         self._metrics.watch("rounds", "Secure sums under way.", lambda: len(opened.rounds))
+        self._metrics.watch("joins", "Private joins under way.", lambda: len(opened.joins or ()))
         self._database = Released()
 
     async def until_stopped(self, ready: Callable[[str], None]) -> None:
