@@ -38,7 +38,10 @@ def _refusal(use: ColumnUse, bundle: Bundle, *, sealed: bool) -> Reason | None:
     release = evaluate.column_rule(bundle, use.dataset, use.column).release
     name = f"{use.dataset}.{use.column}"
     if release == "sealed" and use.context in _GROUPED:
-        what = (f"{name} leaves sealed only, and labels are shown", f"{name} 只能密封发布，而标签是明文")
+        what = (
+            f"{name} leaves sealed only, and labels are shown",
+            f"{name} 只能密封发布，而标签是明文",
+        )
         return _reason(use, bundle, "R4", what, ("", ""))
     if release == "sealed" and not sealed and use.context in _AGGREGATED:
         what = (f"aggregates of {name} leave sealed only", f"{name} 的汇总值只能密封发布")

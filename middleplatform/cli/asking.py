@@ -6,17 +6,24 @@ import re
 import sys
 from pathlib import Path
 
+from middleplatform.access.system import SystemClock, SystemRng
+from middleplatform.access.tokens import TokenStore
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.errors import QueryError
 from middleplatform.model.request import Subject
 
-__all__ = ["PUBLIC", "add_who", "key_id", "read_public", "subject", "token"]
+__all__ = ["PUBLIC", "add_who", "key_id", "read_public", "store", "subject", "token"]
 
 PUBLIC = ".public.json"
 """Ending of the file with the public half of a key, beside the key file."""
 _ID = re.compile(r"[0-9a-f]{64}")
 _BYTES_MAX = 1 << 20
+
+
+def store(context: Context) -> TokenStore:
+    """Open the token store of the settings."""
+    return TokenStore(context.settings.state / "tokens.sqlite", SystemClock(), SystemRng())
 
 
 def add_who(parser: argparse.ArgumentParser, say: Say) -> None:
@@ -68,8 +75,6 @@ def subject(context: Context, options: argparse.Namespace) -> Subject:
     """Return who asks, by persona or by token."""
     if options.persona is not None:
         return _persona(options.persona)
-    from middleplatform.cli.commands.token import store  # noqa: PLC0415 - only when asked for
-
     with store(context) as tokens:
         return tokens.authenticate(token(options.token))
 

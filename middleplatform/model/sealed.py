@@ -300,4 +300,3 @@ def _whole(value: object) -> int:
     if type(value) is not int:
         raise TypeError("a whole number")
     return value
-

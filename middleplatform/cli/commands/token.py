@@ -6,20 +6,15 @@ from datetime import timedelta
 from rich.table import Table
 from rich.text import Text
 
-from middleplatform.access.system import SystemClock, SystemRng
-from middleplatform.access.tokens import VALID_DAYS_MAX, TokenRecord, TokenStore
+from middleplatform.access.tokens import VALID_DAYS_MAX, TokenRecord
 from middleplatform.cli import printable
+from middleplatform.cli.asking import store
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, group, leaf
 from middleplatform.model.request import Role, Subject
 
-__all__ = ["add", "store"]
-
-
-def store(context: Context) -> TokenStore:
-    """Open the store of the settings."""
-    return TokenStore(context.settings.state / "tokens.sqlite", SystemClock(), SystemRng())
+__all__ = ["add"]
 
 
 def add(commands: Commands, say: Say) -> None:
