@@ -17,6 +17,7 @@ CASES = [
     for name in ("sample.json", "own.json")
     for case in json.loads((VECTORS / name).read_text(encoding="utf-8"))["cases"]
 ]
+WEIGHTED = {"X413", "X415"}
 COLLEAGUE_SAYS = "-- analyst B:"
 
 
@@ -64,8 +65,10 @@ def test_a_disclosive_statement_is_refused_or_its_cells_are_withheld(platform, c
 @pytest.mark.parametrize("case", chosen("allow"))
 def test_a_legitimate_statement_is_answered(platform, case):
     outcome = judged(platform, case)
-    if case["mode"] == "private_join":
-        assert outcome.code == "Q030", outcome.message
+    if case["id"] in WEIGHTED:
+        # One department's measure, once for every row of another's: it has no private join, and says what has.
+        assert outcome.code == "Q031", outcome.message
+        assert "group the other by the key in a subquery" in outcome.message
         return
     assert not outcome.refused, f"{case['sql']}: {outcome.code} {outcome.message}"
     assert outcome.released, "something of it is released"
