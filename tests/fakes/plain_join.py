@@ -121,8 +121,7 @@ def joined(block, catalog, run):
         for j in range(len(layout.keys))
     ]
     others = [
-        np.array([len(own) for own in positions[side]], dtype=np.int64)
-        for side in plan.other_sides
+        np.array([len(own) for own in positions[side]], dtype=np.int64) for side in plan.other_sides
     ]
     evidence = _evidence(plan, layout, totals, counted, seconds, others)
     return Joined(_cells(layout, labels, evidence), evidence)
