@@ -318,9 +318,9 @@ def write_rules(folder: Path, disclosure, *, join="helper", release="plain"):
             "purposes": ["statistics"], "disclosure": disclosure, "unit_breakpoints": UNIT_BREAKPOINTS,
             "join": join if isinstance(join, str) else join.get(name, "helper"),
             "columns": {
-                column: {part: each[part] for part in ("breakpoints", "finest", "withheld", "cap") if part in each}
+                column: {"use": "denied"} if each["use"] == "denied" else {part: each[part] for part in ("breakpoints", "finest", "withheld", "cap") if part in each}
                 | ({"release": release} if each["use"] == "measure" else {})
-                for column, each in columns.items() if each["use"] != "denied"
+                for column, each in columns.items()
             },
         }
         for name, columns in COLUMNS.items()
