@@ -3,7 +3,8 @@
 Every point is real node processes over mutual TLS on this machine, the gateway in this process: the middle of a few
 questions, each computed anew. ``results/curves.json`` keeps the points, ``docs/pictures/cost-curves.svg`` shows them.
 
-Run: ``python -m benchmarks.curves [--rows-max N] [--only PANEL ...] [--draw]``; ``--draw`` measures nothing.
+Run: ``python -m benchmarks.curves [--rows-max N] [--only PANEL ...] [--missing] [--draw]``; ``--missing`` measures what
+``curves.json`` lacks, ``--draw`` nothing. On a busy machine processor seconds say more than seconds.
 """
 
 import argparse
@@ -63,7 +64,7 @@ class Spot:
 
 def spots(rows_max: int) -> Iterator[Spot]:
     """Return all spots, cheap ones first."""
-    yield from (Spot("rows", rows=rows) for rows in ROWS if rows <= rows_max)
+    yield from (Spot("rows", rows=rows) for rows in ROWS if rows <= min(_MIDDLE, rows_max))
     yield from (Spot("groups", rows=min(_MIDDLE, rows_max), groups=groups) for groups in GROUPS)
     yield from (
         Spot("departments", rows=min(_MIDDLE, rows_max), holders=holders) for holders in HOLDERS
@@ -91,6 +92,7 @@ def _point(spot: Spot, curve: str, sql: str, nodes: Nodes) -> dict[str, object]:
     seconds = statistics.median(each.seconds for each in asked)
     return {
         **_where(spot, curve), "seconds": round(seconds, 4), "wire_mb": round(_wire_mb(asked[-1]), 4),
+        "processor_s": round(statistics.median(each.processor_s for each in asked), 4),
         "peak_mib": max(peaks.values()),
     }  # fmt: skip
 
@@ -100,13 +102,17 @@ def _wire_mb(asked: Asked) -> float:
 
 
 def _plain(spot: Spot, world: JoinWorld) -> dict[str, object]:
-    times = []
+    times, spent = [], []
     with world.pooled(JOIN, threads=THREADS, memory_mb=4096) as database:
         for _ in range(RUNS):
-            begin = time.perf_counter()
+            before, begin = time.process_time(), time.perf_counter()
             database.sql(JOIN).to_arrow_table()
             times.append(time.perf_counter() - begin)
-    return {**_where(spot, PLAIN), "seconds": round(statistics.median(times), 4)}
+            spent.append(time.process_time() - before)
+    return {
+        **_where(spot, PLAIN), "seconds": round(statistics.median(times), 4),
+        "processor_s": round(statistics.median(spent), 4),
+    }  # fmt: skip
 
 
 def _where(spot: Spot, curve: str) -> dict[str, object]:
@@ -117,14 +123,19 @@ def _where(spot: Spot, curve: str) -> dict[str, object]:
 
 
 def panels(points: list[Mapping[str, object]]) -> list[Panel]:
-    """Return seconds above, bytes on the wire below."""
+    """Return seconds above, then processor seconds of all processes, then bytes on the wire."""
     titles = {
         "rows": ("over rows 行数", "rows of each side"),
         "groups": ("over groups 分组数", "groups"),
         "departments": ("over departments 部门数", "departments that take part"),
     }
     found = []
-    for value, up in (("seconds", "seconds 秒"), ("wire_mb", "MB on the wire 传输量")):
+    rows = (
+        ("seconds", "seconds 秒"),
+        ("processor_s", "processor seconds 处理器秒"),
+        ("wire_mb", "MB on the wire 传输量"),
+    )
+    for value, up in rows:
         for name, (title, across) in titles.items():
             curves: dict[str, list[tuple[float, float]]] = {}
             for each in points:
@@ -136,8 +147,8 @@ def panels(points: list[Mapping[str, object]]) -> list[Panel]:
     return found
 
 
-def draw(found: Mapping) -> None:
-    """Write the picture of what was measured."""
+def drawing(found: Mapping) -> str:
+    """Return the picture of what was measured."""
     here = found["machine"]
     most = {each["panel"]: f"{each['rows']:,}" for each in found["points"]}
     first = (
@@ -145,41 +156,57 @@ def draw(found: Mapping) -> None:
         f"Over groups: {most.get('groups', '')} rows a side, 3 departments. "
         f"Over departments: {most.get('departments', '')} rows a side in all, 100 groups."
     )
+    loads = sorted(each["load"] for each in found["points"])
     second = (
-        f"Measured {found['day']} on {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB, load "
-        f"{found['load']} at the start; all nodes and the gateway on this one machine, over mutual TLS."
+        f"Measured {found['day']} on {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB, load between "
+        f"{loads[0]} and {loads[-1]} at the start of points; all nodes and the gateway on this one machine, mutual TLS."
     )
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(svg(panels(found["points"]), 3, (first, second)), encoding="utf-8")
+    return svg(panels(found["points"]), 3, (first, second))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows-max", type=int, default=ROWS[-1])
     parser.add_argument("--only", nargs="+", choices=("rows", "groups", "departments"))
+    parser.add_argument("--missing", action="store_true", help="only what is not in curves.json")
     parser.add_argument("--draw", action="store_true", help="draw results/curves.json again")
     parser.add_argument("--folder", type=Path, help="for the data; a temporary one by default")
     options = parser.parse_args()
     known = json.loads(POINTS.read_text(encoding="utf-8")) if POINTS.exists() else {"points": []}
     if not options.draw:
-        load = round(os.getloadavg()[0], 2)
         chosen = options.only or ("rows", "groups", "departments")
-        points = [each for each in known["points"] if each["panel"] not in chosen]
         for spot in spots(options.rows_max):
-            if spot.panel in chosen:
-                print(spot, file=sys.stderr, flush=True)
-                with tempfile.TemporaryDirectory(dir=options.folder) as made:
-                    points += measured(spot, Path(made))
-        day = datetime.now(UTC).date().isoformat()
-        known = {
-            "benchmark": "curves",
-            "day": day,
-            "load": load,
-            "points": points,
-            "machine": machine(),
-        }
-        POINTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draw(known)
+            if spot.panel in chosen and not (options.missing and _known(known["points"], spot)):
+                known = {**known, "points": _with(known["points"], spot, options.folder)}
+                _keep(known)
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(drawing(json.loads(POINTS.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def _with(
+    points: list[dict[str, object]], spot: Spot, folder: Path | None
+) -> list[dict[str, object]]:
+    """Return the points with those of a spot measured anew."""
+    load = round(os.getloadavg()[0], 2)
+    print(spot, "load", load, file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        found = [{**each, "load": load} for each in measured(spot, Path(made))]
+    return [*(each for each in points if not _is(each, spot)), *found]
+
+
+def _is(point: Mapping[str, object], spot: Spot) -> bool:
+    found = tuple(map(point.get, ("panel", "rows", "groups", "holders")))
+    return found == (spot.panel, spot.rows, spot.groups, spot.holders)
+
+
+def _known(points: list[dict[str, object]], spot: Spot) -> bool:
+    return any(_is(each, spot) for each in points)
+
+
+def _keep(known: Mapping) -> None:
+    day = datetime.now(UTC).date().isoformat()
+    told = {"benchmark": "curves", **known, "day": day, "machine": machine()}
+    POINTS.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
