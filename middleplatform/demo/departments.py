@@ -1,60 +1,39 @@
-"""The demonstration as it would run for real: eleven node processes, and a gateway that reaches them over TLS."""
+"""The demonstration as it would run for real: eleven nodes and a key holder, each a process, reached over TLS."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pyarrow as pa
+from typing import cast
 
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.demo import build, postgres
 from middleplatform.demo.processes import NodeProcesses
+from middleplatform.demo.recipient import Recipient
 from middleplatform.demo.runtime import PERSONAS, Platform, open_platform
+from middleplatform.demo.shown import Shown
 from middleplatform.demo.sources import SourceSpec
 from middleplatform.enrolment import quick
-from middleplatform.model.request import QueryRequest
-from middleplatform.model.result import Answer, Withholding
+from middleplatform.errors import MiddleplatformError
+from middleplatform.model.request import QueryRequest, Role
+from middleplatform.model.result import Answer
 from middleplatform.node.desk_client import ask_own
+from middleplatform.node.service import KEY_HOLDER
 from middleplatform.policy.examples import example
+from middleplatform.policy.suite import Case
 from middleplatform.ports import Progress
 from middleplatform.settings import Settings
 
-__all__ = ["Departments", "Shown", "running", "sources"]
+__all__ = ["Departments", "running", "sources"]
 
+RECIPIENT = "analyst_drc"
+"""Who asks for sealed answers."""
 _POSTGRES = "ga"
 _ENGINE = {"threads": "1", "memory_mb": "1024"}
 """Eleven engines share one machine."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a person sees of an answer.
-
-    Attributes:
-        protocol: What answered.
-        table: The rows.
-        marks: Why values are withheld, same shape.
-        withheld: How many, by reason.
-        notes: (English, Chinese).
-        entry: Index in the log that has it: the platform's, or for own data the department's.
-    """
-
-    protocol: str
-    table: pa.Table
-    marks: pa.Table
-    withheld: tuple[Withholding, ...]
-    notes: tuple[tuple[str, str], ...]
-    entry: int
-
-    @staticmethod
-    def of(answer: Answer) -> "Shown":
-        """Return what is shown of the platform's answer."""
-        found = answer.release
-        index = answer.receipt.index
-        return Shown(answer.protocol, found.table, found.marks, found.withheld, found.notes, index)
 
 
 @dataclass(frozen=True)
@@ -65,11 +44,52 @@ class Departments:
         platform: The gateway's side.
         processes: The departments' side.
         where: (English, Chinese): which department's data lie in what.
+        recipient: Who has a key of his own, under which answers leave sealed.
     """
 
     platform: Platform
     processes: NodeProcesses
     where: tuple[str, str]
+    recipient: Recipient
+
+    async def ask(self, case: Case, number: str) -> Shown:
+        """Have a case answered by the way that it asks for; what was asked before it, first.
+
+        Args:
+            case: Of a suite.
+            number: Under which it is shown.
+
+        Raises:
+            MiddleplatformError: Refused or failed.
+        """
+        gateway = self.platform.gateway
+        for prior in case.prior:
+            before = gateway.request(prior, case.subject, case.purpose, project=case.project)
+            with contextlib.suppress(MiddleplatformError):
+                await gateway.submit(before)
+        request = gateway.request(
+            case.sql,
+            case.subject,
+            case.purpose,
+            project=case.project,
+            recipient=case.recipient,
+            strict=case.strict,
+            sealed_for=self.recipient.key_id if case.sealed else "",
+        )
+        if Role.DEPARTMENT_STEWARD in case.subject.roles and case.expect == "permit":
+            return await asyncio.to_thread(self.own, request)
+        answer = await gateway.submit(request)
+        parties = self._parties(answer)
+        if answer.sealed is None:
+            return Shown.of(answer, parties)
+        found = await asyncio.to_thread(self.recipient.open, number, answer)
+        return Shown.of_opened(answer, parties, found)
+
+    def _parties(self, answer: Answer) -> tuple[str, ...]:
+        """Return who signed a receipt for an answer: the log has it."""
+        body = self.platform.gateway.audit.entry(answer.receipt.index).record.body
+        fragments = cast("list[Mapping[str, Mapping[str, str]]]", body["fragments"])
+        return tuple(sorted({name for each in fragments for name in each["receipts"]}))
 
     def own(self, request: QueryRequest) -> Shown:
         """Have a steward's question answered on the department's own machine, past the gateway.
@@ -86,13 +106,7 @@ class Departments:
             request.purpose,
             self.platform.settings.deadline_s,
         )
-        columns = list(zip(*found["rows"], strict=True)) or [()] * len(found["columns"])
-        names = found["columns"]
-        table = pa.table(
-            {name: pa.array(values) for name, values in zip(names, columns, strict=True)}
-        )
-        marks = pa.table({name: pa.nulls(table.num_rows, pa.string()) for name in names})
-        return Shown("own", table, marks, (), (), found["entry"])
+        return Shown.of_own(department, found)
 
 
 @contextlib.contextmanager
@@ -112,12 +126,19 @@ def running(settings: Settings, progress: Progress) -> Iterator[Departments]:
         specs = opened.enter_context(_on_postgres(sources(settings), settings, root))
         stewards = tuple(PERSONAS.values())
         processes = NodeProcesses(
-            root, specs, stewards, catalog=settings.catalog, bundle=settings.bundle
+            root,
+            specs,
+            stewards,
+            catalog=settings.catalog,
+            bundle=settings.bundle,
+            key_holder=True,
         )
         opened.enter_context(processes.start(SystemClock(), SystemRng(), progress))
         reached = replace(settings, trust=processes.trust, state=root / "log")
+        recipient = Recipient(RECIPIENT, root / "recipient", reached)
+        recipient.prepare(SystemRng(), progress)
         platform = opened.enter_context(open_platform(reached, progress))
-        yield Departments(platform, processes, _where(specs))
+        yield Departments(platform, processes, _where(specs), recipient)
 
 
 @contextlib.contextmanager
@@ -158,7 +179,8 @@ def _where(specs: Mapping[str, SourceSpec]) -> tuple[str, str]:
     told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in sorted(kinds.items()))
     if "postgres" not in kinds:
         told += "; postgres: not installed"
+    count, holder = len(specs), f"{KEY_HOLDER} (no data)"
     return (
-        f"{len(specs)} node processes on this machine, reached over mutual TLS ({told})",
-        f"本机 {len(specs)} 个节点进程，经双向 TLS 访问（{told}）",
+        f"{count} node processes on this machine, reached over mutual TLS ({told}); masks removed by {holder}",
+        f"本机 {count} 个节点进程，经双向 TLS 访问（{told}）；掩码由 {holder} 去除",
     )

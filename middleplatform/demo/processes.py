@@ -1,6 +1,7 @@
 """The demonstration's departments as processes of their own, on this machine's loopback, over mutual TLS.
 
-Each is a ``middleplatform node serve`` with its own state folder, keys, certificate, log and registered connector.
+Each is a ``middleplatform node serve`` with its own state folder, keys, certificate, log and registered connector; a
+key holder is a ``middleplatform keyholder serve`` with no connector.
 They end with this process, however it ends: each one's standard input is a pipe that only this process holds open.
 """
 
@@ -20,12 +21,13 @@ import yaml
 from middleplatform.crypto.certificates import CERTIFICATE_DAYS
 from middleplatform.demo.sources import SourceSpec
 from middleplatform.enrolment import quick
-from middleplatform.enrolment.folder import Folder
+from middleplatform.enrolment.folder import Folder, Peers
 from middleplatform.enrolment.member import Member
 from middleplatform.enrolment.registrar import Registrar
 from middleplatform.errors import SourceError
 from middleplatform.model.request import Subject
 from middleplatform.node.config import SOCKET
+from middleplatform.node.service import KEY_HOLDER
 from middleplatform.policy.examples import example
 from middleplatform.ports import Clock, Progress, Rng
 
@@ -47,6 +49,7 @@ class NodeProcesses:
         limits: Of each node, as in its settings.
         catalog: Folder of each department's copy; the demonstration's unless said.
         bundle: The same of its policy.
+        key_holder: Whether a party without data runs as well, which removes the masks of private joins.
     """
 
     root: Path
@@ -55,6 +58,7 @@ class NodeProcesses:
     limits: Mapping[str, int] = field(default_factory=lambda: _LIMITS)
     catalog: Path | None = None
     bundle: Path | None = None
+    key_holder: bool = False
     _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     @property
@@ -73,13 +77,14 @@ class NodeProcesses:
             SourceError: S001 a node did not start; what it said is in the detail.
             ConfigError: The folder cannot be used.
         """
-        names = sorted(self.sources)
+        names = [*sorted(self.sources), *([KEY_HOLDER] if self.key_holder else [])]
         with contextlib.ExitStack() as held:
             ports = {name: held.enter_context(_free_port()) for name in names}
             addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
             self._enrol(addresses, clock, rng)
         for name in names:
-            self.sources[name].register(name, quick.node_state(self.root, name), clock)
+            if name in self.sources:
+                self.sources[name].register(name, quick.node_state(self.root, name), clock)
             self._write_config(name, addresses[name])
         try:
             for name in names:
@@ -101,6 +106,8 @@ class NodeProcesses:
         office = Registrar.open(quick.registrar(self.root), None, clock, rng)
         for name, address in addresses.items():
             member = Member(Folder(quick.node_trust(self.root, name)), None, clock, rng)
+            if not member.folder.request_file.exists():
+                member.create(name, quick.PLATFORM_NAME, Peers.REGISTRAR)
             request = member.folder.request_file.read_bytes()
             admission = office.admit(request, member.fingerprint(), address, CERTIFICATE_DAYS)
             member.install(admission, office.fingerprint)
@@ -112,20 +119,18 @@ class NodeProcesses:
         """Start one node, again where it has ended; ``start`` does it for all."""
         if department in self._running:
             self._end(self._running.pop(department), time.monotonic())
-        command = [
-            sys.executable,
-            "-m",
-            "middleplatform",
-            "node",
-            "serve",
-            "--config",
-            str(self._config(department)),
-        ]
+        command = [*self.program(department), "serve", "--config", str(self._config(department))]
         # A file, not a pipe: nobody reads while the node runs, and a full pipe would stop it.
         with self._said(department).open("ab") as said:
             self._running[department] = subprocess.Popen(  # noqa: S603 - our own program
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
             )
+
+    @staticmethod
+    def program(department: str) -> list[str]:
+        """Return the command, but for its last words, that runs a party."""
+        kind = KEY_HOLDER if department == KEY_HOLDER else "node"
+        return [sys.executable, "-m", "middleplatform", kind]
 
     def wait_for(self, department: str) -> None:
         """Return once a launched node takes calls.

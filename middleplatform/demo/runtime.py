@@ -223,7 +223,15 @@ def _gateway(  # noqa: PLR0913, PLR0917 - as _assembled
     registry = KeyRegistry(state / "keys.db")
     desk = SealingDesk(registry, audit, identity, clock, dispatcher.pins)
     return Gateway(
-        catalog, bundle, audit, dispatcher, questions, clock, rng, settings.queries_max, sealing=desk
+        catalog,
+        bundle,
+        audit,
+        dispatcher,
+        questions,
+        clock,
+        rng,
+        settings.queries_max,
+        sealing=desk,
     )
 
 

@@ -19,10 +19,10 @@ from rich.progress import Progress as Bar
 from rich.progress import TaskID
 from rich.table import Table
 
-from middleplatform.demo.departments import Departments, Shown, running
+from middleplatform.demo.departments import Departments, running
+from middleplatform.demo.shown import Shown
 from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.model.decision import Reason
-from middleplatform.model.request import Role
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
 from middleplatform.policy.suite import Case
@@ -30,7 +30,8 @@ from middleplatform.settings import Settings
 
 __all__ = ["run"]
 
-_NEEDS_JOIN = "Q030"
+_ASSUMES = "Departments' rows were joined in private"
+"""Every private join says so; shown once."""
 _TEXTS = {
     "title": (
         "Usable but invisible: five departments, six counties, one question at a time",
@@ -43,6 +44,9 @@ _TEXTS = {
     "rule": ("rule", "规则"),
     "why": ("why", "原因"),
     "withheld": ("withheld", "已抑制"),
+    "parties": ("took part", "参与方"),
+    "sealed": ("sealed, opened by its recipient", "密封，由接收人打开"),
+    "key": ("the recipient's key", "接收人密钥"),
     "entry": ("log entry", "日志序号"),
     "wrong": ("did not end as it must", "结果与预期不符"),
     "done": (
@@ -82,12 +86,10 @@ class Outcome:
                 and self.error.rule == self.case.rule
                 and self.case.code in ("", self.error.code)
             )
-        if self.case.protocol == "private_join":
-            return self.error is not None and self.error.code == _NEEDS_JOIN
-        return self.answer is not None and self.case.protocol in (
-            "",
-            "local" if self.answer.protocol == "own" else self.answer.protocol,
-        )
+        if self.answer is None or self.answer.sealed is not self.case.sealed:
+            return False
+        given = "local" if self.answer.protocol == "own" else self.answer.protocol
+        return self.case.protocol in ("", given)
 
     def row(self) -> dict[str, object]:
         """Return its line of the report."""
@@ -98,6 +100,8 @@ class Outcome:
             "sql": self.case.sql,
             "status": self.status,
             "protocol": "" if answer is None else answer.protocol,
+            "parties": [] if answer is None else list(answer.parties),
+            "sealed": answer is not None and answer.sealed,
             "columns": [] if answer is None else answer.table.column_names,
             "rows": [] if answer is None else _rows(answer.table),
             "suppressed": 0 if answer is None else sum(each.cells for each in answer.withheld),
@@ -178,28 +182,8 @@ def _cases() -> Iterator[tuple[str, Case]]:
 
 
 async def _ask(departments: Departments, number: str, case: Case) -> Outcome:
-    gateway = departments.platform.gateway
-    for prior in case.prior:
-        try:
-            await gateway.submit(
-                gateway.request(prior, case.subject, case.purpose, project=case.project)
-            )
-        except MiddleplatformError:
-            continue
-    request = gateway.request(
-        case.sql,
-        case.subject,
-        case.purpose,
-        project=case.project,
-        recipient=case.recipient,
-        strict=case.strict,
-    )
     try:
-        if Role.DEPARTMENT_STEWARD in case.subject.roles and case.expect == "permit":
-            found = await asyncio.to_thread(departments.own, request)
-        else:
-            found = Shown.of(await gateway.submit(request))
-        return Outcome(number, case, found, None)
+        return Outcome(number, case, await departments.ask(case, number), None)
     except MiddleplatformError as error:
         return Outcome(number, case, None, error)
 
@@ -212,9 +196,10 @@ def _text(name: str, locale: str) -> str:
 
 
 def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
+    said: set[tuple[str, str]] = set()
     for each in outcomes:
         if each.answer is not None:
-            _print_answer(each, each.answer, console, locale)
+            _print_answer(each, each.answer, console, locale, said)
     refused = Table(title=_text("refused", locale), show_lines=False)
     for name in (
         "id",
@@ -246,9 +231,13 @@ def _print(outcomes: Sequence[Outcome], console: Console, locale: str) -> None:
             )
 
 
-def _print_answer(outcome: Outcome, answer: Shown, console: Console, locale: str) -> None:
+def _print_answer(
+    outcome: Outcome, answer: Shown, console: Console, locale: str, said: set[tuple[str, str]]
+) -> None:
+    """Print one answer; ``said`` has the assumptions that were told before."""
+    how = ", ".join([answer.protocol, *([_text("sealed", locale)] if answer.sealed else [])])
     console.print(
-        f"\n[bold]{outcome.id}. {escape(outcome.case.note)}[/]  ({outcome.case.subject.id}, {answer.protocol})"
+        f"\n[bold]{outcome.id}. {escape(outcome.case.note)}[/]  ({outcome.case.subject.id}, {how})"
     )
     shown = Table()
     values, marks = answer.table, answer.marks
@@ -275,7 +264,10 @@ def _print_answer(outcome: Outcome, answer: Shown, console: Console, locale: str
         f"{_text('withheld', locale)}: {each.cells} × {each.reason} ({each.rule})"
         for each in answer.withheld
     ]
-    told += [note[1 if locale == "zh" else 0] for note in answer.notes]
+    if answer.protocol == "private_join":
+        told.append(f"{_text('parties', locale)}: {', '.join(answer.parties)}")
+    told += [note[1 if locale == "zh" else 0] for note in answer.notes if note not in said]
+    said |= {note for note in answer.notes if note[0].startswith(_ASSUMES)}
     console.print(
         escape("; ".join([*told, f"{_text('entry', locale)} {answer.entry}"])), style="dim"
     )

@@ -5,10 +5,12 @@ Serves policy test suites, and whoever asks what a draft bundle would say.
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.refusals import CODES
+from middleplatform.authorization.sealed import release_refusals
 from middleplatform.errors import MiddleplatformError, PolicyError
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.planner.plan import make_plan
+from middleplatform.planner.sealed import sealed_outputs
 from middleplatform.policy.suite import Case, Verdict
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
@@ -27,11 +29,14 @@ def judge(case: Case, catalog: Catalog, bundle: Bundle) -> Verdict:
     except MiddleplatformError as error:
         return Verdict("refuse", error.rule, error.code)
     decision = authorize(query.facts, asking, bundle, catalog)
-    if not decision.permit:
-        rule = decision.reasons[0].rule
+    refused = decision.reasons or release_refusals(query.facts, bundle, sealed=case.sealed)
+    if not decision.permit or refused:
+        rule = refused[0].rule
         return Verdict("refuse", rule, CODES.get(rule, "P001"))
     try:
-        plan = make_plan(query, decision, catalog, bundle.limits, bundle=bundle)
+        plan = make_plan(query, decision, catalog, bundle.limits, bundle=bundle, sealed=case.sealed)
+        if case.sealed:
+            sealed_outputs(query, plan)
     except PolicyError as error:
         return Verdict("refuse", error.rule, error.code)
     except MiddleplatformError as error:

@@ -38,6 +38,7 @@ class Case:
         recipient: Department that will receive the answer; empty for the subject's own.
         project: What history is kept for.
         strict: Refuse instead of rewriting.
+        sealed: Whether the values are asked for encrypted under a key of the persona's.
         prior: Statements that were answered before, in order.
         stage: ``authorization``, or ``history`` where the verdict needs released answers.
         now: When it is asked, UTC.
@@ -56,6 +57,7 @@ class Case:
     recipient: str = ""
     project: str = ""
     strict: bool = False
+    sealed: bool = False
     prior: tuple[str, ...] = ()
     stage: str = "authorization"
     note: str = ""
@@ -218,6 +220,7 @@ def _case(raw: Raw, subject: Subject, now: datetime) -> Case:
         expect=str(raw["expect"]),
         now=now,
         strict=bool(raw.get("strict", False)),
+        sealed=bool(raw.get("sealed", False)),
         prior=_prior(cast("list[object]", raw.get("prior", []))),
         stage=str(raw.get("stage", "authorization")),
         **fields,

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from demo_pool import CASES, check, pooled
 
 NODES = ["amr", *(f"amr_99010{place}" for place in range(1, 7)), "ga", "health", "ss", "tax"]
+PARTIES = [*NODES, "keyholder"]
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -41,7 +43,7 @@ def shown(installed: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("shown")
     done = subprocess.run(
         [str(installed), "demo", "--report", str(folder / "report.json")], cwd=folder, env=environment(folder),
-        capture_output=True, text=True, timeout=400, check=False,
+        capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     return folder, done
 
@@ -49,9 +51,47 @@ def shown(installed: Path, tmp_path_factory: pytest.TempPathFactory):
 def test_every_question_ends_as_it_must(shown):
     folder, done = shown
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert len(report) == 102
-    assert all(row["as_expected"] for row in report)
+    assert len(reported(folder)) == 104
+    assert all(row["as_expected"] for row in reported(folder))
+
+
+def test_each_answer_of_a_private_join_is_the_pooled_one_and_says_who_took_part(shown):
+    folder, done = shown
+    joined = [row for row in reported(folder) if row["protocol"] == "private_join"]
+    of_sql = {(case.sql, case.sealed): case for case in CASES.values()}
+    asked = [of_sql[row["sql"], row["sealed"]] for row in joined]
+    assert {case.id for case in asked} >= {
+        f"Q{number:02}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 12)
+    }
+    with pooled(folder / "departments") as database:
+        for case, row in zip(asked, joined, strict=True):
+            assert "keyholder" in row["parties"]
+            assert len(row["parties"]) > 2
+            assert f"took part: {', '.join(row['parties'])}" in " ".join(done.stdout.split())
+            check(database, case, row["columns"], row["rows"], row["suppressed"])
+
+
+def test_the_assumption_of_private_joins_is_printed_once(shown):
+    told = " ".join(shown[1].stdout.split())
+    assert told.count("the gateway colludes with no department") == 1
+
+
+def test_a_sealed_answer_is_opened_by_its_recipient_only(shown):
+    folder, _ = shown
+    rows = {row["id"]: row for row in reported(folder)}
+    opened, plain = rows["C02-sealed"], rows["C02"]
+    assert (opened["sealed"], plain["sealed"]) == (True, False)
+    assert opened["rows"] == plain["rows"]
+    keys = list(folder.rglob("*.key"))
+    recipient = folder / "state" / "platform" / "recipient"
+    assert [path.name for path in keys if path.parent == recipient] == ["analyst_drc.key"]
+    answer = json.loads((recipient / "answer-C02-sealed.json").read_text(encoding="utf-8"))
+    values = {name for each in answer["rows"] for name in each[1:]}
+    assert values == {None}, "what left the gateway shows labels only"
+
+
+def reported(folder: Path) -> list[dict]:
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
 def test_it_says_which_department_lies_in_what(shown):
@@ -59,6 +99,7 @@ def test_it_says_which_department_lies_in_what(shown):
     told = " ".join(done.stdout.split())
     assert "11 node processes on this machine" in told
     assert "postgres: ga" in told, "PostgreSQL is installed by .ci/packages"
+    assert "masks removed by keyholder (no data)" in told
 
 
 def test_nothing_is_left_running(shown):
@@ -69,7 +110,7 @@ def test_nothing_is_left_running(shown):
 def test_each_departments_log_agrees_with_the_platforms(shown, installed: Path):
     platform = shown[0] / "state" / "platform"
     agreed = 0
-    for name in NODES:
+    for name in PARTIES:
         command = [
             str(installed), "audit", "reconcile", "--json", "--platform", str(platform / "log" / "audit.db"),
             "--node", str(platform / "nodes" / name / "audit.db"), "--node-key", str(platform / "gateway"), "--department", name,
@@ -87,7 +128,8 @@ def test_a_demonstration_that_is_killed_leaves_nothing_running(installed: Path, 
     )  # fmt: skip
     try:
         _until(
-            lambda: len(list(tmp_path.glob("state/platform/nodes/*/node.sock"))) == len(NODES), 240
+            lambda: len(list(tmp_path.glob("state/platform/nodes/*/node.sock"))) == len(PARTIES),
+            240,
         )
     finally:
         process.send_signal(signal.SIGKILL)
