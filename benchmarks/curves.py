@@ -69,6 +69,7 @@ def spots(rows_max: int) -> Iterator[Spot]:
     yield from (
         Spot("departments", rows=min(_MIDDLE, rows_max), holders=holders) for holders in HOLDERS
     )
+    yield from (Spot("rows", rows=rows) for rows in ROWS if _MIDDLE < rows <= rows_max)
 
 
 def measured(spot: Spot, folder: Path) -> list[dict[str, object]]:
