@@ -17,7 +17,7 @@ from middleplatform.client.book import OpenedBook
 from middleplatform.combine.sealed import opened
 from middleplatform.crypto.identity import PinnedKeys
 from middleplatform.crypto.sealed_keys import OpeningKey
-from middleplatform.crypto.sealed_layout import decode_words
+from middleplatform.crypto.sealed_layout import decode_join_words, decode_words
 from middleplatform.crypto.sealed_sum import SealedWords
 from middleplatform.crypto.tickets import Ticket, open_ticket
 from middleplatform.crypto.word_layout import Measure, WordLayout
@@ -128,8 +128,12 @@ def open_answer(
         raise ProtocolError("X001", detail="a ticket for another answer")
     used = book.under(sealed.ticket)
     (found,) = open_ticket(key, ticket, [words], issuer=ISSUER, pins=pins, used=used)
-    columns = decode_words(
-        layout, found.reshape(sealed.cells, layout.words_per_cell).view(np.int64)
+    cells = found.reshape(sealed.cells, layout.words_per_cell)
+    joined = sealed.protocol == "private_join"
+    columns = (
+        decode_join_words(layout, cells.view(np.uint64))
+        if joined
+        else decode_words(layout, cells.view(np.int64))
     )
     try:
         release = opened(sealed, columns, *_told(document))

@@ -5,6 +5,8 @@ Spec: docs/spec/sealed-sum.md.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Context, Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,20 @@ from middleplatform.crypto.tickets import TicketSubject
 from middleplatform.crypto.word_layout import Measure, WordLayout
 from middleplatform.model.plan import Fragment, Layout
 
-__all__ = ["counts_layout", "decode_words", "encode_words", "sealed_layout", "ticket_subject"]
+__all__ = [
+    "counts_layout",
+    "decode_join_words",
+    "decode_words",
+    "encode_words",
+    "join_layout",
+    "join_ticket_subject",
+    "released_slots",
+    "sealed_layout",
+    "ticket_subject",
+]
+
+_HALF_BITS = 32
+_EXACT = Context(prec=100)
 
 
 def sealed_layout(layout: Layout) -> WordLayout:
@@ -44,6 +59,84 @@ def ticket_subject(fragment: Fragment, layout: Layout) -> TicketSubject:
     query_id = f"{fragment.query_id}.{fragment.number}"
     words = sealed_layout(layout).digest
     return TicketSubject(query_id, fragment.attempt, fragment.cohort, words, fragment.sealed_for)
+
+
+def join_layout(layout: Layout) -> WordLayout:
+    """Return the slots of a cell of a sealed private join: as its list rows carry them, modulo 2**64.
+
+    A count or a sum takes one, a sum of squares two: the sum of its low 32 bits, and of the rest.
+
+    Raises:
+        ProtocolError: X001 where the block has no aggregate.
+
+    Reveals:
+        Nothing: it follows from the fragment.
+    """
+    whole = sealed_layout(layout).measures
+    return WordLayout(
+        tuple([replace(each, words=2 if each.name.startswith("sq_") else 1) for each in whole])
+    )
+
+
+def join_ticket_subject(
+    fragment: Fragment, layout: Layout, sealers: tuple[str, ...]
+) -> TicketSubject:
+    """Return what a ticket for a sealed private join is about; its cohort is who seals.
+
+    Args:
+        fragment: Any party's.
+        layout: Of the block.
+        sealers: Who removes masks of summed words, strictly ascending.
+
+    Reveals:
+        Nothing: it follows from the fragment.
+    """
+    subject = ticket_subject(fragment, layout)
+    return replace(subject, cohort=sealers, layout_hash=join_layout(layout).digest)
+
+
+def released_slots(layout: Layout, released: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which slots of each shown cell of a sealed private join a released value reads.
+
+    Args:
+        layout: Of the block.
+        released: Shape (cells, aggregates).
+
+    Returns:
+        Shape (cells, slots of a cell).
+
+    Reveals:
+        Nothing: it follows from the layout.
+    """
+    measures = join_layout(layout).measures
+    needed = {each.name: np.zeros(len(released), dtype=np.bool_) for each in measures}
+    for index, formula in enumerate(layout.formulas):
+        for name in layout.words(formula):
+            needed[name] |= released[:, index]
+    return np.stack([needed[each.name] for each in measures for _ in range(each.words)], axis=1)
+
+
+def decode_join_words(layout: WordLayout, words: npt.NDArray[np.uint64]) -> dict[str, pa.Array]:
+    """Return the columns of a sealed private join's opened slots.
+
+    Args:
+        layout: As ``join_layout`` gives it.
+        words: Shape (cells, ``layout.words_per_cell``), residues modulo 2**64.
+
+    Reveals:
+        Nothing beyond the words.
+    """
+    found, place = {}, 0
+    for each in layout.measures:
+        limbs = [words[:, place + limb].view(np.int64).astype(object) for limb in range(each.words)]
+        total = limbs[0] if each.words == 1 else limbs[0] + (limbs[1] << _HALF_BITS)
+        place += each.words
+        if each.name.partition("_")[0] in ("sum", "sq"):
+            exact = [Decimal(value).scaleb(-each.scale, _EXACT) for value in total]
+            found[each.name] = pa.array(exact, pa.decimal128(38, each.scale))
+        else:
+            found[each.name] = pa.array(list(total), pa.int64())
+    return found
 
 
 def _measure(name: str, scales: Sequence[int]) -> Measure:

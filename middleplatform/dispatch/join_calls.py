@@ -23,6 +23,7 @@ from middleplatform.wire.join_lists import (
     ListHead,
     ListPart,
     Points,
+    ReleasedCells,
     Tokens,
     Words,
 )
@@ -174,6 +175,24 @@ class JoinCalls:
         if found.side != lists.side:
             raise ProtocolError("X001", detail="sums of another side")
         return found.words
+
+    async def seal(self, asked: Mapping[str, ReleasedCells]) -> dict[str, bytes]:
+        """Have who removes masks of magnitudes seal them under the recipient's key.
+
+        Args:
+            asked: By sealer, what is released.
+
+        Returns:
+            By sealer, its sealed words with its signature.
+
+        Raises:
+            MiddleplatformError: What a sealer raises.
+        """
+        return await self.dispatcher.all_of(
+            self.current,
+            lambda name: self._link(name).join_seal(self.current.key, asked[name].to_bytes()),
+            tuple(asked),
+        )
 
     async def reveal(self, codes: Mapping[str, Sequence[bytes]]) -> list[dict[bytes, bytes]]:
         """Learn the labels of surviving codes, and get every party's receipt; ends the round.

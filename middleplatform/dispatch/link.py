@@ -89,6 +89,10 @@ class NodeLink(Protocol):
         """Return the masks of each group of a side, added up."""
         ...
 
+    async def join_seal(self, key: str, raw: bytes) -> bytes:
+        """Return the sums of masks of what is released, under the recipient's key."""
+        ...
+
     async def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes and a receipt; ends the join."""
         ...
@@ -131,6 +135,7 @@ class JoinNode(Protocol):
     def join_points(self, key: str) -> bytes: ...  # noqa: D102 - as NodeLink
     def join_blind(self, key: str, owner: str, raw: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
     def join_sums(self, key: str, side: int, raw: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
+    def join_seal(self, key: str, raw: bytes) -> bytes: ...  # noqa: D102 - as NodeLink
     def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]: ...  # noqa: D102 - as NodeLink
     def drop(self, key: str) -> None: ...  # noqa: D102 - as NodeLink
 
@@ -251,6 +256,10 @@ class InProcessLink:
     async def join_sums(self, key: str, side: int, raw: bytes) -> bytes:
         """Return the masks of each group of a side, added up."""
         return await self._call(self._joins.join_sums, key, side, raw)
+
+    async def join_seal(self, key: str, raw: bytes) -> bytes:
+        """Return the sums of masks of what is released, under the recipient's key."""
+        return await self._call(self._joins.join_seal, key, raw)
 
     async def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes and a receipt; ends the join."""

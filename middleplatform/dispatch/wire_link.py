@@ -188,6 +188,10 @@ class WireLink:
         """Return the masks of each group of a side, added up."""
         return (await self.call("join_sums", [raw], key=key, side=side)).part(0)
 
+    async def join_seal(self, key: str, raw: bytes) -> bytes:
+        """Return the sums of masks of what is released, under the recipient's key."""
+        return (await self.call("join_seal", [raw], key=key)).part(0)
+
     async def join_reveal(self, key: str, codes: Sequence[bytes]) -> tuple[bytes, str]:
         """Return the labels of surviving codes and a receipt; ends the join."""
         reply = await self.call("join_reveal", [pack(codes)], key=key)

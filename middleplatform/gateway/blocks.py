@@ -24,7 +24,7 @@ from middleplatform.model.result import Withholding
 from middleplatform.ports import Progress
 from middleplatform.sql.render import fragment as text_of
 
-__all__ = ["Asks", "BlockAnswer", "answering", "notes_of", "withheld_summary"]
+__all__ = ["Asks", "BlockAnswer", "answering", "cohort_of", "notes_of", "withheld_summary"]
 
 Note = tuple[str, str]
 
@@ -91,7 +91,7 @@ def answering(progress: Progress) -> Asks:
             number=number,
             department=block.departments[0],
             protocol=block.protocol,
-            cohort=_cohort(dispatcher, block),
+            cohort=cohort_of(dispatcher, block),
             sql=block.sql,
             subject=request.subject,
             purpose=request.purpose,
@@ -133,7 +133,7 @@ async def _answered(
     return replace(_of_round(found), notes=_coarser(block, found))
 
 
-def _cohort(dispatcher: Dispatcher, block: Block) -> tuple[str, ...]:
+def cohort_of(dispatcher: Dispatcher, block: Block) -> tuple[str, ...]:
     """Return all parties: under a private join the key holder too, where the platform has one."""
     if block.join is None or not dispatcher.key_holder:
         return block.departments

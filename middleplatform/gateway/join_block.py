@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from middleplatform.combine.join_cells import (
@@ -28,7 +29,7 @@ from middleplatform.combine.join_gather import Gathering
 from middleplatform.combine.join_match import Places, SideList, match
 from middleplatform.combine.join_sums import masked_sums, places_by_department
 from middleplatform.disclosure.disclose import Marks, disclose
-from middleplatform.disclosure.evidence import Exact
+from middleplatform.disclosure.evidence import CellEvidence, Exact, Flags
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.dispatch.join_calls import JoinCalls
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
@@ -43,7 +44,9 @@ from middleplatform.planner.side_words import width, word_totals
 from middleplatform.ports import Progress
 from middleplatform.wire.join_lists import GroupLists, ListHead
 
-__all__ = ["PHASES", "answer_join"]
+__all__ = ["PHASES", "JoinRun", "Matched", "answer_join"]
+
+Words = npt.NDArray[np.uint64]
 
 PHASES = ("open", "lists", "rows", "match", "sums", "labels")
 """Phases of a round, as progress and the operator's log name them."""
@@ -81,7 +84,7 @@ async def answer_join(
 
     async def attempt(asked: Fragment) -> RoundAnswer:
         calls = JoinCalls.of(dispatcher, asked, plan)
-        joined = _Join(calls, block, plan, parameters, limits, dispatcher.key_holder, progress)
+        joined = JoinRun(calls, block, plan, parameters, limits, dispatcher.key_holder, progress)
         try:
             return await joined.run()
         except BaseException:
@@ -93,7 +96,7 @@ async def answer_join(
 
 
 @dataclass
-class _Matched:
+class Matched:
     """What the lists have in common.
 
     Attributes:
@@ -112,7 +115,20 @@ class _Matched:
 
 
 @dataclass
-class _Join:
+class JoinRun:
+    """One attempt at a private join.
+
+    Attributes:
+        calls: Reach the parties.
+        block: What is asked.
+        plan: Of the join.
+        parameters: Of disclosure control.
+        limits: Of policy.
+        key_holder: The party without data, or an empty string.
+        progress: Hears each phase.
+        heads: Of the lists, by department.
+    """
+
     calls: JoinCalls
     block: Block
     plan: JoinPlan
@@ -128,6 +144,11 @@ class _Join:
         return max(self.plan.min_units, self.parameters.min_units)
 
     async def run(self) -> RoundAnswer:
+        """Go through all phases.
+
+        Raises:
+            MiddleplatformError: As ``answer_join``.
+        """
         with self._phase("open"):
             keys = await self.calls.open()
         with self._phase("lists"):
@@ -146,9 +167,13 @@ class _Join:
         with self._phase("sums"):
             found = await self._totals(matched)
             evidence = evidence_of(self.plan, self.block.layout, found)
-        marks = disclose(self.block.layout, evidence, self.parameters)
+        marks = self.judge(evidence)
         with self._phase("labels"):
             return await self._released(matched, found, marks)
+
+    def judge(self, evidence: CellEvidence) -> Marks:
+        """Return what disclosure control withholds."""
+        return disclose(self.block.layout, evidence, self.parameters)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -180,7 +205,7 @@ class _Join:
         await self.calls.dispatcher.all_of(self.calls.current, fetch, self.plan.departments)
         return [each.list() for each in gatherings]
 
-    def _matched(self, sides: list[SideList]) -> _Matched:
+    def _matched(self, sides: list[SideList]) -> Matched:
         rows = match(sides)
         cells = cells_of(sides, rows)
         if cells.count > self.limits.cells_max:
@@ -193,11 +218,11 @@ class _Join:
             replace(side, tokens=side.tokens[:0].copy(), codes=side.codes[:0].copy())
             for side in sides
         ]
-        return _Matched(lighter, rows, cells, counts, kept)
+        return Matched(lighter, rows, cells, counts, kept)
 
     # --- totals ---------------------------------------------------------------------------------------------------
 
-    async def _totals(self, matched: _Matched) -> JoinTotals:
+    async def _totals(self, matched: Matched) -> JoinTotals:
         words: dict[str, Exact] = {}
         for side in self.plan.sides:
             if side.words:
@@ -211,7 +236,7 @@ class _Join:
             words,
         )
 
-    def _keys(self, matched: _Matched) -> list[Counts]:
+    def _keys(self, matched: Matched) -> list[Counts]:
         found: dict[int, Counts] = {}
         for side in self.plan.sides:
             for place, key in enumerate(side.keys):
@@ -219,7 +244,7 @@ class _Join:
                 found[key] = distinct(listed, place, rows, matched.cells)[matched.kept]
         return [found[key] for key in range(len(self.block.layout.keys))]
 
-    async def _side_totals(self, number: int, matched: _Matched) -> dict[str, Exact]:
+    async def _side_totals(self, number: int, matched: Matched) -> dict[str, Exact]:
         side, listed = self.plan.sides[number], matched.sides[number]
         groups = await asyncio.to_thread(
             groups_of, matched.rows[number], matched.cells, matched.kept
@@ -239,11 +264,25 @@ class _Join:
             helper = self.plan.helper(number, self.key_holder)
             masks[filled] = await self.calls.sums(helper, lists, width(side))
         self.progress("join: sides added up", number + 1, len(self.plan.sides))
-        return word_totals(side, masked + masks)
+        return self.totals_of(number, masked, masks, filled)
+
+    def totals_of(
+        self, number: int, masked: Words, masks: Words, filled: Flags
+    ) -> dict[str, Exact]:
+        """Return a side's totals by word.
+
+        Args:
+            number: Of the side.
+            masked: Sums of masked words, shape (cells, width).
+            masks: What the helper gave, the same shape.
+            filled: Which cells have rows of the side, shape (cells,).
+        """
+        del filled
+        return word_totals(self.plan.sides[number], masked + masks)
 
     # --- what is released -----------------------------------------------------------------------------------------
 
-    async def _released(self, matched: _Matched, found: JoinTotals, marks: Marks) -> RoundAnswer:
+    async def _released(self, matched: Matched, found: JoinTotals, marks: Marks) -> RoundAnswer:
         layout = self.block.layout
         shown = shown_rows(marks, len(self.block.cell.dimensions))
         at = np.flatnonzero(matched.kept)[shown]

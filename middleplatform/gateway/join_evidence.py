@@ -19,7 +19,7 @@ from middleplatform.model.query import JoinKind
 from middleplatform.planner.results import released_result
 from middleplatform.planner.side_words import rungs
 
-__all__ = ["JoinTotals", "evidence_of", "released_words"]
+__all__ = ["JoinTotals", "evidence_of", "released_words", "word_values"]
 
 _CONTEXT = Context(prec=100)
 _LARGEST = 3
@@ -178,7 +178,7 @@ def released_words(
             if name in block.layout.words(formula)
         ]
         free = [any(marks[row, index] is None for index in readers) for row in places]
-        values = _word(plan, totals, name)
+        values = word_values(plan, totals, name)
         kept = [values[row] if open_ else None for row, open_ in zip(places, free, strict=True)]
         columns[name] = _typed(kept, schema.field(name).type)
     for index in range(len(block.layout.formulas)):
@@ -186,7 +186,8 @@ def released_words(
     return columns
 
 
-def _word(plan: JoinPlan, totals: JoinTotals, name: str) -> Sequence[int]:
+def word_values(plan: JoinPlan, totals: JoinTotals, name: str) -> Sequence[int]:
+    """Return a word of all cells, exact, in units of its last place."""
     kind, _, number = name.partition("_")
     place = int(number)
     match kind:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from middleplatform.combine.released import Released, digest, run_post
 from middleplatform.combine.sealed import cell_numbers, label_json, places
 from middleplatform.crypto.identity import PinnedKeys
-from middleplatform.crypto.sealed_layout import sealed_layout
+from middleplatform.crypto.sealed_layout import join_layout, sealed_layout
 from middleplatform.crypto.tickets import issue_ticket
 from middleplatform.gateway.blocks import withheld_summary
 from middleplatform.gateway.sealed_cells import SealedBlock
@@ -69,7 +69,9 @@ def sealed_answer(
         cells=found.cells.num_rows,
         words=tuple(
             SealedWord(each.name, each.words, each.scale)
-            for each in sealed_layout(block.layout).measures
+            for each in (sealed_layout if block.join is None else join_layout)(
+                block.layout
+            ).measures
         ),
         sums=tuple(word.scale for word in block.layout.sums),
         formulas=block.layout.formulas,

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from middleplatform.crypto.encoding import Reader
 from middleplatform.crypto.receipts import verify_receipt
 from middleplatform.crypto.sealed_layout import counts_layout, sealed_layout, ticket_subject
-from middleplatform.crypto.sealed_sum import SealedWords, add, add_plain, rerandomise
+from middleplatform.crypto.sealed_sum import SealedWords, add, rerandomise
 from middleplatform.crypto.sealing_key import SealingKey
 from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.sum_words import round_context
@@ -26,8 +26,9 @@ from middleplatform.disclosure.threshold import threshold
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
 from middleplatform.errors import LimitError, ProtocolError
 from middleplatform.gateway.attempts import attempted
-from middleplatform.gateway.blocks import Asks, BlockAnswer
+from middleplatform.gateway.blocks import Asks, BlockAnswer, cohort_of
 from middleplatform.gateway.sealed_desk import SealingDesk
+from middleplatform.gateway.sealed_join import seal_join
 from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Formula, Fragment, Layout
@@ -38,11 +39,9 @@ from middleplatform.model.sealed import PublishedKey
 from middleplatform.planner.results import released_result
 from middleplatform.wire.frame import pack, unpack
 
-__all__ = ["RESIDUE_BYTES", "SealedBlock", "add_masked", "answer_sealed"]
+__all__ = ["SealedBlock", "answer_sealed"]
 
 _SLOT_BYTES = 8
-RESIDUE_BYTES = 9
-"""Slots of a sealed private join: residues modulo 2**64, unsigned."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def answer_sealed(desk: SealingDesk) -> Asks:
         at: str,
     ) -> BlockAnswer:
         fragment = Fragment(
-            request.query_id, 1, number, block.departments[0], block.protocol, block.departments, block.sql,
+            request.query_id, 1, number, block.departments[0], block.protocol, cohort_of(dispatcher, block), block.sql,
             request.subject, request.purpose, request.project, bundle.digest, at, request.sealed_for,
         )  # fmt: skip
         return await _answered(
@@ -101,7 +100,7 @@ async def _answered(
         To the gateway: labels, marks and ciphertexts; of a sum over several departments also units and rows by
         nameless group, and in how many departments a magnitude rule applies. No magnitude.
     """
-    ask = _local if block.protocol == "local" else _summed
+    ask = _PROTOCOLS[block.protocol]
     key, document = (
         SealingKey.from_bytes(published.document),
         pack([published.document, published.proof]),
@@ -290,23 +289,20 @@ def _check_receipts(
 # --- private join -----------------------------------------------------------------------------------------------------
 
 
-def add_masked(
-    mask_sums: SealedWords, masked: "np.ndarray[tuple[int, int], np.dtype[np.uint64]]"
-) -> SealedWords:
-    """Return the sealed totals of a private join: the helper's mask sums and the gateway's own masked sums, added.
+async def _joined(
+    dispatcher: Dispatcher,
+    fragment: Fragment,
+    block: Block,
+    parameters: DisclosureParameters,
+    bundle: Bundle,
+    key: SealingKey,
+) -> SealedBlock:
+    found = await seal_join(dispatcher, fragment, block, parameters, bundle.limits, key)
+    cells = found.answer.cells
+    shown = cells.select([name for name in cells.column_names if name[0] in "dm"])
+    return SealedBlock(
+        shown, found.answer.hidden, found.answer.receipts, found.words, found.inputs, found.subject
+    )
 
-    The recipient reduces modulo 2**64: the masks are gone then.
 
-    Args:
-        mask_sums: The helper's, in slots of ``RESIDUE_BYTES`` with room for one more summand.
-        masked: What the gateway has added up under masks, shape (cells, words), in the same order.
-
-    Raises:
-        ProtocolError: X001 for slots of another width or another number of cells.
-
-    Reveals:
-        To the gateway: nothing; the result is re-randomised.
-    """
-    if mask_sums.slot_bytes != RESIDUE_BYTES:
-        raise ProtocolError("X001", detail="mask sums in other slots")
-    return add_plain(mask_sums, np.ascontiguousarray(masked, dtype=np.uint64).reshape(-1))
+_PROTOCOLS = {"local": _local, "secure_sum": _summed, "private_join": _joined}

@@ -115,6 +115,15 @@ class JoinPlan:
             return key_holder
         return self.sides[(side + 1) % len(self.sides)].departments[0]
 
+    def sealers(self, key_holder: str = "") -> tuple[str, ...]:
+        """Return who seals under a recipient's key, sorted: all that remove masks of sums; one where there are none."""
+        summed = [
+            side.number
+            for side in self.sides
+            if any(word.name.startswith(("sum_", "sq_")) for word in side.words)
+        ]
+        return tuple(sorted({self.helper(number, key_holder) for number in summed or [0]}))
+
     def side_of(self, department: str) -> Side | None:
         """Return the side of a department, or None for a key holder."""
         return next((side for side in self.sides if department in side.departments), None)

@@ -17,8 +17,10 @@ from middleplatform.crypto.identity import SIGNATURE_BYTES
 from middleplatform.crypto.join_party import JoinParty, join_context
 from middleplatform.crypto.messages import Hello, LabelList, SealedKey, signed
 from middleplatform.crypto.round_context import RoundContext
+from middleplatform.crypto.sealed_layout import join_ticket_subject
 from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.sum_words import ATTEMPTS_MAX, round_key
+from middleplatform.crypto.tickets import sign_input
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
 from middleplatform.model.join import JoinPlan, JoinProtocol, Side
 from middleplatform.model.physical import PhysicalNames
@@ -27,6 +29,7 @@ from middleplatform.node.join_blinding import Blinding
 from middleplatform.node.join_list import MadeList, few_units, make_list, short_list
 from middleplatform.node.join_marks import check_marks
 from middleplatform.node.join_population import check_population, rows_of
+from middleplatform.node.join_seal import HeldMasks
 from middleplatform.node.join_steps import (
     BLINDED_DEPARTMENT,
     HELPER_DEPARTMENT,
@@ -40,7 +43,8 @@ from middleplatform.planner.evidence import Statement
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.side_statement import missing_labels, side_reads, side_statement
 from middleplatform.planner.side_words import width
-from middleplatform.wire.join_lists import GroupLists, GroupSums
+from middleplatform.wire.frame import pack
+from middleplatform.wire.join_lists import GroupLists, GroupSums, ReleasedCells
 
 __all__ = ["JOINS_MAX", "JoinRounds", "join_idle_s"]
 
@@ -77,6 +81,11 @@ class _Round:
         default_factory=Event
     )  # of the round; ``stop`` is of the call that reads rows
     dropped: bool = False
+    sealed: bytes = b""
+    held: HeldMasks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = HeldMasks(self.plan)
 
     @property
     def key_holder(self) -> str:
@@ -341,7 +350,42 @@ class JoinRounds:
             lists = dict(zip(asked.owners, several, strict=True))
             least = max(1, plan.min_units)
             words = current.party.side_sums(side, asked.owners, lists, least=least)
+            if current.task.key is not None:
+                words = current.held.keep(side, words)
             return GroupSums(side, words).to_bytes()
+
+    def join_seal(self, key: str, raw: bytes) -> bytes:
+        """Seal the masks of magnitudes under the recipient's key, of what is released.
+
+        Args:
+            key: Of the round.
+            raw: ``wire.join_lists.ReleasedCells``.
+
+        Returns:
+            Sealed words and this party's signature over them, as ``sealed_release.signed`` puts them together.
+
+        Raises:
+            ProtocolError: X001 for a round that is not sealed, who seals nothing in it, or cells that are no groups.
+
+        Reveals:
+            To the gateway: the number of cells. To the key's holder: with the gateway's part, released totals.
+        """
+        with self._step(key, JoinStep.SEAL) as current:
+            task, plan, own = current.task, current.plan, self._node.department
+            sealers = plan.sealers(current.key_holder)
+            if task.key is None or own not in sealers:
+                raise ProtocolError("X001", detail="sealed words that are not this party's")
+            sides = [
+                side.number
+                for side in plan.sides
+                if side.words and plan.helper(side.number, current.key_holder) == own
+            ]
+            asked = ReleasedCells.from_bytes(raw)
+            words = current.held.seal(asked, sides, task.layout, task.key, len(sealers) + 1)
+            subject = join_ticket_subject(task.fragment, task.layout, sealers)
+            signature = sign_input(self._node.identity, subject, own, [words])
+            current.sealed = pack([words.to_bytes(), signature.to_bytes()])
+            return current.sealed
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -364,8 +408,8 @@ class JoinRounds:
             labels = self._labels(current, codes)
             head = (current.context.digest, self._node.department, _UNSIGNED)
             message = signed(LabelList(*head, tuple(codes), labels), self._node.identity)
-            receipt = self._node.receipt(current.task, len(codes), agreed_digest(*codes).hex())
-            return message.to_bytes(), receipt
+            digest = agreed_digest(*codes, *filter(None, [current.sealed])).hex()
+            return message.to_bytes(), self._node.receipt(current.task, len(codes), digest)
 
     def _labels(self, current: _Round, codes: Sequence[bytes]) -> tuple[bytes, ...]:
         made, side = current.made, current.side

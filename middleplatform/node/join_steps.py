@@ -20,10 +20,11 @@ class JoinStep(IntEnum):
     POINTS = 4
     BLIND = 5
     SUMS = 6
-    REVEAL = 7
+    SEAL = 7
+    REVEAL = 8
 
 
-_ENDS = frozenset({JoinStep.SUMS, JoinStep.REVEAL})
+_ENDS = frozenset({JoinStep.SUMS, JoinStep.SEAL, JoinStep.REVEAL})
 _BLINDING = frozenset({JoinStep.ROWS, JoinStep.POINTS, JoinStep.BLIND})
 
 HELPER_DEPARTMENT = Order(
@@ -33,9 +34,10 @@ HELPER_DEPARTMENT = Order(
         JoinStep.OPEN: frozenset({JoinStep.AGREE}),
         JoinStep.AGREE: frozenset({JoinStep.LIST}),
         # Where a side has too few units no rows follow, and REVEAL of nothing ends the round.
-        JoinStep.LIST: frozenset({JoinStep.ROWS, JoinStep.REVEAL}),
+        JoinStep.LIST: frozenset({JoinStep.ROWS, JoinStep.SEAL, JoinStep.REVEAL}),
         JoinStep.ROWS: _ENDS | {JoinStep.ROWS},
         JoinStep.SUMS: _ENDS,
+        JoinStep.SEAL: frozenset({JoinStep.REVEAL}),
     },
 )
 """A department; it removes masks too where the platform has no key holder."""
@@ -45,7 +47,7 @@ BLINDED_DEPARTMENT = Order(
     JoinStep.REVEAL,
     {
         **HELPER_DEPARTMENT.follows,
-        JoinStep.LIST: _BLINDING | {JoinStep.REVEAL},
+        JoinStep.LIST: _BLINDING | {JoinStep.SEAL, JoinStep.REVEAL},
         # Lists pass by each other: whose points come first is the gateway's to say; each comes once all the same.
         JoinStep.ROWS: _BLINDING | _ENDS,
         JoinStep.POINTS: _BLINDING | _ENDS,
@@ -61,6 +63,7 @@ KEY_HOLDER_ORDER = Order(
         JoinStep.OPEN: frozenset({JoinStep.AGREE}),
         JoinStep.AGREE: _ENDS,
         JoinStep.SUMS: _ENDS,
+        JoinStep.SEAL: frozenset({JoinStep.REVEAL}),
     },
 )
 """A party without data: it removes masks, and signs a receipt."""

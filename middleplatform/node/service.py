@@ -196,8 +196,6 @@ class Node:
         self, fragment: Fragment, cell: CellQuery, layout: Layout, decision: Decision
     ) -> JoinPlan:
         """Return how this node itself would have the block joined; its own part in it must be the one it has."""
-        if fragment.sealed_for:
-            raise self._refusal("R3", "a sealed private join, which this node does not serve")
         try:
             plan = join_plan(
                 cell, layout, self.catalog, self.bundle, decision.disclosure,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from middleplatform.errors import ProtocolError
 from middleplatform.model.join import RUNGS, JoinPlan, Side
 
-__all__ = ["rungs", "width", "word_columns", "word_totals"]
+__all__ = ["rungs", "summed_columns", "width", "word_columns", "word_totals"]
 
 Words = npt.NDArray[np.uint64]
 Signed = npt.NDArray[np.int64]
@@ -30,6 +30,17 @@ def rungs(cap: int) -> tuple[int, ...]:
 def width(side: Side) -> int:
     """Return the masked words of a list row."""
     return sum(word.limbs for word in side.words)
+
+
+def summed_columns(side: Side) -> tuple[tuple[str, int, int], ...]:
+    """Return name, limb and column of each masked word of a side that is a magnitude: a sum, or a sum of squares."""
+    found, place = [], 0
+    for word in side.words:
+        for limb in range(word.limbs):
+            if word.name.startswith(("sum_", "sq_")):
+                found.append((word.name, limb, place))
+            place += 1
+    return tuple(found)
 
 
 def word_columns(plan: JoinPlan, side: int, table: pa.Table) -> Words:

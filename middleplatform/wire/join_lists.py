@@ -10,7 +10,7 @@ Reveals:
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -33,6 +33,7 @@ __all__ = [
     "ListHead",
     "ListPart",
     "Points",
+    "ReleasedCells",
     "parts_of",
 ]
 
@@ -64,6 +65,8 @@ _PART = struct.Struct("<5scHIIHHB11x")
 _SUMS = struct.Struct("<5scHIHxxQQ")
 _POINTS = struct.Struct("<5scHQHxxxxxx")
 _GROUPS = struct.Struct("<5scHHII")
+_RELEASED = struct.Struct("<5scHIHxx")
+_OF_SIDE = struct.Struct("<HH")
 _OWNER = struct.Struct("<HHQ")
 
 
@@ -343,6 +346,55 @@ class GroupSums:
         words = body.take("<u8", (groups, width))
         body.end()
         return cls(side, words)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReleasedCells:
+    """What of a sealed private join is released, for who has removed masks of magnitudes.
+
+    Attributes:
+        released: Which values, bool, shape (shown cells, aggregates).
+        places: For each side whose masks the receiver removed: which of its groups each shown cell is, int32, shape
+            (shown cells,); -1 where the side has no row of it.
+
+    Reveals:
+        To the helper: which of its nameless groups are shown, and which values of them.
+    """
+
+    released: "npt.NDArray[np.bool_]"
+    places: Mapping[int, "npt.NDArray[np.int32]"]
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        cells, values = self.released.shape
+        pieces = [_RELEASED.pack(_MAGIC, b"R", len(self.places), cells, values)]
+        pieces.append(_raw(self.released.astype(np.uint8), "u1"))
+        for side, places in sorted(self.places.items()):
+            pieces += [_OF_SIDE.pack(side, 0), _raw(places, "<i4")]
+        return b"".join(pieces)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "ReleasedCells":
+        """Return what ``raw`` encodes.
+
+        Raises:
+            ProtocolError: X001 when it is no such thing.
+        """
+        count, cells, values = _unpack(_RELEASED, raw, b"R")
+        if count > _SIDES_MAX or not 0 < values <= WIDTH_MAX or cells >= ROWS_MAX:
+            raise bad_message("released cells of an unknown form")
+        body = _Body(raw, _RELEASED.size)
+        released = body.take("u1", (cells, values))
+        places: dict[int, npt.NDArray[np.int32]] = {}
+        for _ in range(count):
+            side, none = _OF_SIDE.unpack(body.bytes(_OF_SIDE.size))
+            if none or side <= max(places, default=-1):
+                raise bad_message("released cells of an unknown form")
+            places[side] = body.take("<i4", (cells,))
+        body.end()
+        if bool((released > 1).any()) or any(bool((each < -1).any()) for each in places.values()):
+            raise bad_message("released cells of an unknown form")
+        return cls(released.astype(np.bool_), places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

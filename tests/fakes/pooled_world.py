@@ -71,7 +71,7 @@ COLUMNS = {
         "year": _col(_INTEGER, "dimension", False),
         "bracket": _col(_TEXT, "dimension"),
         "employer": _col(_TEXT, "key", unit="firm", cap=60),
-        "paid": _col(_decimal(14, 2), "measure", breakpoints=[0, 100, 1000], cap=20000),
+        "paid": _col(_decimal(14, 2), "measure", breakpoints=[0, 100, 1000], cap=600000),
         "note": _col(_TEXT, "denied"),
     },
     "county.firm": {

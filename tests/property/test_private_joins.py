@@ -1,14 +1,22 @@
 """Private joins equal the plain answer over pooled rows: both protocols, plain and sealed; nothing small is shown."""
 
+import json
+from dataclasses import replace
 from hashlib import sha256
 
 import pooled_world as world
 import pytest
-from asking import ask, opened
+from asking import ANALYST, Outcome, ask, opened
 from hypothesis import given
 from join_strategies import joined
 from pooled_answers import agree, plain, released, unmatched
+from sealed_world import opening_key, texts
 from strategies import examples
+
+from middleplatform.access import shapes
+from middleplatform.client.book import OpenedBook
+from middleplatform.client.opening import open_answer
+from middleplatform.crypto.identity import PinnedKeys
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,30 @@ def strict(rows, tmp_path_factory):
     yield from governed(tmp_path_factory.mktemp("strict"), rows, world.STRICT)
 
 
+@pytest.fixture(scope="module")
+def sealed(rows, tmp_path_factory):
+    """Yield a function that asks for a sealed answer and opens it with the recipient's key."""
+    folder = tmp_path_factory.mktemp("sealed")
+    world.write_data(folder / "data", rows)
+    catalog, bundle = world.write_rules(folder, world.EXACT, release="both")
+    key = opening_key(ANALYST.id)
+    with opened(folder / "state", folder / "data", catalog, bundle) as platform:
+        desk = platform.gateway.sealing
+        published = desk.publish(ANALYST, *texts(key))
+        parties = PinnedKeys({name: bytes.fromhex(each) for name, each in desk.parties().items()})
+        book = OpenedBook(None)
+
+        def ask_sealed(sql):
+            project = sha256(sql.encode()).hexdigest()
+            outcome = ask(platform, sql, project=project, sealed_for=published.id)
+            if outcome.refused:
+                return outcome
+            document = json.loads(json.dumps(shapes.answer(outcome.answer)))
+            return Outcome(replace(outcome.answer, release=open_answer(document, key, parties, book).release))  # fmt: skip
+
+        yield ask_sealed
+
+
 def check(answered, pool, sql):
     outcome = answered(sql)
     assert not outcome.refused, f"{outcome.code} {outcome.message}\n{sql}"
@@ -67,12 +99,20 @@ def test_the_blinded_protocol_answers_as_pooled_rows_would(blinded, pool, asked)
     check(blinded, pool, asked.sql)
 
 
+@examples(60)
+@given(asked=joined())
+def test_what_a_recipient_opens_is_the_pooled_answer(sealed, pool, asked):
+    check(sealed, pool, asked.sql)
+
+
 @examples(80)
 @given(asked=joined())
 def test_under_a_strict_policy_what_is_shown_is_right_and_covers_enough_units(strict, pool, asked):
     outcome = strict(asked.sql)
     if outcome.refused:
-        assert outcome.code in ("Q031", "D010", "P001"), f"{outcome.code} {outcome.message}\n{asked.sql}"
+        assert outcome.code in ("Q031", "D010", "P001"), (
+            f"{outcome.code} {outcome.message}\n{asked.sql}"
+        )
         return
     width = asked.width
     found, marks = released(outcome)

@@ -161,6 +161,11 @@ def _join_sums(served: Served, asked: Message, stop: Event) -> Reply:
     return Reply({}, (found,))
 
 
+def _join_seal(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    return Reply({}, (served.joined.join_seal(_key(asked), asked.part(0)),))
+
+
 def _join_reveal(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
     labels, receipt = served.joined.join_reveal(_key(asked), unpack(asked.part(0), _CODES_MAX))
@@ -189,6 +194,7 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "join_points": _join_points,
     "join_blind": _join_blind,
     "join_sums": _join_sums,
+    "join_seal": _join_seal,
     "join_reveal": _join_reveal,
     "drop": _drop,
     "status": _status,
