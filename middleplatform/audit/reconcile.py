@@ -181,6 +181,7 @@ class Reconciler:
                 "number": number,
                 "sql": each.get("sql"),
                 "gateway_policy_digest": body.get("policy_digest"),
+                "sealed_for": body.get("sealed_for"),
             }
             yield from self._match(query, "platform", _Held(index, at, fields, said))
 
@@ -313,6 +314,7 @@ def _digest(body: Mapping[str, object]) -> str:
     told = {name: body.get(name) for name in (*names, "issued_at")}
     told["department"] = body.get("node")
     told["policy_digest"] = body.get("gateway_policy_digest")
+    told["sealed_for"] = body.get("sealed_for", "")
     told["subject"] = {
         "id": body.get("subject"),
         "department": body.get("department"),

@@ -192,6 +192,31 @@ def test_a_gateway_that_told_the_department_something_else_is_named(two, name, v
     assert found.names[0] in found.what[0]
 
 
+def sealed(two, key):
+    """Return the department's answer to a question whose values leave encrypted under a key."""
+    made = replace(two.fragment(), query_id=f"{0:032x}", sealed_for=key)
+    receipt = two.receipt(made)
+    two.node[0] = ("released", two.node[0][1] | two.entry_of(made, receipt, sealed_for=key))
+    two.platform[1][1]["fragments"][0]["receipts"]["ga"] = receipt
+
+
+def test_a_sealed_answer_is_held_against_the_other_log_like_a_plain_one(two):
+    two.query()
+    sealed(two, "ab" * 32)
+    two.platform[1][1]["sealed_for"] = "ab" * 32
+    assert two.run() == []
+    assert two.compared.tally.matched == 1
+
+
+@pytest.mark.parametrize("entered", ["cd" * 32, None])
+def test_a_gateway_that_enters_another_key_than_the_values_were_sealed_for_is_named(two, entered):
+    two.query()
+    sealed(two, "ab" * 32)
+    two.platform[1][1]["sealed_for"] = entered
+    (found,) = two.run()
+    assert (found.kind, found.names) == (Kind.DIFFERS, ("sealed_for",))
+
+
 def test_a_gateway_that_enters_another_text_is_named(two):
     two.query()
     two.platform[1][1]["fragments"][0]["sql"] = "SELECT 1"
