@@ -268,7 +268,7 @@ class Hostile:
         """Refused with this code, nothing but the error in the reply, an entry in the node's log, and it goes on."""
         before = len(self.log(department))
         said = act()
-        assert (said.code, said.rule) == (code, rule)
+        assert (said.code, said.rule) == (code, rule), (said.code, said.rule)
         assert_bare(said)
         ends = [each for each in self.log(department)[before:] if each.event != "received"]
         assert [(each.event, each.body["code"], each.body["rule"]) for each in ends] == [
@@ -310,10 +310,20 @@ def _all(connection: socket.socket) -> bytes:
 
 @contextmanager
 def hostile_gateway(
-    root: Path, data: Path, departments: Iterable[str], limits: Mapping[str, int] | None = None
+    root: Path,
+    data: Path,
+    departments: Iterable[str],
+    limits: Mapping[str, int] | None = None,
+    *,
+    key_holder: bool = False,
 ):
-    """Start these departments' nodes and yield the gateway that turned against them."""
-    processes = NodeProcesses(root, duckdb_sources(data, departments), tuple(PERSONAS.values()))
+    """Start these departments' nodes, a key holder if wanted, and yield the gateway that turned against them."""
+    processes = NodeProcesses(
+        root,
+        duckdb_sources(data, departments),
+        tuple(PERSONAS.values()),
+        key_holder=key_holder,
+    )
     processes.limits = {**processes.limits, **(limits or {})}
     with processes.start(SystemClock(), SystemRng(), lambda *_: None):
         trust = Trust.open(processes.trust, "gateway", SystemClock())
