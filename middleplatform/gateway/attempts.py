@@ -40,6 +40,7 @@ async def attempted(
         except SourceError as error:
             if error.code != "S001":
                 raise
-            _LOG.warning("query %s, attempt %d: %s", fragment.query_id, number, error)
+            told = f"{error} {error.detail}".rstrip()
+            _LOG.warning("query %s, attempt %d: %s", fragment.query_id, number, told)
         await asyncio.sleep(_PAUSE_S)
     return await attempt(replace(fragment, attempt=attempts_max))
