@@ -83,6 +83,8 @@ PARTS: Mapping[str, Callable[[How], object]] = {
     "join": lambda how: _object(
         "bench_join", *how.pick(["--quick"], ["--large", "--peers"]), *how.where
     ),
+    "sealed": lambda how: _object("bench_sealed", *how.pick(["1000"], [])),
+    "blinded": lambda how: _object("bench_blinded", *how.pick(["5000"], [])),
 }
 """Every part, in order, with what measures it."""
 
@@ -113,7 +115,9 @@ def markdown(found: Mapping) -> str:
     return "\n".join([*_about(found), "", *_control(found["control_plane"]), "",
                       *_governed(found["governed_aggregate"]), "", *_postgres(found["postgres"]), "",
                       *_node(found["node"]), *_hundred(found["hundred_departments"]), "",
-                      *_join(found.get("join", {"sizes": ()})), "", *_parts(found), ""])  # fmt: skip
+                      *_join(found.get("join", {"sizes": ()})), "",
+                      *_sealed(found.get("sealed")), *_blinded(found.get("blinded")),
+                      *_parts(found), ""])  # fmt: skip
 
 
 def _about(found: Mapping) -> Iterator[str]:
@@ -244,6 +248,32 @@ def _join(found: Mapping) -> Iterator[str]:
                 f"| {peer['rows']:,}: {peer['peer']} {peer['version']}, matching alone | | {peer['seconds']} "
                 f"| the join is {peer['times_faster']} times faster ({peer['target']:g}) | {peer['peak_mib']} |"
             )
+
+
+def _sealed(found: Mapping | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield (
+        f"| Sealed sum: {found['groups']:,} groups, {found['departments']} departments, {found['bits']} bits, times "
+        "plain phe per 64-bit cell | times | target |"
+    )
+    yield "|---|--:|--:|"
+    for step, times in found["times_plain_phe_grade_b"].items():
+        yield f"| {step} | {times} | {found['targets'].get(step, '')} |"
+    yield ""
+
+
+def _blinded(found: Mapping | None) -> Iterator[str]:
+    if found is None:
+        return
+    peer = found["times_faster_than_openmined_psi"]
+    yield f"| Blinded tokens, {found['rows_a_side']:,} rows a side | seconds | times curve alone (target 1.5) |"
+    yield "|---|--:|--:|"
+    for name, title in (("all_cores", "all cores"), ("one_core", "one core")):
+        yield f"| {title} | {found[name]['seconds']} | {found[name]['times_curve_alone']} |"
+    if peer:
+        yield f"| openmined-psi, same run | {found['openmined_psi']['seconds']} | {peer} times slower |"
+    yield ""
 
 
 def _parts(found: Mapping) -> Iterator[str]:
