@@ -51,7 +51,7 @@ def shown(installed: Path, tmp_path_factory: pytest.TempPathFactory):
 def test_every_question_ends_as_it_must(shown):
     folder, done = shown
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert len(reported(folder)) == 104
+    assert len(reported(folder)) == 107
     assert all(row["as_expected"] for row in reported(folder))
 
 
@@ -79,15 +79,21 @@ def test_the_assumption_of_private_joins_is_printed_once(shown):
 def test_a_sealed_answer_is_opened_by_its_recipient_only(shown):
     folder, _ = shown
     rows = {row["id"]: row for row in reported(folder)}
-    opened, plain = rows["C02-sealed"], rows["C02"]
-    assert (opened["sealed"], plain["sealed"]) == (True, False)
-    assert opened["rows"] == plain["rows"]
+    for number in ("5", "12", "C02"):
+        opened, plain = rows[f"{number}-sealed"], rows[number]
+        assert (opened["sealed"], plain["sealed"]) == (True, False)
+        assert sorted(opened["rows"]) == sorted(plain["rows"])
     keys = list(folder.rglob("*.key"))
     recipient = folder / "state" / "platform" / "recipient"
     assert [path.name for path in keys if path.parent == recipient] == ["analyst_drc.key"]
-    answer = json.loads((recipient / "answer-C02-sealed.json").read_text(encoding="utf-8"))
-    values = {name for each in answer["rows"] for name in each[1:]}
-    assert values == {None}, "what left the gateway shows labels only"
+    left = [
+        json.loads(path.read_text(encoding="utf-8")) for path in recipient.glob("answer-*.json")
+    ]
+    assert len(left) == 4
+    for answer in left:
+        labels = {"region_code", "copay_band", "inspect_year"}
+        shown = [row[place] for row in answer["rows"] for place, each in enumerate(answer["columns"]) if each["name"] not in labels]  # fmt: skip
+        assert set(shown) == {None}, "what left the gateway shows labels only"
 
 
 def reported(folder: Path) -> list[dict]:
