@@ -65,7 +65,8 @@ def explanation(
         ),
     ]
     for block in plan.blocks:
-        steps += _block_steps(block, decision, catalog, key_holder)
+        sealed = bool(request.sealed_for)
+        steps += _block_steps(block, decision, catalog, key_holder, sealed=sealed)
     steps.append(
         Step(
             "combine",
@@ -100,7 +101,9 @@ def _refused(error: MiddleplatformError) -> Explanation:
     return Explanation("refuse", error.code, reasons, "", ())
 
 
-def _block_steps(block: Block, decision: Decision, catalog: Catalog, key_holder: str) -> list[Step]:
+def _block_steps(
+    block: Block, decision: Decision, catalog: Catalog, key_holder: str, *, sealed: bool
+) -> list[Step]:
     least = decision.disclosure.min_units
     if block.protocol == "local":
         (department,) = block.departments
@@ -131,7 +134,7 @@ def _block_steps(block: Block, decision: Decision, catalog: Catalog, key_holder:
             ),
         ]
     if block.join is not None:
-        return join_steps(block, block.join, key_holder, catalog)
+        return join_steps(block, block.join, key_holder, catalog, sealed=sealed)
     names = ", ".join(block.departments)
     return [
         Step("dispatch", names, (

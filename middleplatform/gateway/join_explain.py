@@ -23,7 +23,9 @@ _KINDS = {
 }
 
 
-def join_steps(block: Block, plan: JoinPlan, key_holder: str, catalog: Catalog) -> list[Step]:
+def join_steps(
+    block: Block, plan: JoinPlan, key_holder: str, catalog: Catalog, *, sealed: bool = False
+) -> list[Step]:
     """Return the steps of a private join.
 
     Args:
@@ -31,16 +33,20 @@ def join_steps(block: Block, plan: JoinPlan, key_holder: str, catalog: Catalog) 
         plan: How it is joined.
         key_holder: Party that removes the masks, or empty where the platform has none.
         catalog: For the names and types of the sides' statements.
+        sealed: Whether sums leave under a recipient's key.
     """
     return [
         *_cost(plan, catalog),
+        *([_recipient(plan, key_holder)] if sealed else []),
         _parties(block, plan, key_holder),
         _key(plan, key_holder),
         *[_side(block, plan, side, catalog) for side in plan.sides],
         *(_points(plan) if plan.protocol is BLINDED else []),
         _matching(plan),
         *_helpers(plan, key_holder),
-        *_released(plan, key_holder),
+        _judging(plan, sealed=sealed),
+        *(_sealing(plan, key_holder) if sealed else []),
+        _labels(plan, key_holder),
     ]
 
 
@@ -161,26 +167,51 @@ def _helpers(plan: JoinPlan, key_holder: str) -> list[Step]:
     return found
 
 
-def _released(plan: JoinPlan, key_holder: str) -> list[Step]:
-    least, parties = plan.min_units, len(_everybody(plan, key_holder))
+def _judging(plan: JoinPlan, *, sealed: bool) -> Step:
+    least = plan.min_units
+    what = ("judges the totals by all rules of disclosure control", "对合计值执行全部披露控制规则")
+    seen, seen_zh = "totals", "合计"
+    if sealed:
+        what = (
+            "judges counts: threshold and complement; no rule looks at a sum, which it cannot read",
+            "只审查计数：阈值与补集；网关读不到合计值，不执行针对合计值的规则",
+        )
+        seen, seen_zh = "counts, no sum,", "计数（不含合计值）"
+    learns = (
+        f"{seen} of nameless groups of at least {least} units; assuming that it colludes with no department",
+        f"不少于 {least} 个单元的无名分组{seen_zh}；前提是网关不与任何部门串通",
+    )
+    return Step("disclose", "gateway", what, "", learns)
+
+
+def _recipient(plan: JoinPlan, key_holder: str) -> Step:
+    names = _everybody(plan, key_holder)
+    return _step(
+        ", ".join(names),
+        f"each is brought the recipient's published key and checks its proof: {len(names)} calls",
+        f"各方收到接收人的公钥并校验其证明：{len(names)} 次调用",
+        ("for whom the answer is", "结果为谁密封"),
+    )
+
+
+def _sealing(plan: JoinPlan, key_holder: str) -> list[Step]:
+    """Return who seals; the masks of sums stay there until then."""
     return [
-        Step(
-            "disclose",
-            "gateway",
-            (
-                "judges the totals by all rules of disclosure control",
-                "对合计值执行全部披露控制规则",
-            ),
-            "",
-            (
-                f"totals of nameless groups of at least {least} units; assuming that it colludes with no department",
-                f"不少于 {least} 个单元的无名分组合计；前提是网关不与任何部门串通",
-            ),
-        ),
         _step(
-            "gateway",
-            f"asks for the labels of groups that are shown, and for receipts: {parties} calls",
-            f"索取所示分组的标签与各方回执：{parties} 次调用",
-            ("these labels", "这些标签"),
-        ),
+            sealer,
+            "kept back the masks of sums; is told what is shown, and seals that for the recipient: 1 call",
+            "此前保留合计值的掩码；得知哪些值可显示后，以接收人的公钥加密：1 次调用",
+            ("how many values are shown", "可显示值的数量"),
+        )
+        for sealer in plan.sealers(key_holder)
     ]
+
+
+def _labels(plan: JoinPlan, key_holder: str) -> Step:
+    parties = len(_everybody(plan, key_holder))
+    return _step(
+        "gateway",
+        f"asks for the labels of groups that are shown, and for receipts: {parties} calls",
+        f"索取所示分组的标签与各方回执：{parties} 次调用",
+        ("these labels", "这些标签"),
+    )

@@ -30,15 +30,17 @@ _RECEIVES = {
 
 def sealed_explanation(found: Explanation, request: QueryRequest) -> Explanation:
     """Return an explanation as it is for a sealed answer; a plain one's is returned as it is."""
-    if not request.sealed_for or found.verdict != "permit" or found.protocol not in _RECEIVES:
+    if not request.sealed_for or found.verdict != "permit":
         return found
-    what, learns = _RECEIVES[found.protocol]
-    steps = [
-        replace(step, what=what, learns=learns)
-        if (step.stage, step.party) == ("dispatch", "gateway")
-        else step
-        for step in found.steps
-    ]
+    steps = found.steps
+    if found.protocol in _RECEIVES:  # a private join's steps say it themselves
+        what, learns = _RECEIVES[found.protocol]
+        steps = tuple(
+            replace(step, what=what, learns=learns)
+            if (step.stage, step.party) == ("dispatch", "gateway")
+            else step
+            for step in found.steps
+        )
     opening = Step(
         "open",
         "key holder",
