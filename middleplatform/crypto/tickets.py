@@ -122,8 +122,17 @@ class SignedInput:
     signature: bytes = field(repr=False)
 
     def covers(self, sealed: Sequence[SealedWords]) -> bool:
-        """Say whether the digest is that of these words; ``Ticket.verify`` checks the signature."""
+        """Say whether the digest is that of these words; ``verify`` checks the signature."""
         return self.digest == _digest_of(sealed)
+
+    def verify(self, subject: TicketSubject, pins: PinnedKeys) -> None:
+        """Return only if the party signed this digest for this subject.
+
+        Raises:
+            ProtocolError: X001 for every cause alike.
+        """
+        bound = _input_bytes(subject, self.party, self.digest)
+        pins.verify(self.party, _INPUT, bound, self.signature)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -236,8 +245,7 @@ class Ticket:
         told = _ticket_bytes(self.subject, self.inputs, self.totals, self.issuer)
         pins.verify(issuer, _TICKET, told, self.signature)
         for each in self.inputs:
-            bound = _input_bytes(self.subject, each.party, each.digest)
-            pins.verify(each.party, _INPUT, bound, each.signature)
+            each.verify(self.subject, pins)
 
 
 def _ticket_bytes(

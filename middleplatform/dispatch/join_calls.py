@@ -11,6 +11,7 @@ from typing import TypeVar
 from middleplatform.crypto.blinded import route
 from middleplatform.crypto.join_party import join_context
 from middleplatform.crypto.messages import LabelList
+from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.dispatch.dispatcher import Dispatcher, Round
 from middleplatform.dispatch.link import NodeLink
 from middleplatform.errors import ProtocolError
@@ -46,6 +47,7 @@ class JoinCalls:
     dispatcher: Dispatcher
     plan: JoinPlan
     current: Round
+    _sealed: dict[str, bytes] = field(default_factory=dict)
     _turns: dict[str, asyncio.Lock] = field(init=False)
     """A party takes one call of a round at a time; lists that pass by each other wait."""
 
@@ -188,11 +190,12 @@ class JoinCalls:
         Raises:
             MiddleplatformError: What a sealer raises.
         """
-        return await self.dispatcher.all_of(
+        self._sealed = await self.dispatcher.all_of(
             self.current,
             lambda name: self._link(name).join_seal(self.current.key, asked[name].to_bytes()),
             tuple(asked),
         )
+        return self._sealed
 
     async def reveal(self, codes: Mapping[str, Sequence[bytes]]) -> list[dict[bytes, bytes]]:
         """Learn the labels of surviving codes, and get every party's receipt; ends the round.
@@ -214,12 +217,20 @@ class JoinCalls:
         )
         found: list[dict[bytes, bytes]] = [{} for _ in self.plan.sides]
         for name, (raw, receipt) in answers.items():
-            self.dispatcher.check_receipt(receipt, self.current.fragments[name])
+            self._check_receipt(name, receipt, codes.get(name, ()))
             self.current.receipts[name] = receipt
             side = self.plan.side_of(name)
             if side is not None:
                 self._take_labels(raw, name, codes.get(name, ()), found[side.number])
         return found
+
+    def _check_receipt(self, name: str, receipt: str, codes: Sequence[bytes]) -> None:
+        """Check that a party has receipted this fragment, these codes and the very bytes that it sealed."""
+        fields = self.dispatcher.check_receipt(receipt, self.current.fragments[name])
+        sealed = [self._sealed[name]] if name in self._sealed else []
+        said = (fields.protocol, fields.cells, fields.result_digest)
+        if said != ("private_join", len(codes), agreed_digest(*codes, *sealed).hex()):
+            raise ProtocolError("X001", detail="a receipt for another result")
 
     def _take_labels(
         self, raw: bytes, name: str, asked: Sequence[bytes], found: dict[bytes, bytes]

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from middleplatform.crypto.encoding import Reader
 from middleplatform.crypto.receipts import verify_receipt
 from middleplatform.crypto.sealed_layout import counts_layout, sealed_layout, ticket_subject
 from middleplatform.crypto.sealed_sum import SealedWords, add, rerandomise
@@ -29,6 +28,7 @@ from middleplatform.gateway.attempts import attempted
 from middleplatform.gateway.blocks import Asks, BlockAnswer, cohort_of
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.gateway.sealed_join import seal_join
+from middleplatform.gateway.sealed_parts import Form, read_parts
 from middleplatform.gateway.shown import hidden_marks, label_columns, label_values, shown_rows
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Formula, Fragment, Layout
@@ -37,7 +37,7 @@ from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import REASONS, PartialResult
 from middleplatform.model.sealed import PublishedKey
 from middleplatform.planner.results import released_result
-from middleplatform.wire.frame import pack, unpack
+from middleplatform.wire.frame import pack
 
 __all__ = ["SealedBlock", "answer_sealed"]
 
@@ -130,12 +130,11 @@ async def _local(
     _check_shown(found.cells, block)
     _check_size(found.cells.num_rows, bundle)
     read = [(fragment.department, found.sealed)]
-    words, inputs = await asyncio.to_thread(
-        _read, read, key, block.layout, found.cells.num_rows, masked=False
-    )
+    subject = ticket_subject(fragment, block.layout)
+    form = _form(block.layout, found.cells.num_rows, 1, masked=False)
+    words, inputs = await asyncio.to_thread(read_parts, read, key, form, subject, dispatcher.pins)
     # A single department's ciphertext is not forwarded as it came.
     fresh = await asyncio.to_thread(rerandomise, words[0])
-    subject = ticket_subject(fragment, block.layout)
     return SealedBlock(found.cells, (), {found.department: found.receipt}, fresh, inputs, subject)
 
 
@@ -157,26 +156,8 @@ def _check_shown(cells: pa.Table, block: Block) -> None:
             raise ProtocolError("X001", detail="an answer with an unknown mark")
 
 
-def _read(
-    sent: Sequence[tuple[str, bytes]], key: SealingKey, layout: Layout, cells: int, *, masked: bool
-) -> tuple[list[SealedWords], tuple[SignedInput, ...]]:
-    """Read what departments sealed; each must be of exactly the form that was asked for."""
-    found, inputs = [], []
-    for party, raw in sent:
-        parts = unpack(raw, 2)
-        words = SealedWords.from_bytes(parts[0], key)
-        reader = Reader(parts[-1])
-        signed = SignedInput.read(reader)
-        reader.end()
-        form = (words.masked, words.slot_bytes, words.parties, words.added, words.count)
-        count = cells * sealed_layout(layout).words_per_cell
-        if len(parts) != 2 or form != (masked, _SLOT_BYTES, len(sent), 1, count):  # noqa: PLR2004 - words and signature
-            raise ProtocolError("X001", detail="sealed words of another form")
-        if signed.party != party or not signed.covers([words]):
-            raise ProtocolError("X001", detail="a signature over other sealed words")
-        found.append(words)
-        inputs.append(signed)
-    return found, tuple(inputs)
+def _form(layout: Layout, cells: int, parties: int, *, masked: bool) -> Form:
+    return Form(masked, _SLOT_BYTES, parties, cells * sealed_layout(layout).words_per_cell)
 
 
 # --- several departments ----------------------------------------------------------------------------------------------
@@ -258,8 +239,10 @@ async def _revealed(
     parts = await dispatcher.all_of(
         current, lambda name: dispatcher.link(name).seal(current.key, codes, released)
     )
+    subject = ticket_subject(current.fragments[min(current.fragments)], layout)
+    form = _form(layout, len(codes), len(parts), masked=True)
     words, inputs = await asyncio.to_thread(
-        _read, list(parts.items()), key, layout, len(codes), masked=True
+        read_parts, list(parts.items()), key, form, subject, dispatcher.pins
     )
     labels = await dispatcher.reveal(current, codes)
     _check_receipts(dispatcher, current.receipts, codes, parts)
@@ -268,7 +251,6 @@ async def _revealed(
     for index in range(len(layout.formulas)):
         columns[f"m{index}"] = pa.array([marks[row, index] for row in shown], pa.string())
     total = await asyncio.to_thread(add, words)
-    subject = ticket_subject(current.fragments[min(current.fragments)], layout)
     hidden = hidden_marks(marks, shown)
     return SealedBlock(pa.table(columns), hidden, dict(current.receipts), total, inputs, subject)
 

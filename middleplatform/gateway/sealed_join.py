@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from middleplatform.crypto.encoding import Reader
 from middleplatform.crypto.sealed_layout import join_layout, join_ticket_subject, released_slots
 from middleplatform.crypto.sealed_packing import RESIDUE_BYTES
 from middleplatform.crypto.sealed_sum import SealedWords, add, add_plain
@@ -27,12 +26,12 @@ from middleplatform.dispatch.join_calls import JoinCalls
 from middleplatform.errors import ProtocolError
 from middleplatform.gateway.join_block import JoinRun, Matched
 from middleplatform.gateway.join_evidence import JoinTotals, word_values
+from middleplatform.gateway.sealed_parts import Form, read_parts
 from middleplatform.gateway.shown import RoundAnswer, shown_rows
 from middleplatform.gateway.watch import silent
 from middleplatform.model.plan import Block, Fragment
 from middleplatform.model.policy import DisclosureParameters, Limits
 from middleplatform.planner.side_words import summed_columns, word_totals
-from middleplatform.wire.frame import unpack
 from middleplatform.wire.join_lists import ReleasedCells
 
 __all__ = ["SealedJoin", "seal_join"]
@@ -78,23 +77,25 @@ async def seal_join(
     """
     assert block.join is not None, "planned as a private join"
     calls = JoinCalls.of(dispatcher, fragment, block.join)
+    sealers = block.join.sealers(dispatcher.key_holder)
+    subject = join_ticket_subject(fragment, block.layout, sealers)
     run = _SealedRun(
-        calls, block, block.join, parameters, limits, dispatcher.key_holder, silent, sealing=key
-    )
+        calls, block, block.join, parameters, limits, dispatcher.key_holder, silent,
+        sealing=key, subject=subject,
+    )  # fmt: skip
     try:
         answer = await run.run()
     except BaseException:
         await calls.drop()
         raise
     assert run.words is not None, "sealed before labels are named"
-    sealers = block.join.sealers(dispatcher.key_holder)
-    subject = join_ticket_subject(fragment, block.layout, sealers)
     return SealedJoin(answer, run.words, run.inputs, subject)
 
 
 @dataclass
 class _SealedRun(JoinRun):
     sealing: SealingKey = field(kw_only=True)
+    subject: TicketSubject = field(kw_only=True)
     words: SealedWords | None = None
     inputs: tuple[SignedInput, ...] = ()
     masked: dict[int, tuple[Words, Flags]] = field(default_factory=dict)
@@ -107,6 +108,9 @@ class _SealedRun(JoinRun):
     ) -> dict[str, Exact]:
         side = self.plan.sides[number]
         columns = [place for _, _, place in summed_columns(side)]
+        if masks[:, columns].any():
+            # With these the totals would be known here; whoever sends them, they are not looked at.
+            raise ProtocolError("X001", detail="masks of magnitudes in the clear")
         self.masked[number] = (masked[:, columns].copy(), filled)
         counts = masked.copy()
         counts[:, columns] = 0
@@ -126,12 +130,12 @@ class _SealedRun(JoinRun):
     async def _seal(self, marks: Marks, shown: Sequence[int], found: JoinTotals | None) -> None:
         free = np.array([[mark is None for mark in row] for row in marks], dtype=np.bool_)
         released = free.reshape(len(shown), len(self.block.layout.formulas))
-        sealers = self.plan.sealers(self.key_holder)
+        sealers = self.subject.cohort
         asked = {name: ReleasedCells(released, self._places(name, shown)) for name in sealers}
         parts = await self.calls.seal(asked)
         own = self._own(released, shown, found)
         read = [(name, parts[name]) for name in sealers]
-        self.words, self.inputs = await asyncio.to_thread(self._added, read, own)
+        self.words = await asyncio.to_thread(self._added, read, own)
 
     def _places(self, sealer: str, shown: Sequence[int]) -> dict[int, "npt.NDArray[np.int32]"]:
         """Return, for each side whose masks a party removes, which of its groups each shown cell is."""
@@ -170,22 +174,9 @@ class _SealedRun(JoinRun):
         words[~released_slots(self.block.layout, released)] = 0
         return words
 
-    def _added(
-        self, parts: Sequence[tuple[str, bytes]], own: Words
-    ) -> tuple[SealedWords, tuple[SignedInput, ...]]:
+    def _added(self, parts: Sequence[tuple[str, bytes]], own: Words) -> SealedWords:
         """Read what was sealed and add the gateway's own words."""
-        vectors, inputs = [], []
-        for name, raw in parts:
-            pieces = unpack(raw, 2)
-            words = SealedWords.from_bytes(pieces[0], self.sealing)
-            reader = Reader(pieces[-1])
-            signed = SignedInput.read(reader)
-            reader.end()
-            form = (words.masked, words.slot_bytes, words.parties, words.added, words.count)
-            if len(pieces) != 2 or form != (False, RESIDUE_BYTES, len(parts) + 1, 1, own.size):  # noqa: PLR2004 - words and signature
-                raise ProtocolError("X001", detail="sealed words of another form")
-            if signed.party != name or not signed.covers([words]):
-                raise ProtocolError("X001", detail="a signature over other sealed words")
-            vectors.append(words)
-            inputs.append(signed)
-        return add_plain(add(vectors), own.reshape(-1)), tuple(inputs)
+        form = Form(False, RESIDUE_BYTES, len(parts) + 1, own.size)  # noqa: FBT003 - a field
+        pins = self.calls.dispatcher.pins
+        vectors, self.inputs = read_parts(parts, self.sealing, form, self.subject, pins)
+        return add_plain(add(vectors), own.reshape(-1))

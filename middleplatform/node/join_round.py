@@ -366,6 +366,7 @@ class JoinRounds:
 
         Raises:
             ProtocolError: X001 for a round that is not sealed, who seals nothing in it, or cells that are no groups.
+            LimitError: L002 more cells than policy allows.
 
         Reveals:
             To the gateway: the number of cells. To the key's holder: with the gateway's part, released totals.
@@ -381,6 +382,8 @@ class JoinRounds:
                 if side.words and plan.helper(side.number, current.key_holder) == own
             ]
             asked = ReleasedCells.from_bytes(raw)
+            if len(asked.released) > self._node.bundle.limits.cells_max:
+                raise LimitError("L002", limit=self._node.bundle.limits.cells_max)
             words = current.held.seal(asked, sides, task.layout, task.key, len(sealers) + 1)
             subject = join_ticket_subject(task.fragment, task.layout, sealers)
             signature = sign_input(self._node.identity, subject, own, [words])
