@@ -208,6 +208,9 @@ class Node:
             sorted({*plan.departments, *extra})
         ):
             raise self._refusal("R10", "a cohort other than who holds the tables")
+        if KEY_HOLDER in self.pins.names and not extra:
+            # A gateway that lies could choose a partner department as the helper, and learn more together with it.
+            raise self._refusal("R10", "a private join without the platform's key holder")
         if self.department != KEY_HOLDER:
             check_side(plan, self.department, self.catalog)
         elif KEY_HOLDER in plan.departments:

@@ -115,6 +115,13 @@ class Parties:
             node.served.close()
             node.journal.close()
 
+    def know(self, *, key_holder):
+        """Have all parties know the key holder, or that the platform has none."""
+        known = {name: key.public_key for name, key in self.keys.items()}
+        if not key_holder:
+            del known[KEY_HOLDER]
+        self.pins.replace(known)
+
     def signed(self, fragment, key=GATEWAY):
         """Return a fragment's bytes and a signature over them."""
         raw = fragment.to_bytes()
@@ -135,6 +142,7 @@ class Join:
 
     def __init__(self, parties, sql, *, key_holder=True, **changes):
         self.parties = parties
+        parties.know(key_holder=key_holder)
         (self.cell,) = made.bound(sql, CATALOG).cells
         self.sql = text_of(self.cell)
         self.cell, _ = read_fragment(self.sql, CATALOG)

@@ -45,6 +45,7 @@ class Joined:
         """Put ``links`` in the place of those departments'; the others are as they were made."""
         named = {**self.links, **links}
         known = {name: link for name, link in named.items() if link is not None}
+        self.parties.know(key_holder=KEY_HOLDER in known)
         keys = self.parties.keys
         self.gateway.dispatcher = Dispatcher(known, keys[GATEWAY], self.parties.pins)
 
