@@ -170,7 +170,7 @@ class JoinNodes(NodeWorld):
 
     @contextmanager
     def partners_only(self):
-        """Have the gateway do without the key holder: partners remove masks."""
+        """Have the gateway leave the key holder out, so that partners would remove masks."""
         links = self.platform.gateway.dispatcher._links
         with self._with({name: link for name, link in links.items() if name != KEY_HOLDER}):
             yield
@@ -206,13 +206,14 @@ def running_joins(
     *,
     deadline_s: int = 5,
     limits: Mapping[str, int] = MappingProxyType({}),
+    key_holder: bool = True,
 ):
     """Start nodes for these sources and a key holder, and open a gateway to them; all ends with the block."""
     processes = FailingProcesses(
-        root, sources, catalog=rules.catalog, bundle=rules.bundle, key_holder=True
+        root, sources, catalog=rules.catalog, bundle=rules.bundle, key_holder=key_holder
     )
     processes.limits = {**processes.limits, "timeout_s": 30, **limits}
-    names = (*sources, KEY_HOLDER)
+    names = (*sources, *([KEY_HOLDER] if key_holder else []))
     with ExitStack() as held:
         held.enter_context(processes)
         processes.start(SystemClock(), SystemRng(), lambda *_: None)

@@ -47,6 +47,26 @@ def pool(rows):
         yield connection
 
 
+def files(rules, folder, names):
+    return {
+        name: rules.source("duckdb", {"path": str(folder / f"{name}.duckdb"), "threads": "1"})
+        for name in names
+    }
+
+
+@pytest.fixture(scope="module")
+def partners(rows, tmp_path_factory):
+    """A platform that has no key holder."""
+    folder = tmp_path_factory.mktemp("partners")
+    rules = Rules(*made.write_rules(folder, made.EXACT, join=BLINDED))
+    made.write_data(folder / "data", {name: rows[name] for name in DEPARTMENTS})
+    sources = files(rules, folder / "data", DEPARTMENTS)
+    with running_joins(
+        folder / "parties", rules, sources, deadline_s=30, key_holder=False
+    ) as found:
+        yield found
+
+
 @pytest.fixture(scope="module")
 def world(rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("joins")
@@ -58,22 +78,19 @@ def world(rows, tmp_path_factory):
             "host": "127.0.0.1", "port": str(server.port), "dbname": "postgres", "user": READER, "schema": SCHEMA,
             "threads": "1", "memory_mb": "64",
         }  # fmt: skip
-        sources = {
-            name: rules.source("duckdb", {"path": str(folder / "data" / f"{name}.duckdb"), "threads": "1"})
-            for name in ("ga", "tc")
-        }  # fmt: skip
+        sources = files(rules, folder / "data", ("ga", "tc"))
         sources["hb"] = rules.source("postgres", options)
         with running_joins(folder / "parties", rules, sources, deadline_s=30) as found:
             yield found
 
 
-def check(world, pool, sql):
+def check(world, pool, sql, parties=PARTIES):
     """Ask; the answer must be the pooled one, and nobody keeps a round."""
     found = world.ask(sql)
     assert (found.code, found.protocol) == ("", "private_join"), found
     shown = [tuple(map(normal, row)) for row in found.rows]
     assert unmatched(shown, plain(pool, sql)) == ([], [])
-    assert world.at_rest(PARTIES)
+    assert world.at_rest(parties)
     return found
 
 
@@ -96,11 +113,17 @@ def test_the_answer_is_the_pooled_one_and_every_party_signed_for_its_part(world,
 
 
 @pytest.mark.parametrize("sql", [HELPER[0], HELPER[1], *BLIND])
-def test_without_a_key_holder_a_partner_removes_the_masks(world, pool, sql):
+def test_without_a_key_holder_a_partner_removes_the_masks(partners, pool, sql):
+    found = check(partners, pool, sql, DEPARTMENTS)
+    assert set(partners.receipts(found.query_id)) <= set(DEPARTMENTS)
+
+
+def test_departments_that_know_a_key_holder_join_with_it_only(world):
     with world.partners_only():
-        found = check(world, pool, sql)
-    assert KEY_HOLDER not in world.receipts(found.query_id)
+        found = world.ask(HELPER[0])
+    assert (found.code, found.phase) == ("X003", "open")
     assert world.party_entries(KEY_HOLDER, found.query_id) == []
+    assert world.at_rest(PARTIES)
 
 
 def test_who_holds_a_table_and_was_never_enrolled_ends_the_question(world):
