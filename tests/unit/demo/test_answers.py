@@ -46,7 +46,7 @@ def test_old_people_without_insurance_are_too_few_by_district_and_the_total_is_o
         offered[0].partition(": ")[2],
         CASES["Q08"].subject,
         "planning",
-        project="uninsured",
+        project="uninsured_city",
     )
     total = asked(demo_platform, CASES["Q08-total"])
     assert (again.refused, again.rows, total.rows) == (False, [{"a0": None}], [{"n": None}]), (
