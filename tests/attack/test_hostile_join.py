@@ -31,11 +31,18 @@ def hostile(demo_data, tmp_path_factory):
         yield turned
 
 
+@pytest.fixture(scope="module")
+def partners(demo_data, tmp_path_factory):
+    """Departments of a platform that has no key holder."""
+    with hostile_gateway(tmp_path_factory.mktemp("partners"), demo_data, ("ga", "tax")) as turned:
+        yield turned
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_open(request):
     yield
-    if "hostile" in request.fixturenames:
-        turned = request.getfixturevalue("hostile")
+    for name in {"hostile", "partners"} & {*request.fixturenames}:
+        turned = request.getfixturevalue(name)
         while turned.rounds:
             turned.rounds.pop().drop()
 
@@ -50,7 +57,7 @@ def refused(hostile, name, act, code, rule=""):
 
 
 def still_there(hostile, name):
-    other = JoinRound(hostile)
+    other = JoinRound(hostile, key_holder=hostile.processes.key_holder)
     if name in other.cohort:
         assert other.open(name).code == ""
 
@@ -87,7 +94,11 @@ def test_a_fragment_is_opened_once_and_no_cohort_is_changed_for_a_retry(hostile)
     opened = JoinRound(hostile).until(JoinStep.OPEN)
     refused(hostile, "ga", lambda: opened.open("ga"), "X002")
     fewer = JoinRound(hostile, key_holder=False, query_id=opened.fragment.query_id, attempt=2)
-    refused(hostile, "ga", lambda: fewer.open("ga"), "X002")
+    refused(hostile, "ga", lambda: fewer.open("ga"), "X003", "R10")
+
+
+def test_departments_that_know_a_key_holder_let_no_partner_take_its_place(hostile):
+    refused(hostile, "ga", lambda: JoinRound(hostile, key_holder=False).open("ga"), "X003", "R10")
 
 
 # --- order --------------------------------------------------------------------------------------------------------
@@ -335,17 +346,17 @@ def test_honest_groups_of_a_list_with_several_rows_a_person_are_unmasked(hostile
 
 
 @pytest.mark.parametrize("owner", ["ga", "tax"])
-def test_no_department_removes_the_masks_of_its_own_list(hostile, owner):
-    opened = JoinRound(hostile, key_holder=False).until(JoinStep.ROWS)
+def test_no_department_removes_the_masks_of_its_own_list(partners, owner):
+    opened = JoinRound(partners, key_holder=False).until(JoinStep.ROWS)
     side = opened.plan.side_of(owner).number
-    refused(hostile, owner, lambda: opened.sums(owner, side, opened.groups(side)), "X001")
+    refused(partners, owner, lambda: opened.sums(owner, side, opened.groups(side)), "X001")
 
 
-def test_a_partner_is_as_strict_as_a_key_holder(hostile):
+def test_a_partner_is_as_strict_as_a_key_holder(partners):
     for asked in (overlapping, lambda opened: cut(opened, 1)):
-        opened = JoinRound(hostile, key_holder=False).until(JoinStep.ROWS)
+        opened = JoinRound(partners, key_holder=False).until(JoinStep.ROWS)
         raw = opened.groups(0, asked(opened))
-        refused(hostile, "tax", lambda opened=opened, raw=raw: opened.sums("tax", 0, raw), "X001")
+        refused(partners, "tax", lambda opened=opened, raw=raw: opened.sums("tax", 0, raw), "X001")
 
 
 # --- labels -------------------------------------------------------------------------------------------------------
@@ -495,16 +506,16 @@ LIES = [
 
 def another(joined, call):
     """Return a call that answers as another department did in the same round."""
-    said = {}
+    said, heard = {}, asyncio.Event()
 
     async def of_ga(real, *arguments):
         said["ga"] = await real(*arguments)
+        heard.set()
         return said["ga"]
 
     async def of_tax(real, *arguments):
         own = await real(*arguments)
-        while "ga" not in said:
-            await asyncio.sleep(0)
+        await heard.wait()
         return said["ga"] if isinstance(own, bytes) else (own[0], said["ga"][1])
 
     return Changed(joined.links["ga"], call, of_ga), Changed(joined.links["tax"], call, of_tax)
