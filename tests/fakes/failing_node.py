@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from middleplatform.node import join_blinding, join_round
 from middleplatform.node import open as opening
 from middleplatform.wire.join_lists import GroupSums, ListHead, Points
 
-__all__ = ["IDLE_S", "LIES", "Fault"]
+__all__ = ["IDLE_S", "LIES", "Fault", "held"]
 
 IDLE_S = 6.0
 """Seconds that a round waits at such a node for its next step: more than a gateway's deadline in these tests."""
 
+_LOOK_EVERY_S = 0.02
 _STEPS = (
     "join_open", "join_agree", "join_list", "join_rows", "join_points", "join_blind", "join_sums", "join_reveal",
 )  # fmt: skip
@@ -36,7 +38,7 @@ class Fault:
 
     Attributes:
         step: At which call.
-        what: ``kill`` or ``stop`` itself, find its disk ``full``, or one of ``LIES``.
+        what: ``kill`` or ``stop`` itself, ``hold`` the step until ``release``, find its disk ``full``, or a lie.
         after: Once the step is done, before its reply leaves; a lie always is.
         number: At the which-th time of this step, from 0.
     """
@@ -55,6 +57,11 @@ class Fault:
 
 def _file(state: Path) -> Path:
     return state / "fault.json"
+
+
+def held(state: Path) -> Path:
+    """Return the file that is there while a node holds a step; it goes on when somebody removes it."""
+    return state / "held"
 
 
 # --- lies -------------------------------------------------------------------------------------------------------------
@@ -151,18 +158,22 @@ def _failing(step: str) -> Callable[..., Any]:
         if fault.what in _POINTS:
             return _with_points(_POINTS[fault.what], lambda: real(self, *told, **named))
         if not fault.after:
-            _befall(fault)
+            _befall(fault, self.state)
         found = real(self, *told, **named)
         if fault.after:
-            _befall(fault)
+            _befall(fault, self.state)
         return LIES.get(fault.what, lambda same: same)(found)
 
     return call
 
 
-def _befall(fault: Fault) -> None:
+def _befall(fault: Fault, state: Path) -> None:
     if fault.what in {"kill", "stop"}:
         os.kill(os.getpid(), signal.SIGKILL if fault.what == "kill" else signal.SIGSTOP)
+    elif fault.what == "hold":
+        held(state).touch()
+        while held(state).exists():
+            Event().wait(_LOOK_EVERY_S)
     elif fault.what == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 

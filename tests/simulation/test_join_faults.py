@@ -7,6 +7,7 @@ import signal
 
 import pooled_world as made
 import pytest
+from failing_node import held
 from fault_proxy import FaultProxy
 from join_processes import BLINDED, PARTIES, Rules, asking_process, running_joins
 from node_world import until
@@ -76,6 +77,9 @@ def _healed(world, proxy, right):
     """After each test: nobody holds a round, and the same questions have the same answers."""
     yield
     proxy.at_ease()
+    for name in PARTIES:
+        if world.processes.process(name).poll() is not None:
+            world.restart(name)
     until(lambda: world.at_rest(PARTIES), "the end of every round")
     for sql, rows in right.items():
         assert world.answered(sql) == rows
@@ -97,9 +101,14 @@ def ended(world, party, code, phase):
     until(lambda: world.at_rest(left), "the end of every call")
     for name in left:
         events = [event for event, _ in world.party_entries(name, found.query_id)]
-        taken = events.count("received")
-        assert len(events) == 2 * taken, "each part that was taken has an entry of how it ended"
-        assert "released" not in events or phase == "labels"
+        ends = [event for event in events if event != "received"]
+        if (
+            phase == "labels"
+        ):  # its labels and receipt may have left before it heard that all is over
+            assert len(ends) >= events.count("received")
+        else:
+            assert len(ends) == events.count("received")
+            assert "released" not in ends
     return found
 
 
@@ -124,7 +133,6 @@ def test_a_party_killed_at_a_step_and_missing_since_is_unreachable(world, party,
     assert f"private join, phase {PHASE[step]}: " in first
     assert all(world.metric(name, "joins") == 0 for name in others(party))
     ended(world, party, "S001", "open")
-    world.restart(party)
 
 
 @pytest.mark.parametrize(("party", "step"), [("hb", "join_list"), (KEY_HOLDER, "join_sums")])
@@ -262,22 +270,25 @@ def test_a_question_whose_id_came_before_is_refused(world):
 )
 def test_a_log_that_is_full_lets_nothing_leave(world, party, step):
     world.fail(party, step, "full")
-    found = ended(world, party, "A001", PHASE[step])
     pid = world.pid(party)
-    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    try:
+        found = ended(world, party, "A001", PHASE[step])
+    finally:
+        hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
     assert ("released", "") not in world.node_entries(party, found)
 
 
 def test_a_gateway_that_vanishes_is_forgotten_and_entered(world, rules, tmp_path):
-    world.fail("hb", "join_list", "stop")
+    world.fail("hb", "join_rows", "hold")
+    file = held(world.state("hb"))
     with asking_process(world, tmp_path, rules, HELPED) as gateway:
-        until(lambda: world.stopped("hb"), "the list of the other gateway")
+        until(file.exists, "the rows of the other gateway")
         gateway.kill()
         gateway.wait()
-    world.wake("hb")
+    until(lambda: world.metric("hb", "joins") == 0, "the end of the round whose reply nobody takes")
+    file.unlink()
     until(lambda: world.at_rest(PARTIES), "the end of every round without a gateway")
-    for name, codes in (("ga", {"S002", "L003"}), ("hb", {"S002", "L003"}), (KEY_HOLDER, {"S002"})):
+    for name, code in (("ga", "S002"), ("hb", "L003"), (KEY_HOLDER, "S002")):
         entry = world.newest_entry(name)
-        assert entry["event"] == "failed"
-        assert entry["code"] in codes
+        assert (entry["event"], entry["code"]) == ("failed", code), name

@@ -93,10 +93,11 @@ def test_an_analyst_who_gives_up_between_two_parts_ends_the_work_everywhere(worl
     world.wake("hb")
     until(lambda: world.at_rest(PARTIES), "the end of the round at the party that was stopped")
     for name in PARTIES:
-        events = [
-            (event, entry.get("code")) for event, entry in world.party_entries(name, "f" * 32)
-        ]
-        assert events == [("received", None), ("failed", "L003")], name
+        (taken, _), (event, entry) = world.party_entries(name, "f" * 32)
+        # Who was stopped may find its part sent before it sees that nobody is there; then the round just ends.
+        codes = {"L003", "S002"} if name == "hb" else {"L003"}
+        assert (taken, event) == ("received", "failed")
+        assert entry["code"] in codes
     entries = [each.record.body for each in world.platform.gateway.audit.entries()]
     assert [each.get("code") for each in entries if each.get("query_id") == "f" * 32] == [
         None,

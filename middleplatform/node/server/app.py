@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import Event
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 from middleplatform.access.operator_log import where
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.errors import ConfigError, LimitError, MiddleplatformError, ProtocolError
-from middleplatform.node.server.calls import CALLS, Reply, Served
+from middleplatform.node.server.calls import CALLS, Reply, Served, forget
 from middleplatform.node.server.gate import Gate
 from middleplatform.node.server.metrics import Metrics
 from middleplatform.node.server.protocol import PEER
@@ -177,6 +178,9 @@ class NodeApp:
         except MiddleplatformError as error:
             if error.prefix == "X" and error.audit_index is None:
                 await self._enter(error, body)  # refused before any fragment or round took note
+            if error.code == "L003":
+                with suppress(MiddleplatformError):  # nobody hears it
+                    await asyncio.to_thread(forget, self._served, asked)
             if error.detail or error.prefix == "X":
                 _LOG.warning(
                     "%s %s: %s", asked.name, error.code, error.detail or error.public_message

@@ -15,7 +15,7 @@ from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.service import Node
 from middleplatform.wire.frame import Message, pack, unpack
 
-__all__ = ["CALLS", "Reply", "Served"]
+__all__ = ["CALLS", "Reply", "Served", "forget"]
 
 _HELLOS_MAX = 10_000
 _CODES_MAX = 1 << 22
@@ -121,6 +121,20 @@ def _drop(served: Served, asked: Message, stop: Event) -> Reply:
     if served.joins is not None:
         served.joins.drop(_key(asked))
     return Reply({})
+
+
+def forget(served: Served, asked: Message) -> None:
+    """Forget the round of a call whose caller has gone: the reply is lost, so nobody can go on with it.
+
+    Args:
+        served: What the calls are served by.
+        asked: The call.
+
+    Reveals:
+        Nothing.
+    """
+    if "key" in asked.fields:
+        _drop(served, asked, Event())
 
 
 def _join_open(served: Served, asked: Message, stop: Event) -> Reply:
