@@ -200,7 +200,8 @@ class Overlap:
         sizes = (size - reach, size + reach)
         for larger, smaller in self._history.pairs(self._project, dataset, sizes, _PAIRS_MAX):
             outer, inner = self._members(larger), self._members(smaller)
-            if inner.without(outer).units.size:
+            if inner.without(outer).units.size or not outer.distance(own):
+                # Of the same rows once more, the difference is the smaller population: it was released.
                 continue
             if 0 < outer.without(inner).distance(own) < self._least:
                 return True
@@ -297,6 +298,9 @@ class Overlap:
             return True
         universe = self._universe(dataset)
         if universe.units.size - theirs - mine >= self._least:
+            return False
+        if not universe.distance(one) or not universe.distance(other):
+            # Of all rows no complement is left: with them, the other one tells of itself only.
             return False
         return 0 < universe.without(other).distance(one) < self._least
 
