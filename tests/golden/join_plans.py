@@ -27,9 +27,7 @@ def join_plans() -> str:
         query = qualify(parse(case.sql, bundle.limits), catalog)
         asking = Asking(case.subject, case.purpose, case.now, "", strict=False)
         decision = authorize(query.facts, asking, bundle, catalog)
-        plan = make_plan(
-            query, decision, catalog, bundle.limits, bundle=bundle, sealed=case.sealed
-        )
+        plan = make_plan(query, decision, catalog, bundle.limits, bundle=bundle, sealed=case.sealed)
         for block in plan.blocks:
             assert block.join is not None
             lines += [f"===== {case.id}", *_plan(block.join)]
