@@ -1,7 +1,8 @@
-"""Every byte between the gateway and eleven nodes while the whole demonstration is asked, before encryption.
+"""Every byte between the gateway and eleven nodes and a key holder while the whole demonstration is asked, before encryption.
 
 No identity number, no code of a household or firm and no name is in it, in any spelling; no released cell is of fewer
-units than the threshold, counted anew from the plain rows; and the words of a secure sum are under masks.
+units than the threshold, counted anew from the plain rows; the words of a secure sum and of a private join are under
+masks; and of a private join no group of fewer units than the threshold is unmasked or named.
 """
 
 import asyncio
@@ -13,25 +14,30 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 import sqlglot
+from evenness import HONEST, LEAKING, even_bytes, even_words
 from needles import Needles
 from node_world import shipped
 from null_slots import held_by_nulls
 from recorder import Exchange, Recorder
 
 from middleplatform.authorization.authorize import Asking, authorize
-from middleplatform.crypto.messages import CodeList, MaskedVector
+from middleplatform.crypto.messages import CodeList, LabelList, MaskedVector
+from middleplatform.crypto.sum_words import round_key
 from middleplatform.demo import show
 from middleplatform.demo.departments import running
 from middleplatform.demo.runtime import PERSONAS
+from middleplatform.dispatch.dispatcher import KEY_HOLDER
 from middleplatform.model.catalog import Use
 from middleplatform.model.plan import Fragment
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.settings import Settings
 from middleplatform.sql.render import fragment, predicate, row
+from middleplatform.wire.join_lists import GroupLists, ListHead, ListPart
 from middleplatform.wire.tables import decode_table, encode_table
 
 CATALOG, BUNDLE = shipped()
@@ -39,8 +45,8 @@ DEPARTMENTS = sorted({name for each in CATALOG.datasets.values() for name in eac
 COUNTIES = tuple(f"amr_99010{place}" for place in range(1, 7))
 
 
-# The demonstration's own questions join rows of tax, health and amr with others', which is refused before a node is
-# asked; so each of these is asked something by itself, small cells and a sensitive label included.
+# The demonstration's own questions join rows of tax, health and amr with others'; so each of these is asked something
+# by itself too, small cells and a sensitive label included.
 MORE = [
     "SELECT tax_year, COUNT(*) AS n, AVG(income_total) AS mean FROM tax.individual_income GROUP BY tax_year",
     (
@@ -245,7 +251,7 @@ def hay(capture):
 
 def test_the_capture_is_of_the_whole_demonstration(capture):
     asked = {each.department for each in capture}
-    assert asked == set(DEPARTMENTS)
+    assert asked == {*DEPARTMENTS, KEY_HOLDER}
     assert {each.name for each in capture} >= {
         "answer",
         "hello",
@@ -253,6 +259,7 @@ def test_the_capture_is_of_the_whole_demonstration(capture):
         "codes",
         "cells",
         "reveal",
+        *(f"join_{step}" for step in ("open", "agree", "list", "rows", "sums", "reveal")),
     }
     assert len(list(answers(capture))) >= 10
     assert len(hay(capture)) > 100_000
@@ -280,8 +287,7 @@ def test_the_scan_finds_one_value_planted_anywhere(capture, needles, demo_data, 
             planted = replace(
                 capture[place], **{side: was[: len(was) // 3] + raw + was[len(was) // 3 :]}
             )
-            copied = [*capture[:place], planted, *capture[place + 1 :]]
-            assert needles.found(hay(copied)) == {value}
+            assert needles.found(hay([planted])) == {value}
 
 
 def test_no_released_cell_is_of_fewer_units_than_the_threshold(capture, rows):
@@ -366,3 +372,88 @@ def test_codes_of_groups_are_neither_labels_nor_their_digests(capture):
             assert not any(label in raw for label in labels)
             seen += len(codes)
     assert seen >= 12
+
+
+# --- private joins ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Joined:
+    """One private join as it crossed."""
+
+    fragment: Fragment
+    heads: dict[str, ListHead]
+    rows: dict[str, ListPart]
+    asked: list[GroupLists]
+    named: dict[str, tuple[bytes, ...]]
+
+
+def joins(capture) -> list[Joined]:
+    found: dict[str, Joined] = {}
+    for each in capture:
+        if not each.name.startswith("join_") or not each.reply:
+            continue
+        header, told = parts_of(each.body)
+        said = parts_of(each.reply)[1]
+        if each.name == "join_open":
+            fragment_there = Fragment.from_mapping(json.loads(told[0]))
+            key = round_key(fragment_there)
+            found.setdefault(key, Joined(fragment_there, {}, {}, [], {}))
+            continue
+        here = found[header["fields"]["key"]]
+        if each.name == "join_list" and said:
+            here.heads[each.department] = ListHead.from_bytes(said[0])
+        elif each.name == "join_rows" and said:
+            here.rows[each.department] = ListPart.from_bytes(said[0], here.heads[each.department])
+        elif each.name == "join_sums" and said:
+            here.asked.append(GroupLists.from_bytes(told[0]))
+        elif each.name == "join_reveal" and said:
+            here.named[each.department] = LabelList.from_bytes(said[0]).codes
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def joined(capture):
+    found = joins(capture)
+    assert len(found) >= 8, "the demonstration's questions over several departments"
+    assert sum(len(each.asked) for each in found) >= 8
+    return found
+
+
+def test_tokens_and_words_of_private_joins_look_drawn_and_are_no_digest_of_a_key(joined, demo_data):
+    keys = [each.encode() for each in secrets(demo_data)]
+    plain_digests = {make(key).digest()[:16] for key in keys for make in (hashlib.sha256, hashlib.sha512, hashlib.md5)}  # fmt: skip
+    lists = [part for each in joined for part in each.rows.values()]
+    tokens = np.unique(np.concatenate([part.tokens for part in lists]), axis=0)
+    assert len(tokens) > 10_000
+    assert even_bytes(tokens.tobytes()) > HONEST
+    assert not {token.tobytes() for token in tokens} & plain_digests
+    for part in lists:
+        if part.words.size > 200:
+            assert even_bytes(part.words.tobytes()) > HONEST
+            assert even_words(part.words) > HONEST
+
+
+def test_words_without_masks_would_be_told(joined):
+    part = max((part for each in joined for part in each.rows.values()), key=lambda one: one.words.size)  # fmt: skip
+    small = part.words >> np.uint64(40)
+    assert even_words(small) < LEAKING
+    assert even_bytes(small.tobytes()) < LEAKING
+
+
+def test_tokens_of_two_private_joins_share_nothing(joined):
+    every = [{token.tobytes() for part in each.rows.values() for token in part.tokens} for each in joined]  # fmt: skip
+    assert sum(map(len, every)) == len(set().union(*every))
+
+
+def test_no_group_of_a_private_join_that_is_unmasked_or_named_is_small(joined):
+    for each in joined:
+        least = least_of(each.fragment)
+        for asked in each.asked:
+            sizes = sum(np.diff(starts).astype(int) for starts in asked.starts)
+            assert sizes.min(initial=least) >= least
+        for name, codes in each.named.items():
+            if name in each.heads and name not in COUNTIES:
+                counts = np.bincount(each.rows[name].codes) if codes else []
+                places = {code: at for at, code in enumerate(each.heads[name].codes)}
+                assert all(counts[places[code]] >= least for code in codes if code in places)
