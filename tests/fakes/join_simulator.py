@@ -12,6 +12,7 @@ import numpy as np
 from middleplatform.crypto.join_party import join_context
 from middleplatform.crypto.messages import CodeList, Hello, LabelList, SealedKey, signed
 from middleplatform.crypto.receipts import ReceiptFields, sign_receipt
+from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.model.plan import Fragment
 from middleplatform.wire.join_lists import (
     GroupLists,
@@ -181,7 +182,7 @@ class Simulated:
             names = dict(zip(known, self.own.names, strict=True))
         labels = tuple(names[code] for code in codes)
         said = self._signed(LabelList, tuple(codes), labels)
-        digest = self.draw.bytes(32).hex()
+        digest = agreed_digest(*codes).hex()
         told = ReceiptFields(
             self.fragment.query_id, self.fragment.digest(), self.policy_digest, "private_join", len(codes), digest,
         )  # fmt: skip
