@@ -226,6 +226,12 @@ class NodeWorld:
             for name in departments or self.processes.sources
         )
 
+    def holds_no_round(self, departments: Iterable[str]) -> bool:
+        """Tell whether no node holds a round; a call that was given up may still run to its end."""
+        return not any(
+            self.metric(name, each) for name in departments for each in ("rounds", "joins")
+        )
+
     # --- enrolment ------------------------------------------------------------------------------------------------
 
     @property

@@ -97,7 +97,7 @@ def ended(world, party, code, phase):
     assert world.entries(found) == [("received", ""), ("failed", code)]
     assert f"private join, phase {phase}: " in world.operator_lines()[-1]
     left = others(party)
-    assert all(world.metric(name, "joins") == 0 for name in left), "told at once that it is over"
+    assert world.holds_no_round(left), "told at once that it is over"
     until(lambda: world.at_rest(left), "the end of every call")
     for name in left:
         events = [event for event, _ in world.party_entries(name, found.query_id)]
@@ -131,7 +131,7 @@ def test_a_party_killed_at_a_step_and_missing_since_is_unreachable(world, party,
     assert party in found.message
     (first,) = [each for each in world.operator_lines() if f"{found.query_id}, attempt 1" in each]
     assert f"private join, phase {PHASE[step]}: " in first
-    assert all(world.metric(name, "joins") == 0 for name in others(party))
+    assert world.holds_no_round(others(party))
     ended(world, party, "S001", "open")
 
 

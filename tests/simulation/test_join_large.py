@@ -89,7 +89,9 @@ def test_an_analyst_who_gives_up_between_two_parts_ends_the_work_everywhere(worl
         assert asked.cancelled()
 
     asyncio.run(given_up())
-    assert world.at_rest(["ga", KEY_HOLDER]), "told at once, though one party does not answer"
+    assert world.holds_no_round(["ga", KEY_HOLDER]), (
+        "told at once, though one party does not answer"
+    )
     world.wake("hb")
     until(lambda: world.at_rest(PARTIES), "the end of the round at the party that was stopped")
     for name in PARTIES:

@@ -64,7 +64,7 @@ def test_a_node_killed_at_any_step_is_unreachable_and_the_others_let_go_of_the_r
     assert found.code == "S001"
     assert VICTIM in found.message
     assert world.entries(found) == [("received", ""), ("failed", "S001")]
-    assert world.at_rest(OTHERS), "told at once that it is over"
+    assert world.holds_no_round(OTHERS), "told at once that it is over"
     for name in OTHERS:
         # Each attempt leaves its trace, and no step of it is a release unless its labels had left.
         traces = [event for event, _ in world.node_entries(name, found)]
@@ -80,7 +80,7 @@ def test_a_node_that_hangs_at_a_step_is_late_and_the_others_let_go_of_the_round(
     found = world.ask(SCORES)
     assert found.code == "S002"
     assert world.entries(found)[-1] == ("failed", "S002")
-    assert world.at_rest(OTHERS), "told at once that it is over"
+    assert world.holds_no_round(OTHERS), "told at once that it is over"
     world.send(VICTIM, signal.SIGCONT)
 
 
