@@ -149,8 +149,9 @@ class Join:
         self.layout = layout_of(self.cell, CATALOG)
         parameters = parties.bundle.datasets["ga.person"].disclosure
         self.plan = join_plan(
-            self.cell, self.layout, CATALOG, parties.bundle, parameters, sealed=False
-        )
+            self.cell, self.layout, CATALOG, parties.bundle, parameters,
+            sealed=bool(changes.get("sealed_for")),
+        )  # fmt: skip
         self.key_holder = KEY_HOLDER if key_holder else ""
         self.cohort = tuple(sorted({*self.plan.departments, *([KEY_HOLDER] if key_holder else [])}))
         self.changes = {"query_id": f"q{next(parties.numbers)}", **changes}
