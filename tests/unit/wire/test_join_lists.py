@@ -11,6 +11,7 @@ from middleplatform.wire.join_lists import (
     ListHead,
     ListPart,
     Points,
+    ReleasedCells,
     parts_of,
 )
 
@@ -155,3 +156,66 @@ def test_arrays_are_read_where_they_lie():
     read = ListPart.from_bytes(raw, head())
     assert not read.words.flags.owndata
     assert read.words.flags.aligned
+
+
+# --- what is released of a sealed join --------------------------------------------------------------------------------
+
+
+def released(**changes):
+    values = {
+        "released": np.array([[True, False], [False, True], [True, True]]),
+        "places": {0: np.array([2, -1, 0], np.int32), 3: np.array([0, 1, 2], np.int32)},
+    }
+    return ReleasedCells(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        released(), released(places={}), released(places={63: np.array([-1, -1, -1], np.int32)}),
+        released(released=np.zeros((0, 1), np.bool_), places={1: np.zeros(0, np.int32)}),
+    ],
+)  # fmt: skip
+def test_what_was_written_of_released_cells_is_read(cells):
+    raw = cells.to_bytes()
+    found = ReleasedCells.from_bytes(raw)
+    assert np.array_equal(found.released, cells.released)
+    assert found.released.dtype == np.bool_
+    assert found.places.keys() == cells.places.keys()
+    assert all(np.array_equal(found.places[side], cells.places[side]) for side in cells.places)
+    assert found.to_bytes() == raw
+
+
+RELEASED = released().to_bytes()
+_HEAD = 16
+"""Magic, kind, sides (2), cells (4), values (2), two zeros; then a byte each value; then side (2), zero (2), places."""
+
+
+def with_byte(at, value):
+    return RELEASED[:at] + bytes([value]) + RELEASED[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", RELEASED[:-1], RELEASED + b"\0", RELEASED[:_HEAD], with_byte(0, 88), with_byte(5, ord("G")),
+        with_byte(6, 1), with_byte(6, 3), with_byte(7, 1), with_byte(8, 4), with_byte(11, 255), with_byte(12, 0),
+        with_byte(13, 255), with_byte(14, 1), with_byte(_HEAD, 2), with_byte(_HEAD + 6, 3), with_byte(_HEAD + 8, 1),
+        with_byte(_HEAD + 14, 0xFE), released(places={0: np.array([0, 1, -2], np.int32)}).to_bytes(),
+        released(released=np.zeros((3, 0), np.bool_)).to_bytes(),
+        released(places=dict.fromkeys(range(65), np.zeros(3, np.int32))).to_bytes(),
+    ],
+)  # fmt: skip
+def test_released_cells_of_another_form_are_refused(raw):
+    with pytest.raises(ProtocolError) as caught:
+        ReleasedCells.from_bytes(raw)
+    assert caught.value.code == "X001"
+
+
+def test_the_sides_of_released_cells_stand_in_one_order_each_once():
+    body = RELEASED[_HEAD + 6 :]
+    first, second = body[:16], body[16:]
+    assert ReleasedCells.from_bytes(RELEASED[: _HEAD + 6] + first + second).places.keys() == {0, 3}
+    for other in (second + first, first + first):
+        with pytest.raises(ProtocolError):
+            ReleasedCells.from_bytes(RELEASED[: _HEAD + 6] + other)
