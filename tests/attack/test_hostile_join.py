@@ -394,7 +394,8 @@ def test_a_key_holder_names_nothing(hostile):
 
 
 def test_no_label_is_told_that_fewer_rows_have_than_the_threshold(hostile):
-    opened = JoinRound(hostile, BANDS).until(JoinStep.ROWS)
+    # In a project of its own: beside the answers above, history would refuse such bands.
+    opened = JoinRound(hostile, BANDS, project="cohorts").until(JoinStep.ROWS)
     counts = np.bincount(opened.lists["ga"].codes)
     few = [code for code, count in zip(codes_of(opened), counts, strict=True) if count < LEAST]
     assert few, "the demonstration has a small group"
