@@ -43,7 +43,7 @@ def join_steps(
         *[_side(block, plan, side, catalog) for side in plan.sides],
         *(_points(plan) if plan.protocol is BLINDED else []),
         _matching(plan),
-        *_helpers(plan, key_holder),
+        *_helpers(plan, key_holder, sealed=sealed),
         _judging(plan, sealed=sealed),
         *(_sealing(plan, key_holder) if sealed else []),
         _labels(plan, key_holder),
@@ -148,19 +148,24 @@ def _matching(plan: JoinPlan) -> Step:
     )
 
 
-def _helpers(plan: JoinPlan, key_holder: str) -> list[Step]:
+def _helpers(plan: JoinPlan, key_holder: str, *, sealed: bool) -> list[Step]:
     """Return what each helper is asked and learns."""
     asked: dict[str, list[Side]] = {}
     for side in plan.sides:
         if side.words:
             asked.setdefault(plan.helper(side.number, key_holder), []).append(side)
+    masks, masks_zh = (
+        ("the sums of their masks on counts", "其中计数的掩码之和")
+        if sealed
+        else ("the sums of their masks", "其掩码之和")
+    )
     found = []
     for helper, sides in asked.items():
         owners = ", ".join(name for side in sides for name in side.departments)
         found.append(_step(
             helper,
-            f"is sent places in the shuffled lists of {owners}, returns the sums of their masks: {len(sides)} call(s)",
-            f"收到 {owners} 打乱后列表中的位置，返回其掩码之和：{len(sides)} 次调用",
+            f"is sent places in the shuffled lists of {owners}, returns {masks}: {len(sides)} call(s)",
+            f"收到 {owners} 打乱后列表中的位置，返回{masks_zh}：{len(sides)} 次调用",
             ("sizes of these lists, how many groups passed, how many rows each has",
              "这些列表的长度、达到门限的分组数量及各组行数"),
         ))  # fmt: skip
@@ -201,7 +206,10 @@ def _sealing(plan: JoinPlan, key_holder: str) -> list[Step]:
             sealer,
             "kept back the masks of sums; is told what is shown, and seals that for the recipient: 1 call",
             "此前保留合计值的掩码；得知哪些值可显示后，以接收人的公钥加密：1 次调用",
-            ("how many values are shown", "可显示值的数量"),
+            (
+                "which of its nameless groups are shown, and which values of them",
+                "其无名分组中哪些显示、显示其中哪些值",
+            ),
         )
         for sealer in plan.sealers(key_holder)
     ]

@@ -26,6 +26,16 @@ _RECEIVES = {
         ),
     ),
 }
+_TOTALS = (
+    "the released values, totals over all departments; no department's own part",
+    "已发布的数值（各部门合计），不知道任何一个部门自己的部分",
+)
+_OPENS = {
+    "private_join": (
+        "the released values, totals over rows that match; no row, and no withheld value",
+        "已发布的数值（匹配行的合计），不知道任何一行，也不知道被抑制的数值",
+    ),
+}
 
 
 def sealed_explanation(found: Explanation, request: QueryRequest) -> Explanation:
@@ -43,15 +53,12 @@ def sealed_explanation(found: Explanation, request: QueryRequest) -> Explanation
         )
     opening = Step(
         "open",
-        "key holder",
+        "recipient",
         (
             "opens the answer on the own machine: middleplatform open",
             "在本人机器上打开结果：middleplatform open",
         ),
         f"key {request.sealed_for}",
-        (
-            "the released values, totals over all departments; no department's own part",
-            "已发布的数值（各部门合计），不知道任何一个部门自己的部分",
-        ),
+        _OPENS.get(found.protocol, _TOTALS),
     )
     return replace(found, steps=(*steps, opening))
