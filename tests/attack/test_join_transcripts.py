@@ -32,7 +32,7 @@ from made_joined import Joined, rows
 from transcripts import Recorded, Transcript, record
 
 from middleplatform.access.system import SystemRng
-from middleplatform.crypto.blinded import BlindKey, blind, tokens
+from middleplatform.crypto.blinded import BlindKey, blind, blind_again, tokens
 from middleplatform.crypto.curve_workers import Workers
 from middleplatform.node.service import KEY_HOLDER
 
@@ -469,8 +469,7 @@ def digests(numbers, salts):
 def found_by_trying(transcript, numbers):
     """Return by which recipes some number of the region is found in what the gateway has."""
     seen_there = windows(transcript.raw())
-    contexts = {transcript.of(name, "join_open")[0].reply[5:37] for name in transcript.parties()}
-    salts = (b"", *sorted(contexts))
+    salts = (b"", transcript.context())
     return {
         name
         for name, images in digests(numbers, salts)
@@ -505,7 +504,7 @@ def test_who_has_the_departments_key_finds_every_number_under_the_helper_protoco
 def test_points_and_tokens_of_all_numbers_match_nothing_under_the_blinded_protocol(ring, region):
     """What a gateway can compute lacks the departments' numbers, and stands nowhere: neither as points nor as tokens."""
     (transcript, _) = ring
-    context = transcript.of("ga", "join_open")[0].reply[5:37]
+    context = transcript.context()
     own = BlindKey.fresh(SystemRng(), context)
     points = blind(pa.array(region), "person", own, Workers.inline())
     parties = ("ga", "hr", "tax")
@@ -513,3 +512,8 @@ def test_points_and_tokens_of_all_numbers_match_nothing_under_the_blinded_protoc
     assert not {each.tobytes() for each in points} & there
     matched = {each.tobytes() for party in parties for each in transcript.tokens(party)}
     assert not {each.tobytes() for each in tokens(points, context, Workers.inline())} & matched
+    # Who had the numbers of all departments would find every person by the same recipe.
+    found = blind(pa.array(region), "person", transcript.numbers["ga"], Workers.inline())
+    for party in ("hr", "tax"):
+        found = blind_again(found, transcript.numbers[party], Workers.inline())
+    assert matched <= {each.tobytes() for each in tokens(found, context, Workers.inline())}

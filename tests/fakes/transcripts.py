@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from middleplatform.crypto.blinded import POINT_BYTES
-from middleplatform.crypto.messages import LabelList
+from middleplatform.crypto.messages import Hello, LabelList
 from middleplatform.errors import MiddleplatformError
 from middleplatform.wire.join_lists import GroupLists, GroupSums, ListHead, ListPart, Points
 
@@ -45,11 +45,13 @@ class Transcript:
         messages: What the gateway sees.
         opened: What parties open.
         secrets: By department, the token of each identifier: known to the test only.
+        numbers: By department, what it multiplies points by: known to the test only.
     """
 
     messages: list[Message] = field(default_factory=list)
     opened: list[Opened] = field(default_factory=list)
     secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    numbers: dict[str, object] = field(default_factory=dict)
 
     def of(self, party, step=""):
         """Return a party's messages, of one step if it is said."""
@@ -63,6 +65,10 @@ class Transcript:
         return [(each.step, shape(each.told), shape(each.reply)) for each in self.of(party)]
 
     # --- the gateway's view -----------------------------------------------------------------------------------------
+
+    def context(self):
+        """Return the digest of the round, which every message begins with."""
+        return Hello.from_bytes(self.of(self.parties()[0], "join_open")[0].reply).context_digest
 
     def raw(self):
         """Return every byte that the gateway sees."""
@@ -170,7 +176,7 @@ class Recorded:
             said = None
             try:
                 said = await real(*told)
-                if step == "join_open" and self.rounds is not None:
+                if step in ("join_open", "join_list") and self.rounds is not None:
                     self._watch()
             finally:
                 self.transcript.messages.append(Message(self.department, step, told, said))
@@ -184,6 +190,8 @@ class Recorded:
             if not isinstance(current.party, Watched):
                 kind = self.leak or Watched
                 current.party = kind(current.party, self.department, self.transcript)
+            if current.blinding is not None:
+                self.transcript.numbers[self.department] = current.blinding._key
 
 
 class Watched:
