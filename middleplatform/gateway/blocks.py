@@ -15,7 +15,7 @@ from middleplatform.gateway.explain import RELEASED_ONLY
 from middleplatform.gateway.join_block import answer_join
 from middleplatform.gateway.received import check_cells
 from middleplatform.gateway.secure_block import answer_block
-from middleplatform.gateway.shown import RoundAnswer
+from middleplatform.gateway.shown import JoinedUnits, RoundAnswer
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Fragment, Plan
 from middleplatform.model.policy import Bundle, DisclosureParameters, Limits
@@ -38,12 +38,14 @@ class BlockAnswer:
         hidden: Marks of cells that are not shown at all.
         receipts: By party.
         notes: (English, Chinese) sentences about this block.
+        counts: Units of the cells of a private join.
     """
 
     cells: pa.Table
     hidden: tuple[str, ...]
     receipts: dict[str, str]
     notes: tuple[Note, ...] = field(default=(), kw_only=True)
+    counts: JoinedUnits | None = field(default=None, kw_only=True)
 
     @property
     def labelled(self) -> pa.Table:
@@ -141,7 +143,7 @@ def cohort_of(dispatcher: Dispatcher, block: Block) -> tuple[str, ...]:
 
 
 def _of_round(found: RoundAnswer) -> BlockAnswer:
-    return BlockAnswer(found.cells, found.hidden, found.receipts)
+    return BlockAnswer(found.cells, found.hidden, found.receipts, counts=found.counts)
 
 
 def _coarser(block: Block, found: RoundAnswer) -> tuple[Note, ...]:

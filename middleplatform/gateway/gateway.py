@@ -27,6 +27,7 @@ from middleplatform.errors import (
 from middleplatform.gateway.blocks import BlockAnswer, answering, notes_of, withheld_summary
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
+from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.sealed_answer import sealed_answer
 from middleplatform.gateway.sealed_cells import SealedBlock, answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
@@ -200,7 +201,13 @@ class Gateway:
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
             given = (self.dispatcher, request, block, number, decision, self.bundle, self._now())
-            answers.append(await ask(*given))
+            answer = await ask(*given)
+            rules = decision.disclosure
+            if rules.history:
+                answer = guarded(
+                    self.questions, request.project, block, answer, rules.min_units, self._now()
+                )
+            answers.append(answer)
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers
 

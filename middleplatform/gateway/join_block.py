@@ -35,7 +35,13 @@ from middleplatform.dispatch.join_calls import JoinCalls
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
 from middleplatform.gateway.attempts import attempted
 from middleplatform.gateway.join_evidence import JoinTotals, evidence_of, released_words
-from middleplatform.gateway.shown import RoundAnswer, hidden_marks, label_values, shown_rows
+from middleplatform.gateway.shown import (
+    JoinedUnits,
+    RoundAnswer,
+    hidden_marks,
+    label_values,
+    shown_rows,
+)
 from middleplatform.model.join import BLINDED, JoinPlan
 from middleplatform.model.plan import Block, Fragment
 from middleplatform.model.policy import DisclosureParameters, Limits
@@ -295,7 +301,10 @@ class JoinRun:
         columns |= released_words(self.block, self.plan, found, marks, shown)
         below = matched.cells.count - int(matched.kept.sum())
         hidden = hidden_marks(marks, shown) + ("threshold",) * (below * len(layout.formulas))
-        return self._answer(columns, hidden)
+        tuples, rest = matched.cells.tuples, np.ones(matched.cells.count, dtype=np.bool_)
+        rest[at] = False
+        counts = JoinedUnits(tuple(tuples[at].tolist()), tuple(tuples[rest].tolist()))
+        return replace(self._answer(columns, hidden), counts=counts)
 
     def _asked(self, codes: Sequence[Sequence[bytes]]) -> dict[str, list[bytes]]:
         """Return, by department, which of its own codes are to be named."""

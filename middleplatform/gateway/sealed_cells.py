@@ -283,8 +283,9 @@ async def _joined(
     cells = found.answer.cells
     shown = cells.select([name for name in cells.column_names if name[0] in "dm"])
     return SealedBlock(
-        shown, found.answer.hidden, found.answer.receipts, found.words, found.inputs, found.subject
-    )
+        shown, found.answer.hidden, found.answer.receipts, found.words, found.inputs, found.subject,
+        counts=found.answer.counts,
+    )  # fmt: skip
 
 
 _PROTOCOLS = {"local": _local, "secure_sum": _summed, "private_join": _joined}

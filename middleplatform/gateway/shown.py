@@ -12,7 +12,20 @@ import pyarrow as pa
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import ProtocolError
 
-__all__ = ["RoundAnswer", "hidden_marks", "label_columns", "label_values", "shown_rows"]
+__all__ = ["JoinedUnits", "RoundAnswer", "hidden_marks", "label_columns", "label_values", "shown_rows"]
+
+
+@dataclass(frozen=True)
+class JoinedUnits:
+    """How many units the cells of a private join have; it stays at the gateway.
+
+    Attributes:
+        shown: Of each cell of the answer, in its order.
+        hidden: Of each of the others.
+    """
+
+    shown: tuple[int, ...]
+    hidden: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -23,11 +36,13 @@ class RoundAnswer:
         cells: As a node's released cells; only cells with something to show.
         hidden: Marks of the cells that are not shown at all: nobody but their departments knows their labels.
         receipts: By party.
+        counts: Of a private join whose lists were matched.
     """
 
     cells: pa.Table
     hidden: tuple[str, ...]
     receipts: dict[str, str]
+    counts: JoinedUnits | None = None
 
 
 def shown_rows(marks: Marks, width: int) -> list[int]:

@@ -101,7 +101,8 @@ def _compared(
             few = measured.evidence.units[:, number] < least
             marks[few, column] = "threshold"
     free = _free(marks)
-    node.overlap(task, source).check(cell, layout, measured, marks, node.moment())
+    overlap = node.overlap(task, source)
+    overlap.check(cell, layout, measured, marks, node.moment(), listed=True)
     if free != _free(marks):
         raise DisclosureError("D010", rule="R14")
     return all((row, 0) in free for row in range(len(marks)))

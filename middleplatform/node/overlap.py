@@ -62,6 +62,7 @@ class _Cut:
     """One set of rows of a block: all of its cells, or those under one condition, and who reads it.
 
     Where ``beneath``, the rows are those that a unit block of it groups, and the evidence does not count their units.
+    Where ``listed``, they are not released but listed for a private join.
     """
 
     cell: CellQuery
@@ -69,6 +70,7 @@ class _Cut:
     text: str
     readers: tuple[int, ...]
     beneath: bool = False
+    listed: bool = False
 
 
 class Overlap:
@@ -104,7 +106,14 @@ class Overlap:
         self._duties = [duty for duty in duties if duty.kind in ("region", "withhold")]
 
     def check(
-        self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
+        self,
+        cell: CellQuery,
+        layout: Layout,
+        measured: Measured,
+        marks: Marks,
+        moment: str,
+        *,
+        listed: bool = False,
     ) -> None:
         """Mark cells that overlap, withhold further ones where a total is out, and keep what is released.
 
@@ -114,6 +123,8 @@ class Overlap:
             measured: Its cells.
             marks: Shape (cells, aggregates); changed in place.
             moment: ISO 8601.
+            listed: Whether the cells are not released, but listed for a private join: their sizes are not known, so
+                they are no parts of a total. Kept with the count that they would have, by which they are told apart.
 
         Raises:
             DisclosureError: D010 when the block's whole population is too close to an earlier one.
@@ -123,13 +134,11 @@ class Overlap:
         """
         # One question at a time from the look to the note: two asked together would each miss the other.
         with self._memory.lock:
-            self._check(cell, layout, measured, marks, moment)
+            self._check(_cuts(cell, layout, listed=listed), measured, marks, moment)
 
-    def _check(
-        self, cell: CellQuery, layout: Layout, measured: Measured, marks: Marks, moment: str
-    ) -> None:
+    def _check(self, cuts: Iterable["_Cut"], measured: Measured, marks: Marks, moment: str) -> None:
         labels = label_texts(measured.table)
-        for whole in _cuts(cell, layout):
+        for whole in cuts:
             views = [self._view(cut, labels, measured, marks) for cut in self._rows_of(whole)]
             known = [view for view in views if view.free() or not view.cut.beneath]
             for view in known:
@@ -150,7 +159,7 @@ class Overlap:
         for lower in beneath(whole.cell, self._catalog):
             # Read back as a node's own statement: names are unique then, and the form is one that runs.
             read, _ = read_fragment(fragment(lower), self._catalog)
-            bare = replace(read, aggregates=())
+            bare = replace(read, aggregates=whole.cell.aggregates)
             found.append(replace(whole, cell=bare, text=fragment(bare), beneath=True))
         grouped = isinstance(whole.cell.rows.first, UnitBlock)
         if grouped and self._dataset(found[0].cell) == self._dataset(whole.cell):
@@ -225,13 +234,14 @@ class Overlap:
     def _linked(self, view: "_View", dataset: str) -> None:
         """Protect withheld cells against totals: of this table by earlier ones, of earlier tables by this one."""
         for shape, labels in self._history.shapes(self._project, dataset).items():
-            if shape == view.cut.text:
+            if shape == view.cut.text or self._listed(shape):
                 continue
             other = self._cells(shape)
             hidden = [place for place, label in enumerate(other.labels) if label not in labels]
             if hidden:
                 self._coarser(view, other, hidden)
-            if view.hidden():
+            # How large the cells of a list are nobody is told: no total less these gives one away.
+            if view.hidden() and not view.cut.listed:
                 self._finer(
                     view,
                     other,
@@ -323,6 +333,15 @@ class Overlap:
             [place for place, label in enumerate(cells.labels) if label == population.label]
         )
 
+    def _listed(self, text: str) -> bool:
+        """Say whether groups were kept with a count: those of a list for a private join."""
+        cell, _ = read_fragment(text, self._catalog)
+        return (
+            bool(cell.dimensions)
+            and text == fragment(replace(cell, aggregates=cell.aggregates[:1]))
+            and text != fragment(replace(cell, aggregates=()))
+        )
+
     def _cells(self, text: str) -> Cells:
         kept = self._memory.cells
         found = kept.get(text)
@@ -344,13 +363,13 @@ def _covered(
     return np.asarray((inside * parts[:, None]).sum(axis=0) == totals, dtype=np.bool_)
 
 
-def _cuts(cell: CellQuery, layout: Layout) -> list[_Cut]:
+def _cuts(cell: CellQuery, layout: Layout, *, listed: bool) -> list[_Cut]:
     """Return the block's populations as blocks of their own: all rows, and those under each condition."""
     found = []
     for number, population in enumerate(layout.populations):
         if number and not (population.strict or population.joined):
             continue
-        bare = replace(cell, aggregates=())
+        bare = replace(cell, aggregates=cell.aggregates[:1] if listed else ())
         condition = condition_of(population)
         if number and condition is not None:
             where: Predicate = IsTrue(condition)
@@ -362,7 +381,7 @@ def _cuts(cell: CellQuery, layout: Layout) -> list[_Cut]:
             for column, formula in enumerate(layout.formulas)
             if not number or any(part.population == number for part in formula.parts)
         )
-        found.append(_Cut(bare, number, fragment(bare), readers))
+        found.append(_Cut(bare, number, fragment(bare), readers, listed=listed))
     return found
 
 
