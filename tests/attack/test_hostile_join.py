@@ -33,7 +33,6 @@ def hostile(demo_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def partners(demo_data, tmp_path_factory):
-    """Departments of a platform that has no key holder."""
     with hostile_gateway(tmp_path_factory.mktemp("partners"), demo_data, ("ga", "tax")) as turned:
         yield turned
 
