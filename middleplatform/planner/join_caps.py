@@ -20,7 +20,10 @@ from middleplatform.planner.column_types import relations_in
 from middleplatform.policy.evaluate import column_rule
 from middleplatform.sql.extract import fields
 
-__all__ = ["bounded", "check_capped", "check_release", "measured", "unit_cap"]
+__all__ = ["bounded", "check_capped", "check_release", "check_room", "measured", "unit_cap"]
+
+_LIMIT = 1 << 63
+"""What the words of one side may add up to, signs apart: docs/spec/private-join.md, "Sides and list rows"."""
 
 Column = tuple[str, str]
 
@@ -98,6 +101,53 @@ def check_capped(layout: Layout, rows: Rows, bundle: Bundle, caps: tuple[int, ..
             f"跨部门连接中对没有上限的 {name} 求和（{form[1]}）",
         )
         raise PolicyError("P001", rule="R5", what=what)
+
+
+def check_room(layout: Layout, rows: Rows, caps: tuple[int, ...], rows_max: int) -> None:
+    """Refuse factors inside a unit block, and defaults, that might let the words of a list overflow.
+
+    Whether they do depends on data, and a number of choice would make the error (``X004``) a scale: so it is refused
+    where the cap does not rule it out, whatever the data are.
+
+    Args:
+        layout: Of the words.
+        rows: Of the statement.
+        caps: By sum, in units of its last place; -1 for none.
+        rows_max: Rows that a private join may have.
+
+    Raises:
+        PolicyError: P001, rule R13.
+    """
+    known = dict(relations_in(rows))
+    for s, (word, cap) in enumerate(zip(layout.sums, caps, strict=True)):
+        largest = max(cap, cap**2 >> 32 if s in layout.squares else 0)
+        fits = cap >= 0 and largest * rows_max < _LIMIT
+        if not fits and any(each != 1 for each in _factors(word.operand, known)):
+            what = (
+                "a factor or default that a private join has no room for (multiply outside: 1000 * SUM(s))",
+                "系数或缺省值超出隐私连接的数值范围（请在外层对聚合相乘：1000 * SUM(s)）",
+            )
+            raise PolicyError("P001", rule="R13", what=what)
+
+
+def _factors(operand: Field | Coalesce, known: dict[str, Relation]) -> Iterator[Fraction]:
+    """Yield the size of every factor and constant but 0 that a statement puts into an operand before it is summed."""
+    if isinstance(operand, Coalesce) and isinstance(operand.default.value, int | Decimal):
+        yield abs(Fraction(operand.default.value)) or Fraction(1)
+    for item in fields(operand):
+        relation = known[item.relation]
+        if isinstance(relation, Table):
+            continue
+        content = next(column.content for column in relation.columns if column.name == item.name)
+        if not isinstance(content, Aggregate):
+            for inner in fields(content):
+                yield from _factors(inner, known)
+        elif content.kind not in (AggregateKind.COUNT, AggregateKind.COUNT_DISTINCT):
+            for piece in content.pieces:
+                yield abs(piece.value.constant) or Fraction(1)
+                for term in piece.value.terms:
+                    yield abs(term.coefficient)
+                    yield from _factors(term.operand, known)
 
 
 def unit_cap(operand: Field | Coalesce, rows: Rows, bundle: Bundle, scale: int) -> int:

@@ -15,7 +15,13 @@ from middleplatform.model.plan import Layout
 from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.query import CellQuery, Field, JoinKind
 from middleplatform.planner.column_types import columns_of, types_in
-from middleplatform.planner.join_caps import bounded, check_capped, check_release, unit_cap
+from middleplatform.planner.join_caps import (
+    bounded,
+    check_capped,
+    check_release,
+    check_room,
+    unit_cap,
+)
 from middleplatform.planner.join_missing import holds
 from middleplatform.planner.join_notes import notes_of
 from middleplatform.planner.join_refusals import refused
@@ -52,7 +58,8 @@ def join_plan(
         QueryError: Q031 for a form that no private join answers, with the form that would pass; Q004 more departments
             than the policy's relations.
         PolicyError: P001: rule R10, a dataset's policy forbids private joins; R3, a measure's ``release`` does not
-            allow what was asked; R5, a measure without a cap where its largest units must be judged.
+            allow what was asked; R5, a measure without a cap where its largest units must be judged; R13, a factor
+            per unit that the words might not have room for.
     """
     found, equal = groups(cell, catalog)
     if len(found) > bundle.limits.joins_max + 1:
@@ -68,6 +75,7 @@ def join_plan(
     caps = tuple(unit_cap(word.operand, cell.rows, bundle, word.scale) for word in layout.sums)
     if bounded(parameters) and not sealed:
         check_capped(layout, cell.rows, bundle, caps)
+    check_room(layout, cell.rows, caps, bundle.limits.join_rows_max)
     words = words_of(
         layout,
         split.population_sides,
