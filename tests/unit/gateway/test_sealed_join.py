@@ -1,5 +1,6 @@
 """Is a private join under a recipient's key the plain answer when opened, and nothing but counts to the gateway?"""
 
+import asyncio
 import base64
 import json
 from dataclasses import replace
@@ -460,3 +461,23 @@ def test_slots_of_a_cell_are_those_of_the_words_that_are_read(joined):
     names = [(each.name, each.words) for each in join_layout(layout).measures]
     assert ("sum_0", 1) in names
     assert ("sq_0", 2) in names
+
+
+def test_who_waits_for_seals_and_goes_away_leaves_no_round(afresh):
+    begun = asyncio.Event()
+
+    async def hanging(*_):
+        begun.set()
+        await asyncio.Event().wait()
+
+    afresh.use(**{KEY_HOLDER: Changed(afresh.links[KEY_HOLDER], "join_seal", hanging)})
+
+    async def leaving():
+        task = asyncio.ensure_future(afresh.gateway.submit(afresh.request(TWO)))
+        await begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(leaving())
+    assert afresh.under_way() == 0
