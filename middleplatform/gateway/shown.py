@@ -12,7 +12,14 @@ import pyarrow as pa
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import ProtocolError
 
-__all__ = ["JoinedUnits", "RoundAnswer", "hidden_marks", "label_columns", "label_values", "shown_rows"]
+__all__ = [
+    "JoinedUnits",
+    "RoundAnswer",
+    "hidden_marks",
+    "label_columns",
+    "label_values",
+    "shown_rows",
+]
 
 
 @dataclass(frozen=True)
