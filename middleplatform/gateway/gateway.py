@@ -201,13 +201,8 @@ class Gateway:
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
             given = (self.dispatcher, request, block, number, decision, self.bundle, self._now())
-            answer = await ask(*given)
-            rules = decision.disclosure
-            if rules.history:
-                answer = guarded(
-                    self.questions, request.project, block, answer, rules.min_units, self._now()
-                )
-            answers.append(answer)
+            answer, rules = await ask(*given), decision.disclosure
+            answers.append(guarded(self.questions, request, block, answer, rules))
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers
 
@@ -237,8 +232,6 @@ class Gateway:
 
     def _now(self) -> str:
         return self.clock.now().isoformat()
-
-    # --- explain --------------------------------------------------------------------------------------------------
 
     def explain(self, request: QueryRequest) -> Explanation:
         """Say what would happen to a query; nothing is run and no department is asked."""

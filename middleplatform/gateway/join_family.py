@@ -21,7 +21,9 @@ from middleplatform.gateway.blocks import BlockAnswer
 from middleplatform.ledger.history import History, Population
 from middleplatform.model.join import JoinPlan
 from middleplatform.model.plan import Block
+from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import Between, Compare, Field, InList, Literal, Predicate, Table
+from middleplatform.model.request import QueryRequest
 from middleplatform.planner.join_sides import conjuncts
 
 __all__ = ["Family", "family_of", "guarded"]
@@ -76,28 +78,32 @@ class _Answered:
 
 
 def guarded(
-    history: History, project: str, block: Block, answer: BlockAnswer, least: int, moment: str
+    history: History,
+    request: QueryRequest,
+    block: Block,
+    answer: BlockAnswer,
+    rules: DisclosureParameters,
 ) -> BlockAnswer:
     """Return an answer without the cells that it and earlier ones would give away together, and keep the rest.
 
     Args:
         history: Of the gateway.
-        project: Whose history.
+        request: Whose project's history.
         block: A private join.
         answer: To it.
-        least: Units below which a difference is withheld; 1 or less keeps nothing.
-        moment: ISO 8601.
+        rules: Of the statement: differences of fewer than ``min_units`` are withheld, where history is kept.
 
     Raises:
-        DisclosureError: D010 where all of it differs from an earlier answer by fewer than ``least`` units, or a cell
-            would have to be taken out of an answer that left sealed.
+        DisclosureError: D010 where all of it differs from an earlier answer by too few units, or a cell would have
+            to be taken out of an answer that left sealed.
         ConfigError: C011 when the history cannot be written; then nothing may leave.
 
     Reveals:
         To the analyst: that a difference to some earlier answer of the project is small; not which, or how small.
     """
-    plan, counts = block.join, answer.counts
-    if plan is None or counts is None or least <= 1:
+    project, moment = request.project, request.received_at.isoformat()
+    plan, counts, least = block.join, answer.counts, rules.min_units
+    if plan is None or counts is None or least <= 1 or not rules.history:
         return answer
     family = family_of(block, plan)
     dataset = f"private join|{family.frame}"
