@@ -51,7 +51,28 @@ def test_a_short_list_is_not_kept(parties):
     assert parties.nodes["tax"].history.any("drc", "tax.payer|id")
 
 
-def few(parties):
-    """Return a year of birth that fewer people have than the threshold, and somebody."""
-    years = [row[5] for row in parties.rows["person"]]
-    return next(year for year in sorted(set(years)) if years.count(year) < made.STRICT.min_units)
+def few(parties, below=0):
+    """Return a year of birth that fewer people have than the threshold, and somebody; so many are older at least."""
+    years = sorted(row[5] for row in parties.rows["person"])
+    return next(
+        year
+        for year in dict.fromkeys(years[below:])
+        if years.count(year) < made.STRICT.min_units and years.index(year) >= below
+    )
+
+
+def band(year):
+    return ALL.replace("SELECT", f"SELECT CASE WHEN p.birth_year < {year} THEN 'o' ELSE 'y' END AS d,") + " GROUP BY 1"  # fmt: skip
+
+
+def under(year):
+    return ALL.replace("COUNT(*)", f"COUNT(*) FILTER (WHERE p.birth_year < {year})")
+
+
+@pytest.mark.parametrize("question", [band, under])
+def test_the_sides_own_groups_and_conditions_are_compared_too(parties, question):
+    year = few(parties, below=made.STRICT.min_units)
+    lists(parties, question(year))
+    lists(parties, question(year))
+    with pytest.raises(DisclosureError):
+        lists(parties, question(year + 1))
