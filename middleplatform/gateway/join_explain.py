@@ -114,9 +114,10 @@ def _side(block: Block, plan: JoinPlan, side: Side, catalog: Catalog) -> Step:
     return _step(
         ", ".join(side.departments),
         f"side {side.number + 1} ({kind}): runs this by its own policy, masks {width(side)} words a row, makes keys and"
-        " labels unreadable, shuffles, and sends the gateway its list: one call, and one for each 500,000 rows",
+        " labels unreadable, shuffles, and sends the gateway its list: one call, and one for each part of at most"
+        " 500,000 rows",
         f"第 {side.number + 1} 方（{kind_zh}）：按自身策略执行，每行 {width(side)} 个数加掩码，键与标签不可读，"
-        "打乱行序，向网关发送列表：一次调用，另每 50 万行一次",
+        "打乱行序，向网关发送列表：一次调用，另每部分（至多 50 万行）一次",
         ("nothing of others' rows, keys or matches", "不知道其他方的行、键与匹配情况"),
         statement.sql,
     )  # fmt: skip
@@ -174,7 +175,10 @@ def _helpers(plan: JoinPlan, key_holder: str, *, sealed: bool) -> list[Step]:
 
 def _judging(plan: JoinPlan, *, sealed: bool) -> Step:
     least = plan.min_units
-    what = ("judges the totals by all rules of disclosure control", "对合计值执行全部披露控制规则")
+    what = (
+        "judges the totals by the rules of disclosure control, and, where policy keeps history, by what the project was told before",
+        "对合计值执行披露控制规则，策略保留历史时并与该项目先前的答复比较",
+    )
     seen, seen_zh = "totals", "合计"
     if sealed:
         what = (
