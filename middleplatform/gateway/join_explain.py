@@ -176,8 +176,10 @@ def _helpers(plan: JoinPlan, key_holder: str, *, sealed: bool) -> list[Step]:
 def _judging(plan: JoinPlan, *, sealed: bool) -> Step:
     least = plan.min_units
     what = (
-        "judges the totals by the rules of disclosure control, and, where policy keeps history, by what the project"
-        " was told before",
+        (
+            "judges the totals by the rules of disclosure control, and, where policy keeps history, by what the project"
+            " was told before"
+        ),
         "对合计值执行披露控制规则，策略保留历史时并与该项目先前的答复比较",
     )
     seen, seen_zh = "totals", "合计"
