@@ -389,4 +389,5 @@ def test_a_project_is_the_only_thing_that_parts_two_histories(hostile, targets):
     assert hostile.ask("ga", first, project="drc").code == ""
     assert hostile.ask("ga", second, project="drc").code == "D010"
     assert hostile.ask("ga", second, project="repeat").code == ""
-    assert set(shipped()[1].limits.projects) == {"elderly", "cohorts", "repeat"}
+    listed = {"elderly", "cohorts", "repeat", "uninsured_city"}
+    assert set(shipped()[1].limits.projects) == listed
