@@ -44,7 +44,7 @@ def main() -> None:
     state = quick.node_state(root, "ga")
     journal = Journal.open(state, "ga", trust.platform, clock, rng)
     opened = SimpleNamespace(
-        node=BigNode("ga", journal, clock, rng, rows), rounds=(), registered={}
+        node=BigNode("ga", journal, clock, rng, rows), rounds=(), joins=None, registered={}
     )
     config = NodeConfig("ga", state, state, state, listen=f"127.0.0.1:{port}", lifeline=True)
     serve(config, trust, opened, lambda address: print(address, flush=True))
