@@ -5,8 +5,7 @@ takes part signs a receipt. Spec: docs/spec/private-join.md, "Steps"; docs/spec/
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 
@@ -21,10 +20,11 @@ from middleplatform.crypto.sealed_layout import join_ticket_subject
 from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.sum_words import ATTEMPTS_MAX, round_key
 from middleplatform.crypto.tickets import sign_input
-from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
+from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
 from middleplatform.model.join import JoinPlan, JoinProtocol, Side
 from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.query import JoinKind
+from middleplatform.node.entered_rounds import EnteredRounds
 from middleplatform.node.join_blinding import Blinding
 from middleplatform.node.join_list import MadeList, few_units, make_list, short_list
 from middleplatform.node.join_marks import check_marks
@@ -37,7 +37,7 @@ from middleplatform.node.join_steps import (
     JoinStep,
 )
 from middleplatform.node.measure import Source, Sources
-from middleplatform.node.open_rounds import OpenRounds, Order
+from middleplatform.node.open_rounds import Order
 from middleplatform.node.service import KEY_HOLDER, Node, Task
 from middleplatform.planner.evidence import Statement
 from middleplatform.planner.layout import layout_of
@@ -108,7 +108,7 @@ class _Round:
         )
 
 
-class JoinRounds:
+class JoinRounds(EnteredRounds[_Round]):
     """The private joins that a node takes part in; safe between threads.
 
     Each step comes in order, lists part by part; the first that fails, comes twice or too early ends the round here,
@@ -131,14 +131,9 @@ class JoinRounds:
         idle_s: float = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._node = node
         self._workers = Workers() if workers is None else workers
         idle = idle_s or join_idle_s(node.source.limits.timeout_s)
-        self._rounds: OpenRounds[_Round] = OpenRounds(idle, rounds_max, now, self._expired)
-
-    def __len__(self) -> int:
-        """Return how many rounds are under way."""
-        return len(self._rounds)
+        super().__init__(node, idle, rounds_max, now)
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -435,52 +430,17 @@ class JoinRounds:
 
     # --- rounds ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _step(self, key: str, step: JoinStep) -> Iterator[_Round]:
-        """Take a step; one that fails or is out of order is entered in the node's log: it ends what was accepted."""
-        known = self._rounds.content(key)
-        try:
-            with self._rounds.step(key, step) as current:
-                yield current
-        except Exception as error:
-            if known is not None and not known.dropped:
-                self._node.failed(known.task, error)
-            raise
-
-    def _expired(self, left: _Round) -> None:
-        """Enter that a gateway never ended a round; what the log cannot take now must not end another's call."""
-        with suppress(MiddleplatformError):
-            self._node.failed(left.task, SourceError("S002", department=self._node.department))
+    def _dropped(self, current: _Round) -> None:
+        current.end.set()
 
     def close(self) -> None:
-        """Forget all rounds; for the end of the node.
+        """Forget all rounds and end the workers; for the end of the node.
 
         Reveals:
             Nothing.
         """
-        self._rounds.close()
+        super().close()
         self._workers.close()
-
-    def drop(self, key: str) -> None:
-        """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.
-
-        Reveals:
-            Nothing.
-        """
-        current = self._rounds.drop(key)
-        if current is not None:
-            current.dropped = True
-            current.stop.set()
-            current.end.set()
-            self._node.failed(current.task, LimitError("L003"))
-
-    def sweep(self) -> None:
-        """Forget the rounds that nobody went on with.
-
-        Reveals:
-            Nothing.
-        """
-        self._rounds.sweep()
 
 
 def _blinding(current: _Round) -> tuple[Blinding, pa.Array]:

@@ -6,8 +6,7 @@ only ones. Spec: docs/spec/secure-sum.md.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -34,9 +33,10 @@ from middleplatform.crypto.sum_words import (
     word_layout,
 )
 from middleplatform.crypto.word_layout import Measure
-from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError, SourceError
+from middleplatform.errors import MiddleplatformError, ProtocolError, SourceError
+from middleplatform.node.entered_rounds import EnteredRounds
 from middleplatform.node.measure import Measured, exact
-from middleplatform.node.open_rounds import ROUNDS_MAX, SEALED_SUM, SECURE_SUM, OpenRounds, Step
+from middleplatform.node.open_rounds import ROUNDS_MAX, SEALED_SUM, SECURE_SUM, Step
 from middleplatform.node.sealed_release import counts, sealed_part, signed
 from middleplatform.node.service import Node, Task
 
@@ -75,7 +75,7 @@ class _Round:
         }
 
 
-class SecureRounds:
+class SecureRounds(EnteredRounds[_Round]):
     """The rounds that a node takes part in; safe between threads.
 
     Each step comes once and in order; the first that fails, comes twice or too early ends the round here, and so
@@ -96,13 +96,8 @@ class SecureRounds:
         idle_s: float = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._node = node
         idle = idle_s or node.source.limits.timeout_s + _GRACE_S
-        self._rounds: OpenRounds[_Round] = OpenRounds(idle, rounds_max, now, self._expired)
-
-    def __len__(self) -> int:
-        """Return how many rounds are under way."""
-        return len(self._rounds)
+        super().__init__(node, idle, rounds_max, now)
 
     def hello(self, raw: bytes, signature: bytes) -> bytes:
         """Accept a fragment and open a round.
@@ -279,51 +274,6 @@ class SecureRounds:
             labels = current.party.reveal(list(codes)).to_bytes()
             digest = agreed_digest(*codes, *filter(None, [current.sealed])).hex()
             return labels, self._node.receipt(current.task, len(codes), digest)
-
-    @contextmanager
-    def _step(self, key: str, step: Step) -> Iterator[_Round]:
-        """Take a step; one that fails or is out of order is entered in the node's log: it ends what was accepted."""
-        known = self._rounds.content(key)
-        try:
-            with self._rounds.step(key, step) as current:
-                yield current
-        except Exception as error:
-            if known is not None and not known.dropped:
-                self._node.failed(known.task, error)
-            raise
-
-    def _expired(self, left: _Round) -> None:
-        """Enter that a gateway never ended a round; what the log cannot take now must not end another's call."""
-        with suppress(MiddleplatformError):
-            self._node.failed(left.task, SourceError("S002", department=self._node.department))
-
-    def close(self) -> None:
-        """Forget all rounds; for the end of the node.
-
-        Reveals:
-            Nothing.
-        """
-        self._rounds.close()
-
-    def drop(self, key: str) -> None:
-        """Forget a round that has ended elsewhere; a step under way is told to stop and then gives nothing.
-
-        Reveals:
-            Nothing.
-        """
-        current = self._rounds.drop(key)
-        if current is not None:
-            current.dropped = True
-            current.stop.set()
-            self._node.failed(current.task, LimitError("L003"))
-
-    def sweep(self) -> None:
-        """Forget the rounds that nobody went on with.
-
-        Reveals:
-            Nothing.
-        """
-        self._rounds.sweep()
 
 
 def _shown(current: _Round, codes: Sequence[bytes]) -> npt.NDArray[np.int64]:
