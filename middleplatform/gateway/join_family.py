@@ -7,6 +7,7 @@ Spec: docs/spec/private-join.md, "History".
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date
@@ -152,24 +153,21 @@ def _compare(now: _Answered, earlier: _Answered, least: int, out: dict[Label, st
 
 def _coarser(now: _Answered, earlier: _Answered, least: int, out: dict[Label, str]) -> None:
     """Mark a cell of this answer less the earlier cells inside which few units are left."""
+    inside: Counter[Label] = Counter()
+    for each, units in earlier.cells.items():
+        inside[_onto(each, earlier.family, now.family)] += units
     for label, units in now.cells.items():
-        inside = [
-            n
-            for each, n in earlier.cells.items()
-            if _onto(each, earlier.family, now.family) == label
-        ]
-        if 0 < units - sum(inside) < least:
+        if 0 < units - inside[label] < least:
             out[label] = _OVERLAP
 
 
 def _finer(now: _Answered, earlier: _Answered, least: int, out: dict[Label, str]) -> None:
     """Mark cells, smallest first, until those left out of an earlier cell have enough units."""
+    within: dict[Label, dict[Label, int]] = {}
+    for each, units in now.cells.items():
+        within.setdefault(_onto(each, now.family, earlier.family), {})[each] = units
     for label, units in earlier.cells.items():
-        inside = {
-            each: n
-            for each, n in now.cells.items()
-            if _onto(each, now.family, earlier.family) == label
-        }
+        inside = within.get(label, {})
         left = units - sum(n for each, n in inside.items() if each not in out)
         for each, n in sorted(inside.items(), key=lambda item: (item[1], item[0])):
             if not 0 < left < least:
