@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from middleplatform.crypto.receipts import verify_receipt
 from middleplatform.crypto.sealed_layout import counts_layout, sealed_layout, ticket_subject
@@ -26,6 +25,7 @@ from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
 from middleplatform.errors import LimitError, ProtocolError
 from middleplatform.gateway.attempts import attempted
 from middleplatform.gateway.blocks import Asks, BlockAnswer, cohort_of
+from middleplatform.gateway.received import check_shown
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.gateway.sealed_join import seal_join
 from middleplatform.gateway.sealed_parts import Form, read_parts
@@ -34,9 +34,8 @@ from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Formula, Fragment, Layout
 from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.request import QueryRequest
-from middleplatform.model.result import REASONS, PartialResult
+from middleplatform.model.result import PartialResult
 from middleplatform.model.sealed import PublishedKey
-from middleplatform.planner.results import released_result
 from middleplatform.wire.frame import pack
 
 __all__ = ["SealedBlock", "answer_sealed"]
@@ -127,7 +126,7 @@ async def _local(
 ) -> SealedBlock:
     del parameters  # the department has judged
     found: PartialResult = await dispatcher.local(fragment)
-    _check_shown(found.cells, block)
+    check_shown(found.cells, block)
     _check_size(found.cells.num_rows, bundle)
     read = [(fragment.department, found.sealed)]
     subject = ticket_subject(fragment, block.layout)
@@ -141,19 +140,6 @@ async def _local(
 def _check_size(cells: int, bundle: Bundle) -> None:
     if cells > bundle.limits.cells_max:
         raise LimitError("L002", limit=bundle.limits.cells_max)
-
-
-def _check_shown(cells: pa.Table, block: Block) -> None:
-    """Check that a sealed answer has exactly the labels and marks of its block, and known marks."""
-    whole = released_result(block.cell, block.layout)
-    schema = pa.schema([item for item in whole if item.name[0] in "dm"])
-    if not cells.schema.equals(schema):
-        raise ProtocolError("X001", detail="an answer with other columns")
-    reasons = pa.array(sorted(REASONS))
-    for name in [item.name for item in schema if item.name.startswith("m")]:
-        known = pc.or_(pc.is_null(cells[name]), pc.is_in(cells[name], reasons))
-        if not pc.all(known, min_count=0).as_py():
-            raise ProtocolError("X001", detail="an answer with an unknown mark")
 
 
 def _form(layout: Layout, cells: int, parties: int, *, masked: bool) -> Form:
