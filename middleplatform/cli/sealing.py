@@ -5,13 +5,11 @@ from getpass import getpass
 from pathlib import Path
 
 from middleplatform.cli.context import Context
-from middleplatform.cli.locale import Say
 from middleplatform.crypto.key_files import Passphrase, key_invalid
 from middleplatform.enrolment.passphrases import from_file, from_keyring, from_terminal, once
 from middleplatform.errors import QueryError
 
 __all__ = [
-    "add_passphrase",
     "book_file",
     "found_key",
     "new_passphrase",
@@ -20,24 +18,6 @@ __all__ = [
 ]
 
 _HEAD_BYTES = 4096
-
-
-def add_passphrase(parser: argparse.ArgumentParser, say: Say) -> None:
-    """Add the options that say where the passphrase comes from; a terminal asks for it otherwise."""
-    sources = parser.add_mutually_exclusive_group()
-    sources.add_argument(
-        "--passphrase-file",
-        type=Path,
-        metavar="FILE",
-        help=say("file with the passphrase, mode 0600", "存放口令的文件，权限 0600"),
-    )
-    sources.add_argument(
-        "--keyring",
-        action="store_true",
-        help=say(
-            "take the passphrase from the operating system's key store", "从操作系统密钥库取口令"
-        ),
-    )
 
 
 def new_passphrase(context: Context, options: argparse.Namespace, holder: str) -> Passphrase:

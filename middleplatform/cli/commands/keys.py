@@ -16,6 +16,7 @@ from rich.text import Text
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.cli import asking, failure, printable, sealing
 from middleplatform.cli.context import Context
+from middleplatform.cli.enrolment import add_keys
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, Runs, group, leaf
 from middleplatform.crypto.key_files import replace_private
@@ -76,7 +77,7 @@ def _add_making(made: argparse.ArgumentParser, say: Say) -> None:
         default=max(_LENGTHS),
         help=say("length of the modulus (default: %(default)s)", "模数长度（默认 %(default)s）"),
     )
-    sealing.add_passphrase(made, say)
+    add_keys(made, say)
 
 
 def _asked(mine: Commands, say: Say, name: str, run: Runs, text: str) -> argparse.ArgumentParser:

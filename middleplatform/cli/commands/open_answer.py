@@ -8,6 +8,7 @@ from rich.text import Text
 
 from middleplatform.cli import printable, sealing
 from middleplatform.cli.context import Context
+from middleplatform.cli.enrolment import add_keys
 from middleplatform.cli.legend import mark_of
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, add_json, leaf
@@ -45,7 +46,7 @@ def add(commands: Commands, say: Say) -> None:
             "网关与各部门公钥文件；默认与密钥文件同目录",
         ),
     )
-    sealing.add_passphrase(made, say)
+    add_keys(made, say)
     shape = made.add_mutually_exclusive_group()
     add_json(shape, say)
     shape.add_argument(
