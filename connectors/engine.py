@@ -47,8 +47,7 @@ EXTENSIONS_OFF: Mapping[str, str | bool] = {
 }
 """Settings that an engine is opened with; the file system is shut by ``shut_doors``."""
 
-_BATCH_ROWS = 2048
-_SCAN_ROWS = 65_536  # rows are worked on by whole columns: fewer and longer ones
+_BATCH_ROWS = 65_536  # rows are worked on by whole columns: fewer and longer ones
 
 _KINDS = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), TypeKind.INTEGER),
@@ -125,8 +124,7 @@ def answered(
     Raises:
         ConnectorError: As the SPI says.
     """
-    size = _SCAN_ROWS if statement.kind == "rows" else _BATCH_ROWS
-    reader = engine.sql(statement.sql).to_arrow_reader(size)
+    reader = engine.sql(statement.sql).to_arrow_reader(_BATCH_ROWS)
     check_columns(reader.schema, statement.result)
     batches = bounded(read_batches(reader, check), limits)
     return fitted(pa.Table.from_batches(batches, reader.schema), statement.result)
@@ -145,7 +143,7 @@ def streamed(
     Raises:
         ConnectorError: As the SPI says.
     """
-    reader = engine.sql(statement.sql).to_arrow_reader(_SCAN_ROWS)
+    reader = engine.sql(statement.sql).to_arrow_reader(_BATCH_ROWS)
     return scanned(read_batches(reader, check), statement, kernel, result, limits)
 
 
