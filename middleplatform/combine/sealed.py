@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from middleplatform.combine.released import digest
-from middleplatform.combine.values import cells_table
+from middleplatform.combine.values import by_labels, cells_table
 from middleplatform.model.plan import Layout, SumWord
 from middleplatform.model.query import Field
 from middleplatform.model.result import Release
@@ -51,7 +51,7 @@ def cell_numbers(cells: pa.Table, layout: Layout, mark_prefix: str) -> pa.Table:
         mark = cells[f"m{index}"]
         columns[f"a{index}"] = pc.if_else(pc.is_null(mark), numbers, pa.scalar(None, pa.int64()))
         columns[f"{mark_prefix}a{index}"] = mark
-    return pa.table(columns)
+    return by_labels(pa.table(columns))
 
 
 def places(values: pa.Table, sources: Sequence[str]) -> tuple[int, ...]:

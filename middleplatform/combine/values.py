@@ -14,7 +14,7 @@ import pyarrow as pa
 from middleplatform.model.plan import Formula, Layout, Part
 from middleplatform.model.query import AggregateKind
 
-__all__ = ["cells_table"]
+__all__ = ["by_labels", "cells_table"]
 
 _FINITE = 38
 _EXACT = Context(prec=100)
@@ -29,7 +29,8 @@ def cells_table(released: pa.Table, layout: Layout, mark_prefix: str) -> pa.Tabl
         mark_prefix: Put before a column's name to name its mark column.
 
     Returns:
-        Columns ``d*``, ``a*`` and a mark column for each.
+        Columns ``d*``, ``a*`` and a mark column for each, in the order of the labels: rounds give cells in a secret
+        order, and the same question is to have the same answer.
 
     Reveals:
         Nothing beyond ``released``.
@@ -43,7 +44,17 @@ def cells_table(released: pa.Table, layout: Layout, mark_prefix: str) -> pa.Tabl
         marks = released[f"m{index}"].to_pylist()
         columns[f"a{index}"] = _column(formula, layout, released, [mark is None for mark in marks])
         columns[f"{mark_prefix}a{index}"] = pa.array(marks, pa.string())
-    return pa.table(columns)
+    return by_labels(pa.table(columns))
+
+
+def by_labels(cells: pa.Table) -> pa.Table:
+    """Return cells in the order of their labels ``d0`` ..., missing ones last.
+
+    Reveals:
+        Nothing.
+    """
+    order = [(name, "ascending") for name in cells.column_names if name[0] == "d"]
+    return cells.sort_by(order) if order else cells
 
 
 def _column(formula: Formula, layout: Layout, released: pa.Table, free: Sequence[bool]) -> pa.Array:

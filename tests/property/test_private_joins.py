@@ -121,3 +121,17 @@ def test_under_a_strict_policy_what_is_shown_is_right_and_covers_enough_units(st
         shown = [place for place in range(width, len(row)) if mark[place] is None]
         for place in shown:
             assert agree(row[place], expected[row[:width]][place - width]), asked.sql
+
+
+UNORDERED = (
+    "SELECT p.region, v.kind, COUNT(*) AS n, SUM(v.cost) AS s FROM hb.visits AS v JOIN ga.people AS p ON p.id = v.id GROUP BY 1, 2",
+    "SELECT c.plan, COUNT(*) AS n, AVG(p.income) AS a FROM ga.people AS p LEFT JOIN hb.card AS c ON c.id = p.id GROUP BY 1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", UNORDERED)
+def test_the_same_question_gives_the_same_rows_in_the_same_order(helper, blinded, sealed, sql):
+    """Lists go through in a fresh secret order each time; nothing of it shows in an answer."""
+    answers = [ask(sql).answer.release for ask in (helper, helper, blinded, sealed)]
+    assert len({each.digest for each in answers}) == 1
+    assert answers[0].table.num_rows > 3
