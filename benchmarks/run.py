@@ -89,21 +89,21 @@ PARTS: Mapping[str, Callable[[How], object]] = {
 """Every part, in order, with what measures it."""
 
 
-def measure(how: How, names: Sequence[str], known: Mapping[str, object]) -> Mapping[str, object]:
-    """Measure the named parts; the others stay as they are in ``known``."""
-    found = dict(known)
-    loads = dict(known.get("loads", {}))
-    days = dict(known.get("days", {}))
-    for name in names:
-        loads[name] = _told(name, 0 if how.quick else 180)
-        found[name] = PARTS[name](how)
-        days[name] = datetime.now(UTC).date().isoformat()
-    return found | {
-        "quick": how.quick,
+def measure(how: How, name: str, known: Mapping) -> Mapping[str, object]:
+    """Measure a part; the others stay as they are in ``known``."""
+    load = _told(name, 0 if how.quick else 180)
+    part = PARTS[name](how)
+    loads = {**known.get("loads", {}), name: load}
+    quick = {*known.get("quick_parts", ())} - {name} | ({name} if how.quick else set())
+    return {
+        **known,
+        name: part,
+        "quick": bool(quick),
+        "quick_parts": sorted(quick),
         "machine": machine(how.folder),
         "quiet": all(load < QUIET_LOAD for load in loads.values()),
         "loads": loads,
-        "days": days,
+        "days": {**known.get("days", {}), name: datetime.now(UTC).date().isoformat()},
     }
 
 
@@ -298,11 +298,13 @@ def main() -> int:
     )  # fmt: skip
     options = parser.parse_args()
     latest = _RESULTS / "latest.json"
-    known = json.loads(latest.read_text(encoding="utf-8")) if options.only else {}
-    found = measure(How(options.quick, options.folder), options.only or list(PARTS), known)
+    found = json.loads(latest.read_text(encoding="utf-8")) if options.only else {}
     _RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    latest.write_text(text, encoding="utf-8")
+    for name in options.only or PARTS:
+        found = measure(How(options.quick, options.folder), name, found)
+        # After each part: one that fails takes none of the others with it.
+        text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        latest.write_text(text, encoding="utf-8")
     (_RESULTS / "latest.md").write_text("# Latest results\n\n" + markdown(found), encoding="utf-8")
     print(markdown(found))
     return 0
