@@ -28,7 +28,7 @@ $(BIN)/python:
 
 # The stamps are older than these files exactly when an installation is due.
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable . --constraint constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dp]' --constraint constraints.txt
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -100,7 +100,7 @@ version: "1"
 effective: 2026-01-01
 purposes:
   statistics: {name_zh: 统计分析, name_en: statistics, roles: [analyst]}
-disclosure: {min_units: 10, dominance: [], p_percent: 0, homogeneity: false, history: false}
+disclosure: {min_units: 10, dominance: [], p_percent: 0, homogeneity: false, history: false, method: exact}
 limits: {near_duplicates_per_day: 100000, cells_max: 1000000, projects: ["*"]}
 datasets:
   ga.resident:

@@ -86,7 +86,7 @@ effective: 2026-01-01
 extends: baseline
 purposes:
   statistics: {{name_zh: 统计分析, name_en: statistics, roles: [analyst]}}
-disclosure: {{min_units: 10, dominance: [[1, 50], [2, 67]], p_percent: 10, homogeneity: true, history: {history}}}
+disclosure: {{min_units: 10, dominance: [[1, 50], [2, 67]], p_percent: 10, homogeneity: true, history: {history}, method: exact}}
 limits: {{near_duplicates_per_day: 1000, projects: ["*"]}}
 datasets:
   health.visit:

@@ -72,6 +72,9 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     body = _request(request, at)
     parameters = asdict(decision.disclosure)
     parameters["dominance"] = [list(pair) for pair in decision.disclosure.dominance]
+    if parameters["privacy"] is not None:
+        fractions = parameters["privacy"].items()
+        parameters["privacy"] = {name: str(value) for name, value in fractions}
     columns = sorted(
         {f"{use.dataset}.{use.column}" for use in facts.uses if use.dataset and use.column != "*"}
     )

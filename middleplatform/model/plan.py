@@ -171,6 +171,7 @@ class Fragment:
         policy_digest: The gateway's bundle.
         issued_at: ISO 8601, UTC.
         sealed_for: Id of the key under which values leave encrypted; empty for plain ones.
+        noise: Privacy loss (rho of zCDP) of a differentially private answer, a fraction as text; empty for none.
     """
 
     query_id: str
@@ -186,6 +187,7 @@ class Fragment:
     policy_digest: str
     issued_at: str
     sealed_for: str = ""
+    noise: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the canonical form that is signed and digested."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.model.request import Role
@@ -17,7 +18,9 @@ LAST_CODE = "\U0010ffff"
 
 __all__ = [
     "LAST_CODE",
-    "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "Purpose", "Withheld",
+    "METHODS",
+    "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "PrivacyRule", "Purpose",
+    "Withheld",
 ]  # fmt: skip
 
 
@@ -66,6 +69,35 @@ class ColumnRule:
     cap: Decimal | None = None
 
 
+METHODS = ("exact", "table", "perturb", "noise")
+"""How released values are protected beyond the primary rules, in rising strictness."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyRule:
+    """Differential privacy of a dataset (tier D): what one answer may cost, and all of them together.
+
+    Privacy loss is zero-concentrated (Bun and Steinke 2016), in exact fractions of rho.
+
+    Attributes:
+        rho: Of one answer, unless the analyst asks for less; also the most that an answer may ask for.
+        delta: At which epsilon is told, and of delta-thresholding of labels.
+        groups: Most groups (cells) of one statement to which a unit contributes.
+        rows: Most rows that a unit counts for in one cell.
+        rho_snapshot: Of everything released of one snapshot of the dataset.
+        rho_project: Of it, for one project.
+        rho_analyst: Of it, for one analyst.
+    """
+
+    rho: Fraction = Fraction(1, 50)
+    delta: Fraction = Fraction(1, 10**9)
+    groups: int = 3
+    rows: int = 12
+    rho_snapshot: Fraction = Fraction(1)
+    rho_project: Fraction = Fraction(1, 2)
+    rho_analyst: Fraction = Fraction(1, 4)
+
+
 @dataclass(frozen=True, slots=True)
 class DisclosureParameters:
     """Numbers of disclosure control; policy data, recorded in every audit entry.
@@ -76,6 +108,18 @@ class DisclosureParameters:
         p_percent: A magnitude is withheld when the second largest unit could estimate the largest within p %.
         homogeneity: Withhold all-zero, 0 % and 100 % cells.
         history: Keep and check released populations (R14).
+        method: One of ``METHODS``: ``exact`` values, where the primary rules let them; ``table`` as exact, with
+            secondary suppression that withstands a linear-programming attacker; ``perturb`` by cell key; ``noise`` of
+            differential privacy only.
+        noise_max: Largest perturbation of a count (D of the perturbation table).
+        noise_variance: Its variance (V).
+        noise_js: No perturbed count lies in 1 to this number.
+        magnitude_percent: Standard deviation of a magnitude's own perturbation, percent of its largest unit.
+        interval_percent: Under ``table``: the least width of what an attacker can tell of a withheld value, percent
+            of it.
+        overlaps_max: Releases of one population that overlap others; past it only ``noise`` answers. 0 for no cap.
+        noise_below: Populations of fewer units are answered with ``noise`` only. 0 for none.
+        privacy: Of tier D; None where it is not offered.
     """
 
     min_units: int = 10
@@ -83,6 +127,15 @@ class DisclosureParameters:
     p_percent: int = 10
     homogeneity: bool = True
     history: bool = True
+    method: str = "exact"
+    noise_max: int = 7
+    noise_variance: int = 4
+    noise_js: int = 2
+    magnitude_percent: int = 20
+    interval_percent: int = 20
+    overlaps_max: int = 0
+    noise_below: int = 0
+    privacy: PrivacyRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +217,7 @@ class Limits:
             ``"*"``, which lets analysts name any, is for tests only.
         join_rows_max: List rows of all sides of a private join together; enforced before anything runs where sizes are
             known, and by the gateway on what the departments bring.
+        answer_grid_ms: Answers and refusals leave at whole multiples of this after the question came; 0 for at once.
     """
 
     sql_characters_max: int = 20_000
@@ -175,6 +229,7 @@ class Limits:
     near_duplicates_per_day: int = 50
     projects: tuple[str, ...] = ()
     join_rows_max: int = 20_000_000
+    answer_grid_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class QueryRequest:
         recipient: Department that will receive the answer; the subject's own unless said (decree 809 art. 25).
         strict: Refuse instead of rewriting to a permitted form.
         sealed_for: Id of the published key under which the values leave encrypted; empty for a plain answer.
+        noise: Privacy loss (rho of zCDP) to spend on a differentially private answer, a fraction as text (``"1/50"``),
+            or ``"policy"`` for what policy allows at most; empty for none.
     """
 
     query_id: str
@@ -60,3 +62,4 @@ class QueryRequest:
     recipient: str = ""
     strict: bool = False
     sealed_for: str = ""
+    noise: str = ""

@@ -34,6 +34,8 @@ from middleplatform.model.result import PartialResult
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.overlap import Memory, Overlap
+from middleplatform.node.perturbed import perturbed
+from middleplatform.node.protected import protect
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.sealed_keys import KnownKeys
@@ -373,9 +375,16 @@ class Node:
         measured = source.measure(task.cell, task.layout)
         marks = disclose(task.layout, measured.evidence, task.decision.disclosure)
         telling = self._mark_groups(task, measured, marks)
-        if task.decision.disclosure.history:
+        parameters = task.decision.disclosure
+        if parameters.method == "table":
+            protect(task.cell, task.layout, measured, marks, parameters)
+        if parameters.history:
             overlap = self.overlap(task, source)
             overlap.check(task.cell, task.layout, measured, marks, self.moment())
+        if parameters.method == "perturb":
+            measured = perturbed(
+                task.cell, task.layout, measured, marks, parameters, source, self._memory.numbers
+            )
         return released_cells(
             task.cell, task.layout, measured, marks, self.sensitive(task), telling
         )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import Enum
+from fractions import Fraction
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from middleplatform.model.policy import (
     DatasetRule,
     DisclosureParameters,
     Limits,
+    PrivacyRule,
     Purpose,
 )
 from middleplatform.model.request import Role
@@ -64,6 +66,8 @@ def _plain(value: object) -> object:
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, Enum):
         return value.name.lower()
+    if isinstance(value, Fraction):
+        return str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, date):
@@ -130,6 +134,14 @@ def _parameters(raw: Raw, merged: Merged) -> DisclosureParameters:
     fields: dict[str, Any] = {**merged.mapping("disclosure"), **own}
     if "dominance" in fields:
         fields["dominance"] = tuple((pair[0], pair[1]) for pair in fields["dominance"])
+    # Fail closed: who says nothing about it releases no exact value.
+    fields.setdefault("method", "perturb")
+    if "privacy" in fields:
+        numbers: dict[str, Any] = {
+            name: Fraction(value) if isinstance(value, str) else value
+            for name, value in fields["privacy"].items()
+        }
+        fields["privacy"] = PrivacyRule(**numbers)
     return DisclosureParameters(**fields)
 
 

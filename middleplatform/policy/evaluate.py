@@ -4,17 +4,19 @@ Authorization and the department's own check both call these, so that a rule is 
 What is missing never gives a value that a caller could take for "no limit".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.model.policy import (
+    METHODS,
     Bundle,
     ColumnRule,
     DatasetRule,
     DisclosureParameters,
     Grant,
+    PrivacyRule,
     Purpose,
     Withheld,
 )
@@ -269,6 +271,31 @@ def disclosure(
         p_percent=max(rule.p_percent for rule in rules),
         homogeneity=any(rule.homogeneity for rule in rules),
         history=any(rule.history for rule in rules),
+        method=max((rule.method for rule in rules), key=METHODS.index),
+        noise_max=max(rule.noise_max for rule in rules),
+        noise_variance=max(rule.noise_variance for rule in rules),
+        noise_js=max(rule.noise_js for rule in rules),
+        magnitude_percent=max(rule.magnitude_percent for rule in rules),
+        interval_percent=max(rule.interval_percent for rule in rules),
+        overlaps_max=min((rule.overlaps_max for rule in rules if rule.overlaps_max), default=0),
+        noise_below=max(rule.noise_below for rule in rules),
+        privacy=_privacy([rule.privacy for rule in rules]),
+    )
+
+
+def _privacy(rules: Sequence[PrivacyRule | None]) -> PrivacyRule | None:
+    """Return the strictest of each number, or None where any dataset does not offer tier D."""
+    offered = [rule for rule in rules if rule is not None]
+    if len(offered) < len(rules):
+        return None
+    return PrivacyRule(
+        rho=min(rule.rho for rule in offered),
+        delta=min(rule.delta for rule in offered),
+        groups=min(rule.groups for rule in offered),
+        rows=min(rule.rows for rule in offered),
+        rho_snapshot=min(rule.rho_snapshot for rule in offered),
+        rho_project=min(rule.rho_project for rule in offered),
+        rho_analyst=min(rule.rho_analyst for rule in offered),
     )
 
 

@@ -256,9 +256,17 @@ def pooled(data, *, once=False):
 
 # --- catalogue and bundle -----------------------------------------------------------------------------------------
 
-EXACT = {"min_units": 1, "dominance": [], "p_percent": 0, "homogeneity": False, "history": False}
+EXACT = {
+    "min_units": 1,
+    "dominance": [],
+    "p_percent": 0,
+    "homogeneity": False,
+    "history": False,
+    "method": "exact",
+}
 STRICT = {
     "min_units": 10, "dominance": [[1, 50], [2, 67]], "p_percent": 10, "homogeneity": True, "history": False,
+    "method": "exact",
 }  # fmt: skip
 UNIT_BREAKPOINTS = [1, 2, 3, 5, 10]
 

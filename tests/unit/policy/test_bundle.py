@@ -91,7 +91,7 @@ def test_stricter_of_two_wins(write, catalog):
         ("sex: {}", "sex: {use: [dimension, measure]}", "a use that it does not allow"),
         ("id_number: {}", "id_number: {unit: household}", "the catalogue's unit is person"),
         (
-            "disclosure: {min_units: 12}",
+            "disclosure: {min_units: 12, method: exact}",
             "disclosure: {min_units: 1}",
             "min_units 1 needs every column",
         ),

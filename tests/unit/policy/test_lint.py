@@ -80,9 +80,13 @@ def codes(write, catalog, text, now=NOW):
         ),
         ("      sex: {}\n", "", ("unclassified", "ga.population.sex", "warning")),
         ("min_units: 12", "min_units: 9", ("threshold-too-low", "ga.population", "error")),
-        ("{min_units: 12}", "{history: false}", ("history-off", "ga.population", "error")),
         (
-            "{min_units: 12}",
+            "{min_units: 12, method: exact}",
+            "{history: false}",
+            ("history-off", "ga.population", "error"),
+        ),
+        (
+            "{min_units: 12, method: exact}",
             "{dominance: [], p_percent: 0}",
             ("dominance-off", "ga.population", "warning"),
         ),
