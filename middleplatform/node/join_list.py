@@ -22,11 +22,11 @@ from middleplatform.crypto.join_party import JoinParty
 from middleplatform.errors import ProtocolError
 from middleplatform.model.join import JoinPlan, JoinProtocol, Side
 from middleplatform.node.join_marks import marks_purpose, packed_marks
+from middleplatform.node.join_read import SideRows
 from middleplatform.node.secure_round import label_bytes
 from middleplatform.planner.side_words import width, word_columns
 from middleplatform.wire.join_lists import (
     CODES_MAX,
-    TOKEN_BYTES,
     ListHead,
     ListPart,
     parts_of,
@@ -93,7 +93,7 @@ def make_list(
     party: JoinParty,
     plan: JoinPlan,
     side: Side,
-    table: pa.Table,
+    listed: SideRows,
     missing: Sequence[object],
     helper: str,
 ) -> MadeList:
@@ -103,7 +103,7 @@ def make_list(
         party: Whose keys are agreed.
         plan: Of the join.
         side: The own one.
-        table: Rows of ``planner.side_statement``.
+        listed: Its rows, and their tokens.
         missing: Labels of rows of other sides that found no match; empty unless the side is outer-joined.
         helper: Who removes the masks.
 
@@ -113,16 +113,17 @@ def make_list(
     Reveals:
         As the module says, once it is sent.
     """
+    table = listed.table
     order = party.permutation(table.num_rows)
     tuples, labels, counts = _labelled(table, side)
     codes = _Codes(party, side, labels, counts, missing)
     words = np.take(word_columns(plan, side.number, table), order, axis=0)
     words = party.mask(words, side.number, helper)
-    keys, tokens, places = None, np.zeros((0, TOKEN_BYTES), dtype=np.uint8), np.zeros(0, np.uint32)
+    keys, tokens, places = None, listed.tokens, np.zeros(0, np.uint32)
     if plan.protocol is JoinProtocol.BLINDED:
         keys, places = distinct(table["k"].combine_chunks().take(pa.array(order)))
     else:
-        tokens = np.take(party.tokens(table["k"], plan.unit), order, axis=0)
+        tokens = np.take(listed.tokens, order, axis=0)
     seconds = [
         party.second_tokens(
             table[f"u{number}"], _SECOND, side.number, number, shared=_shared(side)

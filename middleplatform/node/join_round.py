@@ -6,7 +6,7 @@ takes part signs a receipt. Spec: docs/spec/private-join.md, "Steps"; docs/spec/
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Event
 
 import pyarrow as pa
@@ -22,13 +22,13 @@ from middleplatform.crypto.sum_words import ATTEMPTS_MAX, round_key
 from middleplatform.crypto.tickets import sign_input
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
 from middleplatform.model.join import JoinPlan, JoinProtocol, Side
-from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.query import JoinKind
 from middleplatform.node.entered_rounds import EnteredRounds
 from middleplatform.node.join_blinding import Blinding
 from middleplatform.node.join_list import MadeList, few_units, make_list, short_list
 from middleplatform.node.join_marks import check_marks
-from middleplatform.node.join_population import check_population, rows_of
+from middleplatform.node.join_population import check_population
+from middleplatform.node.join_read import SideReader
 from middleplatform.node.join_seal import HeldMasks
 from middleplatform.node.join_steps import (
     BLINDED_DEPARTMENT,
@@ -36,12 +36,9 @@ from middleplatform.node.join_steps import (
     KEY_HOLDER_ORDER,
     JoinStep,
 )
-from middleplatform.node.measure import Source, Sources
 from middleplatform.node.open_rounds import Order
 from middleplatform.node.service import KEY_HOLDER, Node, Task
-from middleplatform.planner.evidence import Statement
-from middleplatform.planner.layout import layout_of
-from middleplatform.planner.side_statement import missing_labels, side_reads, side_statement
+from middleplatform.planner.side_statement import missing_labels
 from middleplatform.planner.side_words import width
 from middleplatform.wire.frame import pack
 from middleplatform.wire.join_lists import GroupLists, GroupSums, ReleasedCells
@@ -131,6 +128,7 @@ class JoinRounds(EnteredRounds[_Round]):
         idle_s: float = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._reader = SideReader(node)
         self._workers = Workers() if workers is None else workers
         idle = idle_s or join_idle_s(node.source.limits.timeout_s)
         super().__init__(node, idle, rounds_max, now)
@@ -218,30 +216,14 @@ class JoinRounds(EnteredRounds[_Round]):
         task, plan, side, node = current.task, current.plan, current.side, self._node
         assert side is not None, "who has no side has no such step"
         source = node.source.until(current.stop)
-        table = self._rows(task, side, source)
-        if table.num_rows > node.bundle.limits.join_rows_max:
-            raise LimitError("L005", limit=node.bundle.limits.join_rows_max)
-        if few_units(table["k"], plan.min_units, unique=side.unique):
+        rows = self._reader.read(task, side, source, current.party)
+        if few_units(rows.table["k"], plan.min_units, unique=side.unique):
             return short_list(side)
         check_population(node, task, side, source)
         outer = side.kind is JoinKind.LEFT and bool(side.dimensions)
         missing = missing_labels(task.cell, task.layout, plan, side.number) if outer else ()
         helper = plan.helper(side.number, current.key_holder)
-        return make_list(current.party, plan, side, table, missing, helper)
-
-    def _rows(self, task: Task, side: Side, source: Source | Sources) -> pa.Table:
-        plan, catalog = task.join, self._node.catalog
-        assert plan is not None, "a private join has a plan"
-        cell = rows_of(task, side)
-        reads = side_reads(task.layout, plan, side.number, catalog)
-        layout = replace(layout_of(cell, catalog), reads=reads)
-
-        def write(dialect: str, names: PhysicalNames) -> Statement:
-            return side_statement(
-                task.cell, task.layout, plan, side.number, catalog, dialect, names
-            )
-
-        return source.rows(cell, layout, write)
+        return make_list(current.party, plan, side, rows, missing, helper)
 
     def join_rows(self, key: str, part: int) -> bytes:
         """Return a part of the own list; each once, in order. It is let go of.

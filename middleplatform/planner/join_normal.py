@@ -109,11 +109,19 @@ STEPS: Mapping[str, Callable[[exp.Expr], exp.Expr]] = {
 
 
 def prepared(
-    catalog: Catalog, datasets: Sequence[str]
+    catalog: Catalog, datasets: Sequence[str], *, doubles: bool = False
 ) -> dict[str, Callable[[exp.Select, Read], exp.Select]]:
-    """Return, for each dataset that needs it, what turns a plain read into one of distinct, normalised rows."""
+    """Return, for each dataset that needs it, what turns a plain read into one of distinct, normalised rows.
+
+    Args:
+        catalog: Has the datasets.
+        datasets: Their names.
+        doubles: Leave duplicate registrations in: who reads looks for them.
+    """
 
     def of(dataset: Dataset) -> Callable[[exp.Select, Read], exp.Select]:
+        if doubles:
+            return lambda inner, read: _normalised(inner, read, dataset)
         return lambda inner, read: _distinct(_normalised(inner, read, dataset), read, dataset)
 
     return {
