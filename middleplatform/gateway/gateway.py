@@ -8,14 +8,11 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-import pyarrow as pa
-
 from middleplatform.access.operator_log import where
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.refusals import refusal
-from middleplatform.combine.released import Released, release, run_post
-from middleplatform.combine.values import cells_table
+from middleplatform.combine.released import Released
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import (
     AuditError,
@@ -24,30 +21,29 @@ from middleplatform.errors import (
     LimitError,
     MiddleplatformError,
 )
-from middleplatform.gateway.blocks import BlockAnswer, answering, notes_of, withheld_summary
+from middleplatform.gateway.blocks import BlockAnswer, answering
+from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
 from middleplatform.gateway.join_family import guarded
-from middleplatform.gateway.sealed_answer import sealed_answer
-from middleplatform.gateway.sealed_cells import SealedBlock, answer_sealed
+from middleplatform.gateway.leaving import on_grid
+from middleplatform.gateway.sealed_cells import answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.sealed_explain import sealed_explanation
 from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
-from middleplatform.model.plan import Layout, Plan
+from middleplatform.model.plan import Plan
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QualifiedQuery
 from middleplatform.model.record import AuditRecord, Receipt
 from middleplatform.model.request import QueryRequest, Subject
-from middleplatform.model.result import Answer, Explanation, Release
-from middleplatform.model.sealed import SealedAnswer
+from middleplatform.model.result import Answer, Explanation
 from middleplatform.planner.plan import make_plan
 from middleplatform.planner.sealed import sealed_outputs
 from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.sql.parse import parse
-from middleplatform.sql.post import MARK
 from middleplatform.sql.qualify import fingerprint, qualify
 
 __all__ = ["Gateway"]
@@ -107,12 +103,16 @@ class Gateway:
         Raises:
             MiddleplatformError: Refused or failed: ``audit_index`` names its entry, ``reasons`` say why.
         """
+        async with on_grid(self.bundle.limits.answer_grid_ms):
+            return await self._submitted(request, progress or silent)
+
+    async def _submitted(self, request: QueryRequest, progress: Progress) -> Answer:
         if self._running >= self.queries_max:
             raise LimitError("L001")
         self._running += 1
         try:
             await self._append(received(request))
-            return await self._answer(request, progress or silent)
+            return await self._answer(request, progress)
         except MiddleplatformError as error:
             await self._record(request, error)
             raise
@@ -135,7 +135,9 @@ class Gateway:
         watch.lap("plan")
         answers = await self._dispatch(request, plan, decision, progress)
         watch.lap("dispatch")
-        outcome, sealed = await asyncio.to_thread(self._combine, query, plan, answers)
+        outcome, sealed = await asyncio.to_thread(
+            combined, query, plan, answers, self.database, self.sealing
+        )
         watch.lap("combine")
         told = [each.receipts for each in answers]
         entry = released(
@@ -205,19 +207,6 @@ class Gateway:
             answers.append(guarded(self.questions, request, block, answer, rules))
         progress("dispatch", len(plan.blocks), len(plan.blocks))
         return answers
-
-    def _combine(
-        self, query: QualifiedQuery, plan: Plan, answers: list[BlockAnswer]
-    ) -> tuple[Release, SealedAnswer | None]:
-        """Put released words together and run what stands above the boundary."""
-        if self.sealing is not None and answers and isinstance(answers[0], SealedBlock):
-            return sealed_answer(query, plan, answers[0], self.database, self.sealing)
-        cells: dict[str, tuple[pa.Table, Layout]] = {}
-        for block, found in zip(plan.blocks, answers, strict=True):
-            shown = found.labelled if block.name in query.label_only else found.cells
-            cells[block.name] = (cells_table(shown, block.layout, MARK), block.layout)
-        values, marks = run_post(self.database, plan.post_sql, cells, plan.outputs)
-        return release(values, marks, withheld_summary(answers), notes_of(plan, answers)), None
 
     # --- the log --------------------------------------------------------------------------------------------------
 
