@@ -27,6 +27,7 @@ from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
 from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.leaving import on_grid
+from middleplatform.gateway.method import method_notes
 from middleplatform.gateway.sealed_cells import answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.sealed_explain import sealed_explanation
@@ -189,7 +190,8 @@ class Gateway:
         plan = make_plan(query, decision, self.catalog, bundle.limits, bundle=bundle, sealed=sealed)
         if request.sealed_for:
             sealed_outputs(query, plan)
-        return plan
+        told = method_notes(request, decision, bundle, query.facts.datasets)
+        return replace(plan, notes=(*plan.notes, *told))
 
     # --- stages 5 to 7 --------------------------------------------------------------------------------------------
 
