@@ -8,6 +8,7 @@ A table or column that the source does not have under the name in the statement 
 engine holds nothing else that the name could mean.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -50,13 +51,9 @@ _TYPES = {
     TypeKind.DATE: "DATE",
     TypeKind.BOOLEAN: "BOOLEAN",
 }
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _PATH_MAX = 2
 _DESCRIBE_S = 60.0
-
-_COLUMNS = """
-SELECT column_name, data_type, numeric_precision, numeric_scale, is_nullable FROM duckdb_columns()
-WHERE NOT internal AND table_name = ? AND schema_name <> 'pg_catalog' ORDER BY column_index
-"""
 
 
 class Session(Protocol):
@@ -181,7 +178,7 @@ def _load(engine: duckdb.DuckDBPyConnection, session: Session, wanted: Reads, ca
         query = session.query(name, columns)
         if query:
             engine.execute(f"CREATE VIEW {identifier(*path)} AS {query}")
-            _check_types(engine, path[-1], columns)
+            _check_types(engine, path, columns)
         else:
             _fill(engine, path, columns, session.batches(name, columns), call)
 
@@ -206,17 +203,25 @@ def _fill(
 
 
 def _check_types(
-    engine: duckdb.DuckDBPyConnection, name: str, columns: Sequence[ColumnDescription]
+    engine: duckdb.DuckDBPyConnection, path: Sequence[str], columns: Sequence[ColumnDescription]
 ) -> None:
     """Check that the engine reads the types that the source describes.
 
     Raises:
         ConnectorError: SCHEMA when it does not.
     """
-    found = [column_of(*row) for row in engine.execute(_COLUMNS, [name]).fetchall()]
+    # Asked of the view alone: the engine's catalog would bind every view that it has, each time.
+    found = engine.execute(f"DESCRIBE {identifier(*path)}").fetchall()
     exact = [(column.name, column.kind, column.precision, column.scale) for column in columns]
-    if [(item.name, item.kind, item.precision, item.scale) for item in found] != exact:
-        raise ConnectorError(ErrorKind.SCHEMA, f"the engine reads {name!r} in other types")
+    if [_described(name, data_type) for name, data_type, *_ in found] != exact:
+        raise ConnectorError(ErrorKind.SCHEMA, f"the engine reads {path[-1]!r} in other types")
+
+
+def _described(name: str, data_type: str) -> tuple[str, TypeKind, int, int]:
+    digits = _DECIMAL.fullmatch(data_type)
+    precision, scale = map(int, digits.groups()) if digits else (0, 0)
+    column = column_of(name, data_type, precision, scale, nullable=True)
+    return column.name, column.kind, column.precision, column.scale
 
 
 def _type(column: ColumnDescription) -> str:

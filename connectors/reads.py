@@ -27,6 +27,7 @@ _EXPRESSIONS = frozenset(
 )  # fmt: skip
 _RELATIONS = frozenset({"BASE_TABLE", "EMPTY", "JOIN", "SUBQUERY"})
 _JOINS = frozenset({"CROSS", "REGULAR"})
+_KNOWN_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,25 @@ class Reads:
         return tuple(named) or (known[0],)
 
 
+_KNOWN: dict[str, Reads] = {}
+
+
 def reads(engine: duckdb.DuckDBPyConnection, sql: str) -> Reads:
     """Parse one SELECT and return what it reads; nothing of it is run.
 
     Raises:
         ConnectorError: REFUSED when the engine cannot write down what it parsed.
     """
+    found = _KNOWN.get(sql)  # what a text is does not hang on the engine
+    if found is None:
+        found = _parsed(engine, sql)
+        if len(_KNOWN) >= _KNOWN_MAX:
+            _KNOWN.clear()
+        _KNOWN[sql] = found
+    return found
+
+
+def _parsed(engine: duckdb.DuckDBPyConnection, sql: str) -> Reads:
     row = engine.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     parsed = json.loads(row[0]) if row else {"error": True}
     if parsed["error"]:
@@ -106,7 +120,7 @@ def _reads_unnamed(node: Node, relations: set[str]) -> bool:
 
 
 def _nodes(tree: object) -> Iterator[Node]:
-    if isinstance(tree, Mapping):
+    if isinstance(tree, dict):
         yield tree
         for part in tree.values():
             yield from _nodes(part)
@@ -118,7 +132,7 @@ def _nodes(tree: object) -> Iterator[Node]:
 def _texts(tree: object) -> Iterator[str]:
     if isinstance(tree, str):
         yield tree.casefold()
-    elif isinstance(tree, Mapping):
+    elif isinstance(tree, dict):
         for part in tree.values():
             yield from _texts(part)
     elif isinstance(tree, list):
