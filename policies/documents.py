@@ -12,8 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
 import yaml
 
@@ -23,6 +25,7 @@ Path = tuple[str | int, ...]
 
 _BYTES_MAX = 4_000_000
 _DEPTH_MAX = 24
+_KEPT = 64  # a bundle and a catalog have a dozen or two
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"[-+]?[0-9]+\.[0-9]+\Z")
 _WORDS: Mapping[str, object] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -103,6 +106,8 @@ class _Loader(yaml.SafeLoader):
 def read(name: str, text: str | bytes) -> tuple[Document, tuple[Problem, ...]]:
     """Parse ``text`` as one strict YAML document.
 
+    A text that was read lately is not parsed again; every caller gets a value of its own.
+
     Args:
         name: File name, for the problems.
         text: At most 4 MB; bytes must be UTF-8.
@@ -111,6 +116,12 @@ def read(name: str, text: str | bytes) -> tuple[Document, tuple[Problem, ...]]:
         The document, and what is wrong with it; a document with problems has the value ``None``
         unless only duplicate keys are wrong.
     """
+    document, problems = _read(name, text)
+    return replace(document, value=deepcopy(document.value)), problems
+
+
+@lru_cache(maxsize=_KEPT)
+def _read(name: str, text: str | bytes) -> tuple[Document, tuple[Problem, ...]]:
     loader = None
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
