@@ -50,6 +50,13 @@ def test_long_columns_have_the_tokens_of_the_kernel_whatever_their_chunks():
         assert at_the_node(chunks) == at_the_node(array) == beside_the_data(array)
 
 
+@pytest.mark.parametrize("length", [*range(50), TEXT_BYTES_MAX - 1, TEXT_BYTES_MAX])
+def test_texts_of_one_length_have_the_tokens_of_the_kernel(length):
+    texts = [chr(ord("!") + n) * max(0, length - 1) + "x" * min(1, length) for n in range(40)]
+    for array in (pa.array(texts), pa.array(["?" * 7, *texts, "??"]).slice(1, 40), pa.array(texts[:1])):  # fmt: skip
+        assert at_the_node(array) == beside_the_data(array)
+
+
 def test_only_an_equal_identifier_of_an_equal_domain_under_an_equal_key_has_an_equal_token():
     texts = pa.array(["a", "a\0", "a\0\0", "", "\0", "A", "字", "1"])
     found = at_the_node(texts) + at_the_node(texts, "household") + at_the_node(texts, key=bytes(32))
