@@ -11,6 +11,7 @@ from connectors.spi import Connector, ConnectorError, ExecutionLimits
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.used_rounds import SqliteUsedRounds
 from middleplatform.errors import ConfigError
+from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
@@ -19,10 +20,12 @@ from middleplatform.node.join_round import JoinRounds, join_idle_s
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source, Sources
 from middleplatform.node.open_rounds import ROUNDS_MAX
+from middleplatform.node.overlap import Memory
 from middleplatform.node.remembered import GivenAnswers
 from middleplatform.node.secure_round import SecureRounds
 from middleplatform.node.served import ServedFragments
 from middleplatform.node.service import CLOCK_TOLERANCE_S, Node
+from middleplatform.node.units import UnitNumbers
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
 
@@ -60,6 +63,7 @@ class OpenNode:
         self.node.history.close()
         self.used.close()
         self.node.served.close()
+        self.node.budget.close()
         self.node.journal.close()
 
 
@@ -133,9 +137,13 @@ def assemble(
         opened.callback(used.close)
         served = ServedFragments(state / "served.db", clock, parts.tolerance_s)
         opened.callback(served.close)
+        budget = BudgetLedger(state / "budget.db")
+        opened.callback(budget.close)
         node = Node(
             department, source, parts.catalog, parts.bundle, parts.identity, parts.pins, history, used, served,
             journal, clock, rng, parts.tolerance_s, GivenAnswers(parts.answers_mb),
+            budget=budget,
+            _memory=Memory(UnitNumbers.open(state, rng)),
         )  # fmt: skip
         rounds = SecureRounds(node, rounds_max=parts.rounds_max)
         joins = JoinRounds(node, idle_s=join_idle_s(parts.timeout_s))
