@@ -6,6 +6,7 @@ from threading import Event
 from typing import ParamSpec, Protocol, TypeVar
 
 from middleplatform.errors import SourceError
+from middleplatform.model.budget import Balance
 from middleplatform.model.result import PartialResult
 
 __all__ = ["InProcessLink", "JoinNode", "LocalNode", "NodeLink", "RoundNode"]
@@ -59,6 +60,10 @@ class NodeLink(Protocol):
         """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
         ...
 
+    async def budget(self, project: str, analyst: str) -> list[Balance]:
+        """Return what a project and an analyst may still spend of each dataset there."""
+        ...
+
     # A private join; one call at a time a round and party. Messages are those of ``wire.join_lists``.
 
     async def join_open(self, fragment: bytes, signature: bytes) -> bytes:
@@ -109,6 +114,10 @@ class LocalNode(Protocol):
 
     def take_key(self, document: bytes) -> None:
         """Remember a recipient's public key."""
+        ...
+
+    def budgets(self, project: str, analyst: str) -> list[Balance]:
+        """Return what a project and an analyst may still spend."""
         ...
 
 
@@ -222,6 +231,10 @@ class InProcessLink:
     async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
         """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
         return await self._call(self._rounds.seal, key, codes, released)
+
+    async def budget(self, project: str, analyst: str) -> list[Balance]:
+        """Return what a project and an analyst may still spend of each dataset there."""
+        return await self._call(self._node.budgets, project, analyst)
 
     # --- private joins --------------------------------------------------------------------------------------------
 

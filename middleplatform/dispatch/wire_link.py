@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.dispatch.transport import Transport
+from middleplatform.model.budget import Balance
 from middleplatform.model.result import PartialResult
 from middleplatform.ports import Clock, Rng
 from middleplatform.wire.faults import from_fields
@@ -20,6 +21,7 @@ __all__ = ["Caller", "WireLink"]
 
 _GATEWAY = "gateway"
 _PARTIES_MAX = 10_000
+_DATASETS_MAX = 10_000
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,20 @@ class WireLink:
     async def seal(self, key: str, codes: Sequence[bytes], released: bytes) -> bytes:
         """Return the encrypted words of these cells; ``released`` has a 1 for each value that may leave."""
         return (await self.call("seal", [pack(codes), released], key=key)).part(0)
+
+    async def budget(self, project: str, analyst: str) -> list[Balance]:
+        """Return what a project and an analyst may still spend of each dataset there.
+
+        Raises:
+            ProtocolError: X001 the reply is not of that form, or another department's.
+        """
+        told = (await self.call("budget", project=project, analyst=analyst)).fields.get("budgets")
+        if not isinstance(told, list) or len(told) > _DATASETS_MAX:
+            raise bad_message("budgets are no list")
+        try:
+            return [Balance.from_mapping(each, self.department) for each in told]
+        except (KeyError, TypeError, ValueError):
+            raise bad_message("budgets are not valid") from None
 
     # --- private joins --------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from middleplatform.model.policy import PrivacyRule
 __all__ = ["BudgetLedger"]
 
 _BUSY_TIMEOUT_S = 60.0
-_INTEGER_MAX = 2**31
+_INTEGER_MAX = 10**15
 _LABEL_MAX = 64
 
 
@@ -119,14 +119,14 @@ class BudgetLedger:
         Raises:
             DisclosureError: D013 a cap does not reach; the first of snapshot, project and analyst, dataset by dataset.
             ConfigError: C011 the file refuses the write: then nothing may be read.
-            ValueError: No charge, two of one dataset, or a loss that is not above 0 or of more than 31 bits.
+            ValueError: No charge, two of one dataset, or a loss that is not above 0 or of more than 15 digits.
         """
         if not charges or len({each.dataset for each in charges}) < len(charges):
             raise ValueError("charges are one a dataset")
         if not all(
-            each.rho > 0 and max(each.rho.as_integer_ratio()) < _INTEGER_MAX for each in charges
+            each.rho > 0 and max(each.rho.as_integer_ratio()) <= _INTEGER_MAX for each in charges
         ):
-            raise ValueError("a loss is above 0, of at most 31 bits")  # fmt: skip
+            raise ValueError("a loss is above 0, of at most 15 digits")  # fmt: skip
         reserved: Reservation = self._do(
             lambda: self._reserve(charges, (project, analyst), query_id, at)
         )

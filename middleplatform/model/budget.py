@@ -7,15 +7,18 @@ Spec: docs/spec/privacy-budget.md.
 """
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from middleplatform.errors import QueryError
 from middleplatform.model.policy import PrivacyRule
 
 __all__ = [
     "DENOMINATOR_MAX", "FIRST", "POLICY",
-    "Charge", "Entry", "Left", "Reservation", "Snapshot",
+    "Balance", "Budgets", "Charge", "Entry", "Left", "Reservation", "Snapshot",
     "epsilon_at", "read_rho", "rho_text",
 ]  # fmt: skip
 
@@ -112,6 +115,63 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """What one department tells of one dataset's budget.
+
+    Attributes:
+        department: Whose ledger says so.
+        left: Of its current snapshot.
+    """
+
+    department: str
+    left: Left
+
+    def to_mapping(self) -> dict[str, object]:
+        """Return the form that crosses the wire: exact fractions as text."""
+        left = self.left
+        fractions = {name: rho_text(getattr(left.caps, name)) for name in _CAPS}
+        spent = {name: rho_text(getattr(left, name)) for name in _SPENT}
+        named = {"dataset": left.snapshot.dataset, "snapshot": left.snapshot.label}
+        bounds = {"groups": left.caps.groups, "rows": left.caps.rows}
+        return {"department": self.department, **named, **fractions, **bounds, **spent}
+
+    @staticmethod
+    def from_mapping(body: object, department: str) -> "Balance":
+        """Rebuild it from that form.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is not that form, or another department's.
+        """
+        if not isinstance(body, Mapping) or body["department"] != department:
+            raise TypeError("a department tells of its own budgets")
+        texts = {name: body[name] for name in ("dataset", "snapshot")}
+        if not all(isinstance(value, str) and len(value) <= _NAME_MAX for value in texts.values()):
+            raise TypeError("a name is a short text")
+        caps: dict[str, Any] = {name: _fraction(body[name]) for name in _CAPS}
+        caps |= {name: _whole(body[name]) for name in ("groups", "rows")}
+        spent = {name: _fraction(body[name]) for name in _SPENT}
+        snapshot = Snapshot(str(texts["dataset"]), str(texts["snapshot"]))
+        return Balance(department, Left(snapshot, PrivacyRule(**caps), **spent))
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What an analyst may still spend in a project.
+
+    Attributes:
+        project: Which.
+        analyst: Login.
+        balances: Of every dataset that offers differential privacy, by department and dataset.
+        missing: (department, error code) of those that could not be asked.
+    """
+
+    project: str
+    analyst: str
+    balances: tuple[Balance, ...]
+    missing: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One charge as it stands in a ledger.
 
@@ -156,6 +216,24 @@ def read_rho(text: str) -> Fraction | None:
     return rho
 
 
+def _fraction(value: object) -> Fraction:
+    if not isinstance(value, str) or len(value) > _EXACT_MAX or not _FRACTION.fullmatch(value):
+        raise TypeError("a fraction is text")
+    return Fraction(value)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError("a whole number")
+    return value
+
+
+_CAPS = ("rho", "delta", "rho_snapshot", "rho_project", "rho_analyst")
+_SPENT = ("spent_snapshot", "spent_project", "spent_analyst")
+_FRACTION = re.compile(r"[0-9]+(/[0-9]*[1-9][0-9]*)?")
+_NAME_MAX = 200
+_EXACT_MAX = 4_000
+"""Digits of a sum: of denominators of up to 10,000, and a margin under what Python reads of an integer."""
 _TEXT_MAX = 24
 _RHO_MAX = 1_000
 _NOT_RHO = (

@@ -23,7 +23,9 @@ from middleplatform.disclosure.disclose import Marks, disclose, small_cells
 from middleplatform.disclosure.evidence import Flags
 from middleplatform.disclosure.groups import single_sensitive
 from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolError
+from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.ledger.history import History
+from middleplatform.model.budget import Balance
 from middleplatform.model.catalog import Catalog, Use
 from middleplatform.model.decision import Decision
 from middleplatform.model.join import JoinPlan
@@ -31,6 +33,7 @@ from middleplatform.model.plan import Fragment, Layout
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import CellQuery, QueryFacts
 from middleplatform.model.result import PartialResult
+from middleplatform.node.budgets import balances
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.overlap import Memory, Overlap
@@ -113,6 +116,7 @@ class Node:
         tolerance_s: Seconds by which the gateway's clock may differ.
         given: Answers that may be given again.
         keys: Recipients' keys.
+        budget: What differentially private answers have spent.
     """
 
     department: str
@@ -130,6 +134,7 @@ class Node:
     tolerance_s: int = CLOCK_TOLERANCE_S
     given: GivenAnswers = field(default_factory=lambda: GivenAnswers(0))
     keys: KnownKeys = field(default_factory=KnownKeys)
+    budget: BudgetLedger = field(default_factory=lambda: BudgetLedger(None))
     _memory: Memory = field(default_factory=Memory)
 
     # --- checking -------------------------------------------------------------------------------------------------
@@ -320,6 +325,14 @@ class Node:
             To the gateway: whether it is refused.
         """
         self.keys.take(document)
+
+    def budgets(self, project: str, analyst: str) -> list[Balance]:
+        """Return what a project and an analyst may still spend: see ``budgets.balances``.
+
+        Reveals:
+            To the gateway: what questions have spent.
+        """
+        return balances(self.department, self.catalog, self.bundle, self.budget, project, analyst)
 
     def _given(self, task: Task, stop: Event) -> Given:
         """Return what is released: as it was before, where project, question, policy and data are the same."""

@@ -20,6 +20,7 @@ __all__ = ["CALLS", "Reply", "Served", "forget"]
 _HELLOS_MAX = 10_000
 _CODES_MAX = 1 << 22
 _KEY_MAX = 200
+_NAME_MAX = 200
 _TOTALS_BYTES_MAX = 1 << 26
 
 
@@ -186,6 +187,15 @@ def _join_reveal(served: Served, asked: Message, stop: Event) -> Reply:
     return Reply({"receipt": receipt}, (labels,))
 
 
+def _budget(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    project, analyst = asked.text("project"), asked.text("analyst")
+    if max(len(project), len(analyst)) > _NAME_MAX:
+        raise bad_message("a name is too long")
+    found = served.node.budgets(project, analyst)
+    return Reply({"budgets": [each.to_mapping() for each in found]})
+
+
 def _status(served: Served, asked: Message, stop: Event) -> Reply:
     del asked, stop
     return Reply(served.status())
@@ -211,6 +221,7 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "join_seal": _join_seal,
     "join_reveal": _join_reveal,
     "drop": _drop,
+    "budget": _budget,
     "status": _status,
 }
 """By name, as in the address of a call."""
