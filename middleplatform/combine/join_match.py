@@ -157,6 +157,9 @@ def _match_part(sides: Sequence[SideList], part: int, parts: int) -> list[Places
     )
     order, begins = runs(tokens)
     del tokens
+    paired = _paired(sides, chosen, order, begins)
+    if paired is not None:
+        return paired
     keys = np.cumsum(begins, dtype=np.uint32) - np.uint32(1)
     count = int(keys[-1]) + 1 if keys.size else 0
     listed: list[tuple[Places, Places]] = []
@@ -170,6 +173,28 @@ def _match_part(sides: Sequence[SideList], part: int, parts: int) -> list[Places
         first += size
     del order, begins, keys
     return _tuples(sides, listed, count)
+
+
+def _paired(
+    sides: Sequence[SideList],
+    chosen: Sequence[Places | None],
+    order: Places,
+    begins: Flags,
+) -> list[Places] | None:
+    """Return the tuples of two sides where every key that stands twice stands once on each; else None.
+
+    This is what honest lists of an inner join look like, and their tuples lie side by side.
+    """
+    if [(side.kind, side.unique) for side in sides] != [(JoinKind.INNER, True)] * 2:
+        return None
+    size = np.uint32(sides[0].rows if chosen[0] is None else chosen[0].size)
+    second = np.flatnonzero(~begins)
+    left, right = order[second - 1], order[second]
+    if (left >= size).any() or (right < size).any() or (second[1:] - second[:-1] == 1).any():
+        return None
+    right -= size
+    pairs = zip(chosen, (left, right), strict=True)
+    return [rows if some is None else some[rows] for some, rows in pairs]
 
 
 def _chosen(tokens: Tokens, part: int, parts: int) -> Places | None:
