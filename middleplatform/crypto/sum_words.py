@@ -34,8 +34,12 @@ _KEY_EPOCH = 1
 _TOTAL_BYTES = 16
 
 
-def word_layout(layout: Layout) -> WordLayout:
+def word_layout(layout: Layout, *, keyed: bool = False) -> WordLayout:
     """Return the words that are summed for each cell: counts in one word, magnitudes in two.
+
+    Args:
+        layout: Of the block.
+        keyed: Add a word for each population: the low 32 bits of its cell key (docs/spec/disclosure.md).
 
     Reveals:
         Nothing: it follows from the fragment.
@@ -50,6 +54,8 @@ def word_layout(layout: Layout) -> WordLayout:
         measures += [Measure(f"sum_{s}", 2, word.scale), Measure(f"abs_{s}", 2, word.scale)]
         if s in layout.squares:
             measures.append(Measure(f"sq_{s}", 2, 2 * word.scale))
+    if keyed:
+        measures += [Measure(f"key_{p}", 1) for p in range(len(layout.populations))]
     return WordLayout(tuple(measures))
 
 
@@ -66,19 +72,25 @@ def ladder_layout(layout: Layout) -> WordLayout:
     )
 
 
-def round_context(fragment: Fragment, layout: Layout) -> RoundContext:
+def round_context(fragment: Fragment, layout: Layout, *, keyed: bool = False) -> RoundContext:
     """Return what every message of the round is bound to; each party builds it from its own data.
+
+    Args:
+        fragment: As signed.
+        layout: Of the block.
+        keyed: As in ``word_layout``.
 
     Reveals:
         Nothing.
     """
+    words = counts_layout(layout) if fragment.sealed_for else word_layout(layout, keyed=keyed)
     return RoundContext(
         SUITE,
         _KEY_EPOCH,
         f"{fragment.query_id}.{fragment.number}",
         fragment.attempt,
         fragment.cohort,
-        (counts_layout if fragment.sealed_for else word_layout)(layout).digest,
+        words.digest,
         fragment.policy_digest,
     )
 

@@ -76,6 +76,7 @@ class Departments:
             strict=case.strict,
             sealed_for=self.recipient.key_id if case.sealed else "",
         )
+        request = replace(request, noise=case.noise)
         if Role.DEPARTMENT_STEWARD in case.subject.roles and case.expect == "permit":
             return await asyncio.to_thread(self.own, request)
         answer = await gateway.submit(request)

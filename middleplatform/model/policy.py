@@ -137,6 +137,15 @@ class DisclosureParameters:
     noise_below: int = 0
     privacy: PrivacyRule | None = None
 
+    @property
+    def keyed(self) -> bool:
+        """Say whether what several departments answer together is perturbed by cell key.
+
+        Secondary suppression needs a table's labels, which nobody has while several departments answer: there
+        ``table`` is perturbed too.
+        """
+        return self.method in ("table", "perturb") and self.min_units > 1
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetRule:

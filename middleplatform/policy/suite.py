@@ -39,6 +39,7 @@ class Case:
         project: What history is kept for.
         strict: Refuse instead of rewriting.
         sealed: Whether the values are asked for encrypted under a key of the persona's.
+        noise: Privacy loss to spend on a differentially private answer: a fraction as text, or ``policy``.
         prior: Statements that were answered before, in order.
         stage: ``authorization``, or ``history`` where the verdict needs released answers.
         now: When it is asked, UTC.
@@ -58,6 +59,7 @@ class Case:
     project: str = ""
     strict: bool = False
     sealed: bool = False
+    noise: str = ""
     prior: tuple[str, ...] = ()
     stage: str = "authorization"
     note: str = ""
@@ -221,6 +223,7 @@ def _case(raw: Raw, subject: Subject, now: datetime) -> Case:
         now=now,
         strict=bool(raw.get("strict", False)),
         sealed=bool(raw.get("sealed", False)),
+        noise=str(raw.get("noise", "")),
         prior=_prior(cast("list[object]", raw.get("prior", []))),
         stage=str(raw.get("stage", "authorization")),
         **fields,
