@@ -51,6 +51,7 @@ __all__ = [
     "condition_of",
     "distinct_statement",
     "evidence_statement",
+    "per_unit",
     "plain_tree",
     "rows_statement",
     "totals_statement",
@@ -176,6 +177,14 @@ def _rows_statement(
     select = engine.rows_from(exp.Select(expressions=_projected(engine, projected)), rows)
     tree = {"rows": plain_tree(rows), "columns": plain_tree(projected)}
     return Statement("rows", _text(select, dialect), tree, rows_result(columns))
+
+
+def per_unit(
+    cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames
+) -> tuple[EngineSql, exp.Select]:
+    """Return what writes for a dialect, and the rows of each unit in each cell: ``d*``, ``u``, ``r*``, ``s*``, ``q*``."""
+    engine = _engine(cell, layout, dialect, names)
+    return engine, _per_unit(engine, cell, layout)
 
 
 def _engine(cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames) -> EngineSql:
