@@ -1,0 +1,103 @@
+"""Differencing: two populations, one of which lacks one person; their answers differ by his."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from middleplatform.attack.batches import difference, filtered, paid
+from middleplatform.attack.known import Evidence, Known
+from middleplatform.attack.surface import Surface
+
+__all__ = ["collusion", "differencing", "repetition", "splitting"]
+
+_SPELLINGS: tuple[Callable[[str, str], str], ...] = (
+    lambda base, one: f"{base} AND NOT ({one})",
+    lambda base, one: f"NOT ({one}) AND {base} AND birth_year > 1900",
+    lambda base, one: f"{base} AND birth_year < 2100 AND NOT ({one} AND sex IN ('1', '2'))",
+)
+"""One population, three texts."""
+
+
+def differencing(known: Known, surface: Surface) -> Evidence:
+    """Ask how many of an occupation get the benefit, and how many of it but the target."""
+    whole = _bases(known, surface, "{}")
+    less = filtered(surface, [paid(_SPELLINGS[0](*_both(known, each))) for each in known.targets])
+    return np.array(
+        [
+            known.counted(difference(whole[known.base(person)], other))
+            for person, other in zip(known.targets, less, strict=True)
+        ]
+    )
+
+
+def repetition(known: Known, surface: Surface) -> Evidence:
+    """Ask the same pairs in other words, and average: noise that is drawn anew would go."""
+    wholes = [
+        _bases(known, surface, text)
+        for text in ("{}", "{} AND birth_year > 1900", "birth_year < 2100 AND {}")
+    ]
+    rest = [
+        filtered(surface, [paid(spelt(*_both(known, each))) for each in known.targets])
+        for spelt in _SPELLINGS
+    ]
+    found = []
+    for place, person in enumerate(known.targets):
+        pairs = zip(wholes, rest, strict=True)
+        each = [difference(whole[known.base(person)], less[place]) for whole, less in pairs]
+        seen = [one for one in each if one is not None]
+        found.append(known.counted(float(np.mean(seen)), averaged=1) if seen else 0.0)
+    return np.array(found)
+
+
+def splitting(known: Known, surface: Surface) -> Evidence:
+    """Ask for the two populations by sex, and add the parts up: other cells, other noise."""
+    bases = sorted({known.base(person) for person in known.targets})
+    whole = dict(zip(bases, _by_sex(surface, [paid(each) for each in bases]), strict=True))
+    rest = _by_sex(
+        surface, [paid(_SPELLINGS[0](*_both(known, person))) for person in known.targets]
+    )
+    return np.array(
+        [
+            known.counted(difference(whole[known.base(person)], other), populations=4)
+            for person, other in zip(known.targets, rest, strict=True)
+        ]
+    )
+
+
+def collusion(known: Known, surface: Surface) -> Evidence:
+    """Share the pair among analysts of one project, and ask for sums instead of counts."""
+    bases = sorted({known.base(person) for person in known.targets})
+    asked = filtered(surface, bases, "SUM(benefit)", 0)
+    whole = dict(zip(bases, asked, strict=True))
+    half = len(known.targets) // 2
+    less: list[float | None] = []
+    for analyst, some in ((1, known.targets[:half]), (2, known.targets[half:])):
+        conditions = [_SPELLINGS[analyst](*_both(known, person)) for person in some]
+        less += filtered(surface, conditions, "SUM(benefit)", analyst)
+    return np.array(
+        [
+            known.summed(difference(whole[known.base(person)], other))
+            for person, other in zip(known.targets, less, strict=True)
+        ]
+    )
+
+
+def _both(known: Known, person: int) -> tuple[str, str]:
+    return known.base(person), known.isolates(person)
+
+
+def _bases(known: Known, surface: Surface, text: str) -> dict[str, float | None]:
+    bases = sorted({known.base(person) for person in known.targets})
+    found = filtered(surface, [paid(text.format(each)) for each in bases])
+    return dict(zip(bases, found, strict=True))
+
+
+def _by_sex(surface: Surface, conditions: list[str]) -> list[float | None]:
+    """Return for each condition the sum over sexes of counts, where both were answered."""
+    parts = [
+        filtered(surface, [f"{each} AND sex = '{sex}'" for each in conditions]) for sex in "12"
+    ]
+    return [
+        None if one is None or other is None else one + other
+        for one, other in zip(*parts, strict=True)
+    ]

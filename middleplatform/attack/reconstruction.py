@@ -1,0 +1,109 @@
+"""Reconstruction (Dinur and Nissim 2003): who gets the benefit, solved from the sizes of many subsets.
+
+Cohen and Nissim 2018 did it against a deployed system with a linear program, as here: the absolute errors of the
+equations are minimized over secrets between 0 and 1, by HiGHS.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, sparse
+
+from middleplatform.attack.batches import filtered
+from middleplatform.attack.known import Evidence, Known
+from middleplatform.attack.people import DATASET, PLAIN, Numbers
+from middleplatform.attack.surface import Surface
+
+__all__ = ["reconstruction"]
+
+_STREETS, _QUESTIONS, _EQUATIONS_MIN = 9, 620, 300
+_TABLES = ("sex", "birth_year", "county", "street", "occupation")
+_CERTAIN = 6.0
+
+
+def reconstruction(known: Known, surface: Surface) -> Evidence:
+    """Solve for the people of nine streets from random subsets, and for all from published tables where refused."""
+    streets = sorted(set(known.plain["street"].tolist()))[:_STREETS]
+    people = np.flatnonzero(np.isin(known.plain["street"], streets))
+    rows, totals = _subsets(known, surface, streets, people)
+    if len(totals) < _EQUATIONS_MIN:
+        people = np.arange(len(known.plain["street"]))
+        rows, totals = _published(known, surface, people)
+    if not totals:
+        return np.zeros(len(known.targets))
+    solved = np.full(len(known.plain["street"]), known.share)
+    solved[people] = _solve(sparse.csr_matrix(np.array(rows)), np.array(totals))
+    return _evidence(solved[known.targets], known)
+
+
+def _subsets(
+    known: Known, surface: Surface, streets: list[str], people: Numbers
+) -> tuple[list[npt.NDArray[np.float64]], list[float]]:
+    draw = np.random.default_rng(len(people))
+    years = np.unique(known.plain["birth_year"])
+    jobs = np.unique(known.plain["occupation"])
+    within = f"street IN ({', '.join(map(repr, streets))})"
+    conditions, rows = [], []
+    for _ in range(_QUESTIONS):
+        some = np.sort(draw.choice(years, len(years) // 2, replace=False))
+        doing = np.sort(draw.choice(jobs, len(jobs) // 2, replace=False))
+        asked = f"birth_year IN ({', '.join(map(str, some.tolist()))})"
+        conditions.append(
+            f"{within} AND {asked} AND occupation IN ({', '.join(map(repr, doing.tolist()))})"
+            " AND benefit > 0"
+        )
+        inside = np.isin(known.plain["birth_year"][people], some)
+        inside &= np.isin(known.plain["occupation"][people], doing)
+        rows.append(inside.astype(np.float64))
+    answers = filtered(surface, conditions, together=38)
+    kept = [place for place, answer in enumerate(answers) if answer is not None]
+    return [rows[place] for place in kept], [float(answers[place] or 0) for place in kept]
+
+
+def _published(
+    known: Known, surface: Surface, people: Numbers
+) -> tuple[list[npt.NDArray[np.float64]], list[float]]:
+    """Return the equations of all tables of one and two plain columns, of which no cap counts the cells."""
+    rows, totals = [], []
+    for columns in _groupings():
+        said = ", ".join(columns)
+        text = f"SELECT {said}, COUNT(*) FILTER (WHERE benefit > 0) AS n FROM {DATASET} GROUP BY {said}"  # noqa: S608
+        for label, (count, *_) in surface.table(text, len(columns)).items():
+            if count is None:
+                continue
+            inside = np.ones(len(people), dtype=np.bool_)
+            for name, value in zip(columns, label, strict=True):
+                inside &= known.plain[name][people].astype(str) == value
+            rows.append(inside.astype(np.float64))
+            totals.append(count)
+    return rows, totals
+
+
+def _groupings() -> Iterator[tuple[str, ...]]:
+    yield from ((name,) for name in PLAIN)
+    yield from combinations(_TABLES, 2)
+    yield from (("sex", "county", "occupation"), ("sex", "county", "birth_year"))
+
+
+def _solve(
+    inside: sparse.csr_matrix, totals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Minimize the sum of absolute errors of ``inside @ x = totals`` over x from 0 to 1."""
+    equations, people = inside.shape
+    errors = sparse.identity(equations, format="csr")
+    found = optimize.linprog(
+        np.concatenate([np.zeros(people), np.ones(2 * equations)]),
+        A_eq=sparse.hstack([inside, errors, -errors]),
+        b_eq=totals,
+        bounds=[(0, 1)] * people + [(0, None)] * (2 * equations),
+        method="highs",
+    )
+    return np.asarray(found.x[:people] if found.success else np.full(people, 0.0))
+
+
+def _evidence(solved: npt.NDArray[np.float64], known: Known) -> Evidence:
+    """Return the evidence that decides as rounding does."""
+    prior = np.log(known.share / (1 - known.share))
+    return np.asarray(np.where(solved > 0.5, _CERTAIN, -_CERTAIN) - prior, dtype=np.float64)  # noqa: PLR2004 - rounding
