@@ -27,12 +27,17 @@ _LARGEST = 3
 
 
 def units(tree: Node, source: Source) -> pa.Table:
-    """Return each cell's distinct units with their rows in it: ``d*``, ``u`` and ``n``."""
+    """Return each cell's distinct units with their rows in it: ``d*``, ``u``, ``n``; where asked, ``r1`` and on."""
     scope = joined(tree["cell"]["rows"], source)
     unit = tree["layout"]["unit"]
     keys = [*_dimensions(tree), unit]
     columns = [*_labels(tree, scope), ("u", typed(unit, scope)), ("n", _COUNT)]
-    found = [(*key, len(rows)) for key, rows in grouped(scope.rows, keys).items()]
+    counted = tree["layout"]["populations"][1:] if tree.get("populations") else []
+    columns += [(f"r{place}", _COUNT) for place, _ in enumerate(counted, start=1)]
+    found = [
+        (*key, len(rows), *(sum(_within(each, row) for row in rows) for each in counted))
+        for key, rows in grouped(scope.rows, keys).items()
+    ]
     return _table(columns, found)
 
 

@@ -134,7 +134,7 @@ def _entropic(support: _Reals, variance: float) -> _Reals:
     edge = _two_points(support, variance)
     if edge is not None:
         return edge
-    pooled = list(range(len(support)))  # the block of each value; values of one block are equally likely
+    pooled = list(range(len(support)))  # the block of each value: those of one are equally likely
     plain = found = _moments(support, variance, pooled)
     if plain is None:
         raise _impossible()
@@ -158,13 +158,13 @@ def _against_mode(support: _Reals, found: _Reals) -> tuple[float, int]:
 
 
 def _moments(support: _Reals, variance: float, pooled: list[int]) -> _Reals | None:
-    """Return the distribution of maximum entropy with mean 0 and a variance, equal in each block; None if there is none.
+    """Return the distribution of maximum entropy with mean 0 and a variance, equal in each block, if there is one.
 
     Newton's method on the dual: two multipliers, the potential convex.
     """
     _, block, sizes = np.unique(pooled, return_inverse=True, return_counts=True)
     values = np.stack([support / np.sqrt(variance), support**2 / variance - 1])
-    moments = np.stack([np.bincount(block, weights=each) / sizes for each in values])
+    moments: _Reals = np.stack([np.bincount(block, weights=each) / sizes for each in values])
     dual = np.zeros(2)
     for _ in range(_STEPS):
         weights = _weights(moments, dual, sizes)
@@ -173,7 +173,8 @@ def _moments(support: _Reals, variance: float, pooled: list[int]) -> _Reals | No
             break
         centred = moments - gradient[:, None]
         step = np.linalg.lstsq((centred * weights) @ centred.T, -gradient, rcond=None)[0]
-        dual = _damped(moments, dual, step, float(gradient @ step), sizes)
+        slope = float(gradient @ step)
+        dual = _damped(moments, dual, np.asarray(step, dtype=np.float64), slope, sizes)
     weights = _weights(moments, dual, sizes)
     if np.abs(moments @ weights).max() > _CLOSE:
         return None

@@ -1,17 +1,35 @@
 """Cell-key perturbation of a measured block (tier S): what leaves are perturbed words only.
 
+The block is read once more, one row for each cell and unit; the record keys of a cell's units add up to its cell keys.
 Spec: docs/spec/disclosure.md, "Perturbation".
 """
 
-from middleplatform.disclosure.disclose import Marks
-from middleplatform.errors import ConfigError
+from dataclasses import replace
+from decimal import Context, Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from middleplatform.disclosure.disclose import Marks, small_cells
+from middleplatform.disclosure.evidence import CellEvidence, Flags
+from middleplatform.disclosure.perturb import Keys, Words, cell_keys, perturb, small
+from middleplatform.errors import SourceError
+from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import CellQuery
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.units import UnitNumbers
+from middleplatform.planner.evidence import Statement, members_statement
 
-__all__ = ["perturbed"]
+__all__ = ["block_keys", "perturbed"]
+
+_EXACT = Context(prec=100)
+_CODES_MAX = 1 << 62
+_Places = npt.NDArray[np.int64]
+_Values = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 
 
 def perturbed(
@@ -22,10 +40,130 @@ def perturbed(
     parameters: DisclosureParameters,
     source: Source | Sources,
     numbers: UnitNumbers,
-) -> Measured:
-    """Return the same cells with perturbed words; marks further values whose perturbed count is below the threshold.
+) -> tuple[Measured, Flags]:
+    """Return the same cells with perturbed words; mark further values whose perturbed count is below the threshold.
+
+    Args:
+        cell: The release block.
+        layout: Its layout.
+        measured: Its exact cells.
+        marks: Shape (cells, aggregates); changed in place.
+        parameters: Of the statement; with ``min_units`` 1 nothing is perturbed.
+        source: Is asked for each cell's units.
+        numbers: Gives their record keys.
+
+    Returns:
+        The cells, and those of them that as a whole have a perturbed count below the threshold, shape (cells,).
+
+    Raises:
+        SourceError: S003 the source's data changed since they were measured, or as the source fails.
+        ConfigError: C001 the policy's numbers have no perturbation table.
 
     Reveals:
         Nothing: the caller decides what leaves.
     """
-    raise ConfigError("C099", record="-")
+    evidence = measured.evidence
+    if parameters.min_units <= 1:
+        return measured, np.zeros(evidence.cells, dtype=np.bool_)
+    keys = block_keys(cell, layout, measured, source, numbers)
+    words = perturb(layout, evidence, keys, parameters)
+    for row, column in np.argwhere(small(layout, evidence, words, parameters)):
+        marks[row, column] = marks[row, column] or "threshold"
+    seen = _evidence(evidence, words)
+    return Measured(_table(measured.table, words), seen), small_cells(seen, parameters)
+
+
+def block_keys(
+    cell: CellQuery,
+    layout: Layout,
+    measured: Measured,
+    source: Source | Sources,
+    numbers: UnitNumbers,
+) -> Keys:
+    """Return the cell keys of a measured block, shape (cells, populations).
+
+    Raises:
+        SourceError: As ``perturbed``.
+
+    Reveals:
+        Nothing here. To who gets them: which cells of different questions have the same units; and with perturbed
+        words, the exact ones.
+    """
+
+    def write(dialect: str, names: PhysicalNames) -> Statement:
+        return members_statement(cell, layout, dialect, names)
+
+    members = source.rows(cell, layout, write)
+    names = [item.name for item in cell.dimensions]
+    place = _places(measured.table.select(names), members.select(names))
+    named = pc.is_valid(members["u"]).to_numpy()
+    members, place = members.filter(pa.array(named)), place[named]
+    counted = ["n", *(f"r{p}" for p in range(1, len(layout.populations)))]
+    inside = np.stack([members[name].to_numpy() > 0 for name in counted], axis=1)
+    found = measured.evidence.units
+    if not _same(found, place, inside):
+        detail = "units changed between two statements"
+        raise SourceError("S003", department=source.department, detail=detail)
+    return cell_keys(len(found), place, inside, numbers.keys_of(members["u"]))
+
+
+def _same(units: _Places, place: _Places, inside: Flags) -> bool:
+    """Say whether units by cell and population are as they were counted before; no place is none that was measured."""
+    if place.size and place.min() < 0:
+        return False
+    counted = [np.bincount(place[each], minlength=len(units)) for each in inside.T]
+    return np.array_equal(np.stack(counted, axis=1), units)
+
+
+def _places(cells: pa.Table, rows: pa.Table) -> _Places:
+    """Return the cell of each row by its labels, -1 where there is none; nulls are labels like others."""
+    if not cells.column_names:
+        return np.zeros(rows.num_rows, dtype=np.int64)
+    codes, size = np.zeros(cells.num_rows + rows.num_rows, dtype=np.int64), 1
+    for name in cells.column_names:
+        column = pa.chunked_array([*cells[name].chunks, *rows[name].chunks], cells[name].type)
+        encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+        width = max(1, len(encoded.dictionary))
+        if size * width > _CODES_MAX:
+            known, codes = np.unique(codes, return_inverse=True)
+            size = len(known)
+        codes, size = codes * width + encoded.indices.to_numpy(), size * width
+    own, asked = codes[: cells.num_rows], codes[cells.num_rows :]
+    if not own.size:
+        return np.full(len(asked), -1, dtype=np.int64)
+    order = np.argsort(own)
+    place = order[np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)]
+    return np.where(own[place] == asked, place, -1)
+
+
+def _evidence(evidence: CellEvidence, words: Words) -> CellEvidence:
+    magnitudes = [
+        replace(magnitude, total=total, squares=squares)
+        for magnitude, total, squares in zip(
+            evidence.magnitudes, words.totals, words.squares, strict=True
+        )
+    ]
+    return replace(
+        evidence, units=words.units, rows=words.rows, magnitudes=magnitudes, keys=words.keys
+    )
+
+
+def _table(table: pa.Table, words: Words) -> pa.Table:
+    """Return the table with the words' columns in place of the exact ones; what was missing stays so."""
+    found: dict[str, _Values] = {}
+    for p in range(words.units.shape[1]):
+        found |= {f"units_{p}": words.units[:, p], f"rows_{p}": words.rows[:, p]}
+    found |= {f"sum_{s}": total for s, total in enumerate(words.totals)}
+    found |= {f"sq_{s}": each for s, each in enumerate(words.squares) if each is not None}
+    found |= {f"keys_{index}": words.keys[:, index] for index in range(words.keys.shape[1])}
+    for name, values in found.items():
+        old = table[name].combine_chunks()
+        new = pc.if_else(pc.is_valid(old), _column(values, old.type), pa.scalar(None, old.type))
+        table = table.set_column(table.column_names.index(name), name, new)
+    return table
+
+
+def _column(values: _Values, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_decimal(kind):
+        return pa.array(values, kind)
+    return pa.array([Decimal(int(value)).scaleb(-kind.scale, _EXACT) for value in values], kind)

@@ -44,6 +44,7 @@ from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.sealed_keys import KnownKeys
 from middleplatform.node.sealed_release import sealed_cells, signed, without_words
 from middleplatform.node.served import ServedFragments
+from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.join_plan import join_plan
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
@@ -395,9 +396,10 @@ class Node:
             overlap = self.overlap(task, source)
             overlap.check(task.cell, task.layout, measured, marks, self.moment())
         if parameters.method == "perturb":
-            measured = perturbed(
+            measured, fewer = perturbed(
                 task.cell, task.layout, measured, marks, parameters, source, self._memory.numbers
             )
+            telling = telling | fewer
         return released_cells(
             task.cell, task.layout, measured, marks, self.sensitive(task), telling
         )
@@ -475,6 +477,15 @@ class Node:
             facts=task.facts,
         )
         return receipt
+
+    @property
+    def units(self) -> UnitNumbers:
+        """Return the numbers and record keys of this node's units.
+
+        Reveals:
+            Nothing: they stay here.
+        """
+        return self._memory.numbers
 
     def moment(self) -> str:
         """Return this moment, ISO 8601.

@@ -112,6 +112,20 @@ class UnitNumbers:
             found = self._of(dataset).tokens(numbers)
         return self._made.record_keys(found.view(np.uint8))
 
+    def keys_of(self, units: pa.Array | pa.ChunkedArray) -> RecordKeys:
+        """Return the record key of each unit, as ``record_keys``, without giving it a number.
+
+        Args:
+            units: Key values, none missing.
+
+        Returns:
+            Shape (units,).
+
+        Reveals:
+            Nothing: for the node's own cell keys.
+        """
+        return self._made.record_keys(self._made.tokens(units))
+
     def _of(self, dataset: str) -> "_Known":
         known = self._known.get(dataset)
         if known is None:

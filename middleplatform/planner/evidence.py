@@ -41,6 +41,7 @@ from middleplatform.planner.engine_sql import EngineSql, Scope
 from middleplatform.planner.results import (
     distinct_result,
     evidence_result,
+    members_result,
     rows_result,
     totals_result,
     units_result,
@@ -133,6 +134,27 @@ def units_statement(
     select.set("group", _first(len(cell.dimensions) + 1))
     tree = {"cell": plain_tree(cell), "layout": plain_tree(layout)}
     return Statement("units", _text(select, dialect), tree, units_result(cell, layout))
+
+
+@lru_cache(maxsize=512)
+def members_statement(
+    cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
+) -> Statement:
+    """Return the statement that lists each cell's units with their rows in each population.
+
+    Columns ``d*``, ``u``, ``n`` (all rows), ``r1`` and on (further populations). Its rows stay inside the node.
+    """
+    engine = _engine(cell, layout, dialect, names)
+    unit = exp.alias_(engine.row(layout.unit), "u")
+    counts = [
+        exp.alias_(_rows(engine, population), f"r{p}" if p else "n")
+        for p, population in enumerate(layout.populations)
+    ]
+    projections = [*_projected(engine, cell.dimensions), unit, *counts]
+    select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
+    select.set("group", _first(len(cell.dimensions) + 1))
+    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout), "populations": True}
+    return Statement("units", _text(select, dialect), tree, members_result(cell, layout))
 
 
 @lru_cache(maxsize=512)

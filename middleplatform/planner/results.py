@@ -10,6 +10,7 @@ __all__ = [
     "arrow_type",
     "distinct_result",
     "evidence_result",
+    "members_result",
     "released_result",
     "rows_result",
     "totals_result",
@@ -76,6 +77,12 @@ def units_result(cell: CellQuery, layout: Layout) -> pa.Schema:
     """Return the columns of a statement that lists units."""
     unit = arrow_type(layout.unit_type)
     return pa.schema([*_labels(cell, layout), ("u", unit), ("n", _COUNT)])
+
+
+def members_result(cell: CellQuery, layout: Layout) -> pa.Schema:
+    """Return the columns of a statement that lists units by population."""
+    counts = [(f"r{p}", _COUNT) for p in range(1, len(layout.populations))]
+    return pa.schema([*units_result(cell, layout), *counts])
 
 
 def totals_result(cell: CellQuery, layout: Layout) -> pa.Schema:

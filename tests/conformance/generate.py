@@ -16,6 +16,7 @@ from middleplatform.model.policy import Limits
 from middleplatform.planner.evidence import (
     distinct_statement,
     evidence_statement,
+    members_statement,
     rows_statement,
     totals_statement,
     units_statement,
@@ -43,6 +44,8 @@ def statements(sql, dialect):
         if layout.sums:
             found.append(("totals", totals_statement(cell, layout, dialect)))
         found.append(("units", units_statement(cell, layout, dialect)))
+        if len(layout.populations) > 1:
+            found.append(("members", members_statement(cell, layout, dialect)))
     return found
 
 
