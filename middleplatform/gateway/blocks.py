@@ -71,11 +71,12 @@ The moment is ISO 8601, UTC: a node takes fragments of now only.
 """
 
 
-def answering(progress: Progress) -> Asks:
+def answering(progress: Progress, noise: str = "") -> Asks:
     """Return what has a block answered by its departments.
 
     Args:
         progress: Hears the phases of a private join.
+        noise: Privacy loss of each block, a fraction as text; empty for none.
     """
 
     async def ask(
@@ -100,6 +101,7 @@ def answering(progress: Progress) -> Asks:
             project=request.project,
             policy_digest=bundle.digest,
             issued_at=at,
+            noise=noise,
         )
         parameters, limits = decision.disclosure, bundle.limits
         return await _answered(dispatcher, fragment, block, parameters, limits, progress)

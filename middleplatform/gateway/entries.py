@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from middleplatform.errors import MiddleplatformError
+from middleplatform.gateway.noise import spent
+from middleplatform.model.budget import rho_text
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Plan
 from middleplatform.model.query import QueryFacts
@@ -35,7 +37,9 @@ def received(request: QueryRequest) -> AuditRecord:
     """Return the entry that a query came in."""
     body = _request(request, request.received_at.isoformat())
     sealed = {"sealed_for": request.sealed_for} if request.sealed_for else {}
-    return AuditRecord("received", {**body, "sql": request.sql, "strict": request.strict, **sealed})
+    noise = {"noise": request.noise} if request.noise else {}
+    said = {"sql": request.sql, "strict": request.strict, **sealed, **noise}
+    return AuditRecord("received", {**body, **said})
 
 
 def ended(
@@ -93,7 +97,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
         "withheld": [[each.rule, each.reason, each.cells] for each in release.withheld],
         **({"sealed_for": sealed.key_id, "sealed_digest": sealed.digest()} if sealed else {}),
         "released_values": sum(len(column) - column.null_count for column in release.table.columns),
-        "budget": "0",
+        "budget": rho_text(spent(request, decision)),
         "result_digest": release.digest,
     })  # fmt: skip
 

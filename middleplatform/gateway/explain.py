@@ -2,6 +2,7 @@
 
 from middleplatform.errors import MiddleplatformError
 from middleplatform.gateway.join_explain import join_steps
+from middleplatform.gateway.noise import noise_limits
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision, Reason
 from middleplatform.model.plan import Block, Plan
@@ -85,7 +86,8 @@ def explanation(
             ("logs the release; no receipt, no answer", "记录发布；无回执不应答"),
         )
     )
-    return Explanation("permit", "", (), plan.protocol, tuple(steps), plan.notes, _limits(decision))
+    limits = (*_limits(decision), *noise_limits(request, decision, plan))
+    return Explanation("permit", "", (), plan.protocol, tuple(steps), plan.notes, limits)
 
 
 def _refused(error: MiddleplatformError) -> Explanation:

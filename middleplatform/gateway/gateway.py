@@ -28,6 +28,7 @@ from middleplatform.gateway.explain import explanation
 from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.leaving import on_grid
 from middleplatform.gateway.method import method_notes
+from middleplatform.gateway.noise import asked_noise, block_noise, check_noise
 from middleplatform.gateway.sealed_cells import answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.sealed_explain import sealed_explanation
@@ -81,7 +82,7 @@ class Gateway:
     sealing: SealingDesk | None = None
     _running: int = 0
 
-    def request(
+    def request(  # noqa: PLR0913 - all that a person says
         self,
         sql: str,
         subject: Subject,
@@ -91,11 +92,12 @@ class Gateway:
         recipient: str = "",
         strict: bool = False,
         sealed_for: str = "",
+        noise: str = "",
     ) -> QueryRequest:
         """Return a request with a fresh id; history is kept for the subject's department unless a project is named."""
         return QueryRequest(
             self.rng.token_bytes(16).hex(), sql, subject, purpose, project or subject.department, self.clock.now(),
-            recipient, strict, sealed_for,
+            recipient, strict, sealed_for, asked_noise(noise),
         )  # fmt: skip
 
     async def submit(self, request: QueryRequest, progress: Progress | None = None) -> Answer:
@@ -188,6 +190,7 @@ class Gateway:
     def _made(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         bundle, sealed = self.bundle, bool(request.sealed_for)
         plan = make_plan(query, decision, self.catalog, bundle.limits, bundle=bundle, sealed=sealed)
+        check_noise(request, decision, plan, query.facts)
         if request.sealed_for:
             sealed_outputs(query, plan)
         told = method_notes(request, decision, bundle, query.facts.datasets)
@@ -201,7 +204,8 @@ class Gateway:
         """Have the blocks answered one after the other, so that each is protected against those before it."""
         answers: list[BlockAnswer] = []
         desk = self.sealing if request.sealed_for else None
-        ask = answering(progress) if desk is None else answer_sealed(desk)
+        plainly = answering(progress, block_noise(request, decision, plan))
+        ask = plainly if desk is None else answer_sealed(desk)
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
             given = (self.dispatcher, request, block, number, decision, self.bundle, self._now())
