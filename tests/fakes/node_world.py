@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
@@ -343,8 +344,9 @@ def until(found: Callable[[], object], what: str):
         time.sleep(_LOOK_EVERY_S)
 
 
+@cache
 def shipped():
-    """Return the demonstration's catalogue and bundle."""
+    """Return the demonstration's catalogue and bundle, read once."""
     catalog = catalogs.load(example("demo") / "catalog")
     return catalog, policies.load(example("demo"), catalog)
 
