@@ -55,6 +55,8 @@ LABELS_MAX = 1_000
 """Most public labels of a statement: more would be mostly noise about nobody, so then small cells are dropped."""
 
 _EXACT = Context(prec=100)
+_CAP_MAX = 10**28
+"""A sum over 2**31 units of it has at most 38 digits."""
 _COUNT = pa.int64()
 _PARTS = {"month": range(1, 13), "quarter": range(1, 5)}
 Labels = tuple[tuple[object, ...], ...]
@@ -83,15 +85,22 @@ def bounds_of(layout: Layout, rows: Rows, bundle: Bundle, rows_max: int) -> Boun
         rows_max: ``PrivacyRule.rows``.
 
     Raises:
-        DisclosureError: D014 a measure has no cap.
+        DisclosureError: D014 a measure has no cap, or one above 28 digits of its last place.
     """
     caps = tuple(unit_cap(word.operand, rows, bundle, word.scale) for word in layout.sums)
     for word, cap in zip(layout.sums, caps, strict=True):
         if cap < 0:
             columns = measured(word.operand, rows)
             name = ", ".join(f"{dataset}.{column}" for dataset, column in columns) or "COUNT(*)"
-            what = (f"a sum of {name}, which has no cap in the policy", f"策略未设上限的 {name} 的求和")
+            what = (
+                f"a sum of {name}, which has no cap in the policy",
+                f"策略未设上限的 {name} 的求和",
+            )
             raise DisclosureError("D014", rule="R5", what=what)
+    largest = max([*caps, *(caps[s] ** 2 for s in layout.squares)], default=0)
+    if largest > _CAP_MAX:
+        what = ("a measure with so high a cap", "上限过高的度量列")
+        raise DisclosureError("D014", rule="R5", what=what)
     return Bounds(rows_max, caps)
 
 
@@ -105,7 +114,9 @@ def check_private(cell: CellQuery, layout: Layout, catalog: Catalog) -> None:
         QueryError: Q031 otherwise.
     """
     if layout.keys:
-        raise _refused("a distinct count of another unit with noise", "以差分隐私方式对其他单元去重计数")
+        raise _refused(
+            "a distinct count of another unit with noise", "以差分隐私方式对其他单元去重计数"
+        )
     if _own_unit(cell.rows, catalog) != layout.unit:
         raise _refused("units of several kinds with noise", "以差分隐私方式统计多种单元")
 
@@ -117,7 +128,9 @@ def _own_unit(rows: Rows, catalog: Catalog) -> Field:
     for join in rows.joins:
         other = _unit_of(join.relation, catalog)
         if not any(left in known and right == other for left, right in join.on):
-            raise _refused("a join by anything but the unit with noise", "以差分隐私方式按非单元键关联")
+            raise _refused(
+                "a join by anything but the unit with noise", "以差分隐私方式按非单元键关联"
+            )
         known.add(other)
     return own
 
@@ -129,7 +142,9 @@ def _unit_of(relation: Relation, catalog: Catalog) -> Field:
     for column in relation.columns:
         if column.content == inner and inner in relation.keys:
             return Field(relation.alias, column.name)
-    raise _refused("groups of several units below the aggregate with noise", "以差分隐私方式先按非单元键分组")
+    raise _refused(
+        "groups of several units below the aggregate with noise", "以差分隐私方式先按非单元键分组"
+    )
 
 
 def _refused(english: str, chinese: str) -> QueryError:
@@ -220,10 +235,10 @@ def bounded_statement(
     they are asked. Its rows stay inside the node.
     """
     engine, rows = per_unit(cell, layout, dialect, names)
-    columns = [exp.column(item.name) for item in cell.dimensions]
+    columns: list[exp.Expr] = [exp.column(item.name) for item in cell.dimensions]
     columns.append(exp.column("u"))
-    for p in range(len(layout.populations)):
-        columns.append(_clamped(engine, f"r{p}", (0, bounds.rows), 0))
+    populations = range(len(layout.populations))
+    columns += [_clamped(engine, f"r{p}", (0, bounds.rows), 0) for p in populations]
     for s, (word, cap) in enumerate(zip(layout.sums, bounds.caps, strict=True)):
         columns.append(_clamped(engine, f"s{s}", (-cap, cap), word.scale))
         if s in layout.squares:
