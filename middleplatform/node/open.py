@@ -19,6 +19,7 @@ from middleplatform.node.error_map import mapped
 from middleplatform.node.join_round import JoinRounds, join_idle_s
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source, Sources
+from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.node.open_rounds import ROUNDS_MAX
 from middleplatform.node.overlap import Memory
 from middleplatform.node.remembered import GivenAnswers
@@ -64,6 +65,7 @@ class OpenNode:
         self.used.close()
         self.node.served.close()
         self.node.budget.close()
+        self.node.noisy.close()
         self.node.journal.close()
 
 
@@ -139,10 +141,13 @@ def assemble(
         opened.callback(served.close)
         budget = BudgetLedger(state / "budget.db")
         opened.callback(budget.close)
+        noisy = NoisyAnswers(state / "noisy.db")
+        opened.callback(noisy.close)
         node = Node(
             department, source, parts.catalog, parts.bundle, parts.identity, parts.pins, history, used, served,
             journal, clock, rng, parts.tolerance_s, GivenAnswers(parts.answers_mb),
             budget=budget,
+            noisy=noisy,
             _memory=Memory(UnitNumbers.open(state, rng)),
         )  # fmt: skip
         rounds = SecureRounds(node, rounds_max=parts.rounds_max)

@@ -29,13 +29,13 @@ from middleplatform.disclosure.contributions import (
     totals,
 )
 from middleplatform.disclosure.privacy import Noise, WordNoise, noise_of
-from middleplatform.errors import DisclosureError, SourceError
+from middleplatform.errors import DisclosureError, QueryError, SourceError
 from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.model.budget import Charge
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.plan import Fragment, Layout
-from middleplatform.model.policy import Bundle, PrivacyRule
+from middleplatform.model.policy import Bundle, DisclosureParameters, PrivacyRule
 from middleplatform.model.query import CellQuery
 from middleplatform.node.gaussian import check_mechanism, discrete_gaussian
 from middleplatform.node.measure import Source, Sources
@@ -52,7 +52,7 @@ from middleplatform.planner.results import arrow_type, released_result
 from middleplatform.ports import Rng
 from middleplatform.wire.tables import decode_table, encode_table
 
-__all__ = ["Private", "Question", "noise_asked", "noisy_cells"]
+__all__ = ["Private", "Question", "check_noise", "noise_asked", "noisy_cells"]
 
 _EXACT = Context(prec=100)
 _TEXT_MAX = 24
@@ -78,6 +78,29 @@ class Question:
     layout: Layout
     text: str
     rule: PrivacyRule | None
+
+
+def check_noise(fragment: Fragment, parameters: DisclosureParameters) -> None:
+    """Return only if a fragment may be answered in the way that it asks for.
+
+    Raises:
+        DisclosureError: D012 policy answers with noise only, D013 and D014 as ``noise_asked``.
+        QueryError: Q031 noise for a private join or a sealed answer.
+
+    Reveals:
+        Nothing: it follows from fragment and policy.
+    """
+    if not fragment.noise:
+        if parameters.method == "noise":
+            raise DisclosureError("D012", rule="R5")
+        return
+    if fragment.sealed_for or fragment.protocol == "private_join":
+        what = (
+            "differential privacy of sealed answers and private joins",
+            "密封结果与隐私连接的差分隐私作答",
+        )
+        raise QueryError("Q031", rule="R10", what=what)
+    noise_asked(fragment, parameters.privacy)
 
 
 def noise_asked(fragment: Fragment, rule: PrivacyRule | None) -> Fraction:

@@ -36,9 +36,11 @@ from middleplatform.model.result import PartialResult
 from middleplatform.node.budgets import balances
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Measured, Source, Sources
+from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.perturbed import perturbed
 from middleplatform.node.protected import protect
+from middleplatform.node.private import Private, Question, check_noise, noisy_cells
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.sealed_keys import KnownKeys
@@ -118,6 +120,7 @@ class Node:
         given: Answers that may be given again.
         keys: Recipients' keys.
         budget: What differentially private answers have spent.
+        noisy: What they said.
     """
 
     department: str
@@ -136,6 +139,7 @@ class Node:
     given: GivenAnswers = field(default_factory=lambda: GivenAnswers(0))
     keys: KnownKeys = field(default_factory=KnownKeys)
     budget: BudgetLedger = field(default_factory=lambda: BudgetLedger(None))
+    noisy: NoisyAnswers = field(default_factory=lambda: NoisyAnswers(None))
     _memory: Memory = field(default_factory=Memory)
 
     # --- checking -------------------------------------------------------------------------------------------------
@@ -194,6 +198,7 @@ class Node:
         if protocol != "local" and fragment.policy_digest != self.bundle.digest:
             raise self._refusal("R0", "a round under another policy than this node's")
         layout = layout_of(cell, self.catalog)
+        check_noise(fragment, decision.disclosure)
         join = (
             self._joined(fragment, cell, layout, decision) if protocol == "private_join" else None
         )
@@ -338,6 +343,10 @@ class Node:
     def _given(self, task: Task, stop: Event) -> Given:
         """Return what is released: as it was before, where project, question, policy and data are the same."""
         decision = task.decision
+        if task.fragment.noise:
+            cells = noisy_cells(task.cell, task.layout, self.noisy_words(task, stop))
+            payload = encode_table(cells)
+            return Given(cells, payload, digest_of(payload))
         question: Hashable = (
             task.fragment.project,
             task.text,
@@ -354,6 +363,18 @@ class Node:
             if fixed:
                 self.given.keep(question, found)
         return found
+
+    def noisy_words(self, task: Task, stop: Event) -> pa.Table:
+        """Return labels and noisy words of a task that asks for noise: see ``private.Private.words``.
+
+        Reveals:
+            Nothing: the caller decides what leaves.
+        """
+        asked = Question(
+            task.fragment, task.cell, task.layout, task.text, task.decision.disclosure.privacy
+        )
+        private = Private(self.catalog, self.bundle, self.budget, self.noisy, self.rng)
+        return private.words(asked, self.source.until(stop), self.moment())
 
     def failed(self, task: Task, error: Exception) -> None:
         """Enter that an accepted fragment was not answered; a log that cannot take it has said so already.
