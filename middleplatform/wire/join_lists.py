@@ -201,7 +201,8 @@ class ListPart:
         head = _PART.pack(
             _MAGIC, b"P", self.side, self.number, rows, width, len(self.seconds), coded | bare << 1
         )
-        pieces: list[bytes] = [head, *[_raw(each, "u1") for each in (self.tokens, *self.seconds)]]
+        pieces: list[bytes | memoryview] = [head]
+        pieces += [_raw(each, "u1") for each in (self.tokens, *self.seconds)]
         pieces.append(_raw(self.words, "<u8"))
         pieces += [_raw(self.places, "<u4")]
         pieces += [_raw(self.codes, "<u4")] if coded else []
@@ -266,7 +267,9 @@ class GroupLists:
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
         marked = bool(self.marks)
-        pieces = [_GROUPS.pack(_MAGIC, b"G", self.side, marked, len(self.owners), self.groups)]
+        pieces: list[bytes | memoryview] = [
+            _GROUPS.pack(_MAGIC, b"G", self.side, marked, len(self.owners), self.groups)
+        ]
         marks = self.marks or (b"",) * len(self.owners)
         several = zip(self.owners, self.notes, self.starts, self.positions, marks, strict=True)
         for owner, note, starts, positions, mark in several:
@@ -367,8 +370,10 @@ class ReleasedCells:
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
         cells, values = self.released.shape
-        pieces = [_RELEASED.pack(_MAGIC, b"R", len(self.places), cells, values)]
-        pieces.append(_raw(self.released.astype(np.uint8), "u1"))
+        pieces: list[bytes | memoryview] = [
+            _RELEASED.pack(_MAGIC, b"R", len(self.places), cells, values),
+            _raw(self.released.astype(np.uint8), "u1"),
+        ]
         for side, places in sorted(self.places.items()):
             pieces += [_OF_SIDE.pack(side, 0), _raw(places, "<i4")]
         return b"".join(pieces)
@@ -475,8 +480,9 @@ def _unpack(form: struct.Struct, raw: bytes, kind: bytes) -> list[int]:
     return numbers
 
 
-def _raw(array: npt.NDArray[np.generic], kind: str) -> bytes:
-    return np.ascontiguousarray(array, dtype=kind).tobytes()
+def _raw(array: npt.NDArray[np.generic], kind: str) -> memoryview:
+    """Return the bytes of an array where they lie: they are copied once, into the message."""
+    return np.ascontiguousarray(array, dtype=kind).reshape(-1).view(np.uint8).data
 
 
 def _text(raw: bytes) -> str:
