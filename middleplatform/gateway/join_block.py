@@ -19,6 +19,7 @@ import pyarrow as pa
 from middleplatform.combine.join_cells import (
     Cells,
     Counts,
+    Groups,
     cells_of,
     distinct,
     groups_of,
@@ -238,7 +239,7 @@ class JoinRun:
             matched.cells.tuples[kept],
             [each[kept] for each in matched.cells.matched],
             [matched.judged[number][kept] for number in self.plan.other_sides],
-            await asyncio.to_thread(self._keys, matched),
+            await asyncio.to_thread(self._keys, matched) if self.block.layout.keys else [],
             words,
         )
 
@@ -252,10 +253,7 @@ class JoinRun:
 
     async def _side_totals(self, number: int, matched: Matched) -> dict[str, Exact]:
         side, listed = self.plan.sides[number], matched.sides[number]
-        groups = await asyncio.to_thread(
-            groups_of, matched.rows[number], matched.cells, matched.kept
-        )
-        masked = await asyncio.to_thread(masked_sums, listed.words, groups)
+        groups, masked = await asyncio.to_thread(_summed, number, matched)
         # Without a threshold a cell may have no row of a side that is joined from the left: nothing to unmask.
         filled = np.diff(groups.starts) > 0
         masks = np.zeros_like(masked)
@@ -354,6 +352,12 @@ class JoinRun:
         schema = released_result(self.block.cell, self.block.layout)
         cells = pa.table([columns[item.name] for item in schema], schema=schema)
         return RoundAnswer(cells, hidden, dict(self.calls.current.receipts))
+
+
+def _summed(number: int, matched: Matched) -> tuple[Groups, Words]:
+    """Return the rows of a side by cell that goes on, and the sums of their masked words."""
+    groups = groups_of(matched.rows[number], matched.cells, matched.kept)
+    return groups, masked_sums(matched.sides[number].words, groups)
 
 
 def _column(values: Sequence[object], kind: pa.DataType) -> pa.Array:
