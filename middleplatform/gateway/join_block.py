@@ -36,6 +36,8 @@ from middleplatform.dispatch.join_calls import JoinCalls
 from middleplatform.errors import LimitError, MiddleplatformError, ProtocolError
 from middleplatform.gateway.attempts import attempted
 from middleplatform.gateway.join_evidence import JoinTotals, evidence_of, released_words
+from middleplatform.gateway.perturbed import Words as Perturbed
+from middleplatform.gateway.perturbed import perturbed
 from middleplatform.gateway.shown import (
     JoinedUnits,
     RoundAnswer,
@@ -175,8 +177,15 @@ class JoinRun:
             found = await self._totals(matched)
             evidence = evidence_of(self.plan, self.block.layout, found)
         marks = self.judge(evidence)
+        noisy = self._perturbed(evidence, found, marks) if self.parameters.keyed else None
         with self._phase("labels"):
-            return await self._released(matched, found, marks)
+            return await self._released(matched, found, marks, noisy)
+
+    def _perturbed(self, evidence: CellEvidence, found: JoinTotals, marks: Marks) -> Perturbed:
+        layout = self.block.layout
+        own = [f"key_{p}" for p in range(len(layout.populations))]
+        keys = [found.words.get(name, found.words["key_0"]).astype(np.int64) for name in own]
+        return perturbed(layout, evidence, keys, marks, self.parameters)
 
     def judge(self, evidence: CellEvidence) -> Marks:
         """Return what disclosure control withholds."""
@@ -286,7 +295,9 @@ class JoinRun:
 
     # --- what is released -----------------------------------------------------------------------------------------
 
-    async def _released(self, matched: Matched, found: JoinTotals, marks: Marks) -> RoundAnswer:
+    async def _released(
+        self, matched: Matched, found: JoinTotals, marks: Marks, noisy: Perturbed | None
+    ) -> RoundAnswer:
         layout = self.block.layout
         shown = shown_rows(marks, len(self.block.cell.dimensions))
         at = np.flatnonzero(matched.kept)[shown]
@@ -296,7 +307,7 @@ class JoinRun:
         ]
         named = await self.calls.reveal(self._asked(codes))
         columns = self._labels(codes, named)
-        columns |= released_words(self.block, self.plan, found, marks, shown)
+        columns |= released_words(self.block, self.plan, found, marks, shown, noisy)
         below = matched.cells.count - int(matched.kept.sum())
         hidden = hidden_marks(marks, shown) + ("threshold",) * (below * len(layout.formulas))
         tuples, rest = matched.cells.tuples, np.ones(matched.cells.count, dtype=np.bool_)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
 from middleplatform.errors import ProtocolError
+from middleplatform.gateway.perturbed import Words, word_of
 from middleplatform.model.join import RUNGS, JoinPlan
 from middleplatform.model.plan import Block, Layout
 from middleplatform.model.query import JoinKind
@@ -153,7 +154,12 @@ def _tops(cap: int, totals: JoinTotals, s: int, absolute: Exact) -> Exact:
 
 
 def released_words(
-    block: Block, plan: JoinPlan, totals: JoinTotals, marks: Marks, shown: Sequence[int]
+    block: Block,
+    plan: JoinPlan,
+    totals: JoinTotals,
+    marks: Marks,
+    shown: Sequence[int],
+    noisy: Words | None = None,
 ) -> dict[str, pa.Array]:
     """Return words and marks of the cells that are shown, typed as a department's own answer.
 
@@ -165,6 +171,7 @@ def released_words(
         totals: Of the cells.
         marks: Of the same cells.
         shown: Which cells.
+        noisy: Perturbed words, where the policy says so.
     """
     schema = released_result(block.cell, block.layout)
     places = list(shown)
@@ -178,7 +185,7 @@ def released_words(
             if name in block.layout.words(formula)
         ]
         free = [any(marks[row, index] is None for index in readers) for row in places]
-        values = word_values(plan, totals, name)
+        values = word_of(noisy, name) if noisy else word_values(plan, totals, name)
         kept = [values[row] if open_ else None for row, open_ in zip(places, free, strict=True)]
         columns[name] = _typed(kept, schema.field(name).type)
     for index in range(len(block.layout.formulas)):

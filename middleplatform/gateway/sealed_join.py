@@ -26,6 +26,8 @@ from middleplatform.dispatch.join_calls import JoinCalls
 from middleplatform.errors import ProtocolError
 from middleplatform.gateway.join_block import JoinRun, Matched
 from middleplatform.gateway.join_evidence import JoinTotals, word_values
+from middleplatform.gateway.perturbed import Words as Perturbed
+from middleplatform.gateway.perturbed import word_of
 from middleplatform.gateway.sealed_parts import Form, read_parts
 from middleplatform.gateway.shown import RoundAnswer, shown_rows
 from middleplatform.gateway.watch import silent
@@ -97,6 +99,7 @@ class _SealedRun(JoinRun):
     sealing: SealingKey = field(kw_only=True)
     subject: TicketSubject = field(kw_only=True)
     words: SealedWords | None = None
+    noisy: Perturbed | None = None
     inputs: tuple[SignedInput, ...] = ()
     masked: dict[int, tuple[Words, Flags]] = field(default_factory=dict)
 
@@ -116,10 +119,14 @@ class _SealedRun(JoinRun):
         counts[:, columns] = 0
         return word_totals(side, counts + masks)
 
-    async def _released(self, matched: Matched, found: JoinTotals, marks: Marks) -> RoundAnswer:
+    async def _released(
+        self, matched: Matched, found: JoinTotals, marks: Marks, noisy: Perturbed | None
+    ) -> RoundAnswer:
         shown = shown_rows(marks, len(self.block.cell.dimensions))
+        # Of magnitudes nobody here knows the total, so only counts are perturbed.
+        self.noisy = noisy
         await self._seal(marks[shown], shown, found)
-        return await super()._released(matched, found, marks)
+        return await super()._released(matched, found, marks, noisy)
 
     async def _withheld(self) -> RoundAnswer:
         rows = [] if self.block.cell.dimensions else [0]
@@ -167,7 +174,8 @@ class _SealedRun(JoinRun):
                 if (measure.name, limb) in held:
                     words[:, slot] = held[measure.name, limb][list(shown)]
                 elif found is not None and not measure.name.startswith(("sum_", "sq_")):
-                    values = word_values(self.plan, found, measure.name)
+                    name, noisy = measure.name, self.noisy
+                    values = word_of(noisy, name) if noisy else word_values(self.plan, found, name)
                     counts = np.array([values[row] for row in shown], dtype=np.int64)
                     words[:, slot] = counts.view(np.uint64)
                 slot += 1

@@ -3,6 +3,7 @@
 Spec: docs/spec/secure-sum.md.
 """
 
+from collections.abc import Sequence
 from decimal import Context, Decimal
 
 import numpy as np
@@ -21,6 +22,7 @@ from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magn
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
 from middleplatform.errors import LimitError
 from middleplatform.gateway.attempts import attempted
+from middleplatform.gateway.perturbed import perturbed, word_of
 from middleplatform.gateway.shown import (
     RoundAnswer,
     hidden_marks,
@@ -78,12 +80,17 @@ async def _attempt(
     cells_max: int,
 ) -> RoundAnswer:
     current, totals = await dispatcher.open_round(
-        fragment, round_context(fragment, block.layout), word_layout(block.layout)
+        fragment,
+        round_context(fragment, block.layout, keyed=parameters.keyed),
+        word_layout(block.layout, keyed=parameters.keyed),
     )
     try:
         _check_size(current, cells_max)
-        marks = await _judged(dispatcher, current, block.layout, totals, parameters)
-        return await _released(dispatcher, current, block, totals, marks)
+        marks, evidence = await _judged(dispatcher, current, block.layout, totals, parameters)
+        shown = totals
+        if parameters.keyed:
+            shown = _perturbed(block.layout, evidence, totals, marks, parameters)
+        return await _released(dispatcher, current, block, shown, marks)
     except BaseException:
         # Cancelled, too: whatever happens here, no department keeps a round.
         await dispatcher.drop(current)
@@ -101,13 +108,35 @@ async def _judged(
     layout: Layout,
     totals: Totals,
     parameters: DisclosureParameters,
-) -> Marks:
+) -> tuple[Marks, CellEvidence]:
     evidence = _evidence(layout, totals, _zero_tops(layout, len(current.codes)))
     marks = disclose(layout, evidence, parameters)
-    if layout.sums and current.codes and (parameters.dominance or parameters.p_percent):
+    largest = parameters.dominance or parameters.p_percent or parameters.keyed
+    if layout.sums and current.codes and largest:
         tops = await _tops(dispatcher, current, layout, evidence, marks)
-        marks = disclose(layout, _evidence(layout, totals, tops), parameters)
-    return marks
+        evidence = _evidence(layout, totals, tops)
+        marks = disclose(layout, evidence, parameters)
+    return marks, evidence
+
+
+def _perturbed(
+    layout: Layout,
+    evidence: CellEvidence,
+    totals: Totals,
+    marks: Marks,
+    parameters: DisclosureParameters,
+) -> Totals:
+    """Return the words with their noise, typed as the totals."""
+    keys = [_count(totals[f"key_{p}"]) for p in range(len(layout.populations))]
+    words = perturbed(layout, evidence, keys, marks, parameters)
+    names = dict.fromkeys(name for each in layout.formulas for name in layout.words(each))
+    return {name: _typed(word_of(words, name), totals[name].type) for name in names}
+
+
+def _typed(values: Sequence[int], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_decimal(kind):
+        return pa.array(values, kind)
+    return pa.array([Decimal(value).scaleb(-kind.scale, _CONTEXT) for value in values], kind)
 
 
 def _zero_tops(layout: Layout, cells: int) -> list[Exact]:

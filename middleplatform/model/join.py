@@ -32,7 +32,8 @@ class SideWord:
     Attributes:
         name: ``rows_p`` (table rows in population p), ``units_p`` (1 where there are any), ``full_p`` (1 where all of
             the row's table rows are in population p), ``sum_s``, ``abs_s`` (absolute value of the list row's sum),
-            ``sq_s`` (sum of squares of table rows) or ``rung_s_j`` (1 where ``abs_s`` exceeds rung j of the cap).
+            ``sq_s`` (sum of squares of table rows) ``rung_s_j`` (1 where ``abs_s`` exceeds rung j of the cap), or
+            ``key_p`` (low 32 bits of the unit's record key where it has rows in population p).
         limbs: Masked words that carry it: 1, or 2 for squares (the low 32 bits, then the rest).
         scale: Decimal places of its unit: a value is a whole number of ``10 ** -scale``.
     """

@@ -6,9 +6,10 @@ takes part signs a receipt. Spec: docs/spec/private-join.md, "Steps"; docs/spec/
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 
+import numpy as np
 import pyarrow as pa
 
 from middleplatform.crypto.curve_workers import Workers
@@ -52,6 +53,8 @@ _GRACE_S = 10.0
 _WAITS = 4
 """A round waits for other departments' statements, lists and matching, each of which may take as long as its own."""
 _UNSIGNED = bytes(SIGNATURE_BYTES)
+_LOW = np.uint64(0xFFFF_FFFF)
+"""A cell key of a join has 32 bits: sums of all rows fit a word."""
 
 
 def join_idle_s(timeout_s: float) -> float:
@@ -223,6 +226,10 @@ class JoinRounds(EnteredRounds[_Round]):
         outer = side.kind is JoinKind.LEFT and bool(side.dimensions)
         missing = missing_labels(task.cell, task.layout, plan, side.number) if outer else ()
         helper = plan.helper(side.number, current.key_holder)
+        if any(word.name.startswith("key_") for word in side.words):
+            keys = node.units.keys_of(rows.table["k"]) & _LOW
+            table = rows.table.append_column("key", pa.array(keys.astype(np.int64)))
+            rows = replace(rows, table=table)
         return make_list(current.party, plan, side, rows, missing, helper)
 
     def join_rows(self, key: str, part: int) -> bytes:

@@ -37,11 +37,14 @@ from middleplatform.errors import MiddleplatformError, ProtocolError, SourceErro
 from middleplatform.node.entered_rounds import EnteredRounds
 from middleplatform.node.measure import Measured, exact
 from middleplatform.node.open_rounds import ROUNDS_MAX, SEALED_SUM, SECURE_SUM, Step
+from middleplatform.node.perturbed import block_keys
 from middleplatform.node.sealed_release import counts, sealed_part, signed
 from middleplatform.node.service import Node, Task
 
 __all__ = ["SecureRounds"]
 
+_LOW = np.uint64(0xFFFF_FFFF)
+"""A cell key of a round has 32 bits: what all departments have together fits a word."""
 _GRACE_S = 10.0
 """The gateway gives a late department up first, so that its error can name the department."""
 
@@ -125,7 +128,7 @@ class SecureRounds(EnteredRounds[_Round]):
         if task.fragment.attempt > ATTEMPTS_MAX:
             raise ProtocolError("X001", detail="too many attempts")
         return Party.start(
-            round_context(task.fragment, task.layout),
+            round_context(task.fragment, task.layout, keyed=task.decision.disclosure.keyed),
             self._node.department,
             self._node.identity,
             self._node.rng,
@@ -172,8 +175,11 @@ class SecureRounds(EnteredRounds[_Round]):
             To the gateway, together with all others: totals by nameless group.
         """
         with self._step(key, Step.CELLS) as current:
-            measured, layout = _measured(current), word_layout(current.task.layout)
+            measured, keyed = _measured(current), current.task.decision.disclosure.keyed
+            layout = word_layout(current.task.layout, keyed=keyed)
             found = {name: measured.table[name] for name in measured.table.column_names}
+            if current.task.key is None and keyed:
+                found |= self._keys(current)
             if current.task.key is not None:
                 layout = counts_layout(current.task.layout)
                 found = counts(measured, current.task.layout, current.task.decision.disclosure)
@@ -183,6 +189,13 @@ class SecureRounds(EnteredRounds[_Round]):
             words = layout.encode(columns, **current.frame)
             agreed = cells_agreed(current.codes)
             return current.party.mask(words, phase="cells", agreed=agreed).to_bytes()
+
+    def _keys(self, current: _Round) -> dict[str, pa.ChunkedArray]:
+        """Return the low halves of the own cell keys, a word a population."""
+        task, source = current.task, self._node.source.until(current.stop)
+        keys = block_keys(task.cell, task.layout, _measured(current), source, self._node.units)
+        low = (keys & _LOW).astype(np.int64)
+        return {f"key_{p}": pa.chunked_array([low[:, p]]) for p in range(low.shape[1])}
 
     def ladder(self, key: str, totals: Sequence[Sequence[int]], stop: Event | None = None) -> bytes:
         """Return, under masks, how many units of each cell exceed each percent of its total.

@@ -39,7 +39,7 @@ from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.perturbed import perturbed
-from middleplatform.node.protected import protect
+from middleplatform.node.protected import Margins, protect
 from middleplatform.node.private import Private, Question, check_noise, noisy_cells
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.remembered import Given, GivenAnswers
@@ -197,6 +197,8 @@ class Node:
         cell, decision, facts = self._authorized(fragment)
         if protocol != "local" and fragment.policy_digest != self.bundle.digest:
             raise self._refusal("R0", "a round under another policy than this node's")
+        if protocol == "secure_sum" and fragment.sealed_for and decision.disclosure.keyed:
+            raise self._refusal("R5", "a sealed sum of data that is perturbed")
         layout = layout_of(cell, self.catalog)
         check_noise(fragment, decision.disclosure)
         join = (
@@ -412,7 +414,8 @@ class Node:
         telling = self._mark_groups(task, measured, marks)
         parameters = task.decision.disclosure
         if parameters.method == "table":
-            protect(task.cell, task.layout, measured, marks, parameters)
+            margins = Margins(source, self.catalog, self.sensitive(task, pinned=False))
+            protect(task.cell, task.layout, measured, marks, parameters, margins)
         if parameters.history:
             overlap = self.overlap(task, source)
             overlap.check(task.cell, task.layout, measured, marks, self.moment())

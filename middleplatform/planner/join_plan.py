@@ -82,6 +82,7 @@ def join_plan(
         split.sum_sides,
         caps,
         split.counting,
+        split.fan,
         parameters,
         sealed=sealed,
     )

@@ -10,12 +10,13 @@ from middleplatform.planner.join_caps import bounded
 __all__ = ["words_of"]
 
 
-def words_of(
+def words_of(  # noqa: PLR0913 - all that words follow from
     layout: Layout,
     population_sides: tuple[int, ...],
     sum_sides: tuple[int, ...],
     caps: tuple[int, ...],
     counting: int,
+    fan: int,
     parameters: DisclosureParameters,
     *,
     sealed: bool,
@@ -28,17 +29,23 @@ def words_of(
         sum_sides: As in ``JoinPlan``.
         caps: As in ``JoinPlan``.
         counting: The side whose table rows are counted, or -1.
+        fan: As in ``JoinPlan``.
         parameters: Say what evidence is needed.
         sealed: Sums leave encrypted, so that there is no evidence about them.
     """
     found: dict[int, list[SideWord]] = {}
     if counting >= 0:
         found[counting] = [SideWord("rows_0")]
+    if parameters.keyed:
+        # Words of a side that has several rows a key stand on no other one.
+        found.setdefault(max(fan, 0), []).append(SideWord("key_0"))
     for p, side in enumerate(population_sides):
         if side >= 0:
             found.setdefault(side, []).extend(
                 SideWord(f"{kind}_{p}") for kind in ("rows", "units", "full")
             )
+            if parameters.keyed:
+                found[side].append(SideWord(f"key_{p}"))
     for s, side in enumerate(sum_sides):
         own = found.setdefault(side, [])
         scale = layout.sums[s].scale

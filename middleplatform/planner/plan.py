@@ -97,6 +97,13 @@ def _read(sql: str, known: KnownCatalog, limits: Limits) -> tuple[CellQuery, Que
     return query.cells[0], query.facts
 
 
+_SEALED_NOISE = (
+    "a sealed sum over several departments, of data that policy has perturbed",
+    "对须扰动发布的数据作跨部门密封求和",
+)
+"""Nobody has the exact counts of such a sum whose keys could be looked up."""
+
+
 @dataclass(frozen=True)
 class _Planner:
     decision: Decision
@@ -123,6 +130,8 @@ class _Planner:
         protocol = "local" if len(departments) == 1 else "secure_sum"
         if protocol == "secure_sum":
             _check_additive(layout)
+            if self.sealed and self.decision.disclosure.keyed:
+                raise QueryError("Q031", rule="R5", what=_SEALED_NOISE)
         return Block(read, cell.name, layout, tuple(sorted(departments)), protocol, text, facts)
 
     def _joined(

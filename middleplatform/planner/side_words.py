@@ -49,7 +49,7 @@ def word_columns(plan: JoinPlan, side: int, table: pa.Table) -> Words:
     ``rows_p`` as counted; ``units_p`` is 1 where ``rows_p`` is above 0; ``full_p`` is 1 where ``rows_p`` equals
     ``rows_0``; ``sum_s`` in units of ``10 ** -scale``, missing as 0, brought within plus and minus the cap where there
     is one; ``abs_s`` its absolute value; ``rung_s_j`` is 1 where ``abs_s`` exceeds rung j; ``sq_s`` its low 32 bits,
-    then the rest.
+    then the rest; ``key_p`` the low 32 bits of the key's record key where ``rows_p`` is above 0.
 
     Args:
         plan: Of the join.
@@ -93,6 +93,10 @@ def _limbs(
             yield _count(table, f"rows_{index}") > 0
         case "full":
             yield _count(table, f"rows_{index}") == _count(table, "rows_0")
+        case "key":
+            keys = np.asarray(table["key"], dtype=np.int64)
+            inside = not index or _count(table, f"rows_{index}") > 0
+            yield keys * inside
         case "sq":
             yield from _square(table[f"sq_{index}"])
         case "sum":
