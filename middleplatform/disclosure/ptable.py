@@ -93,7 +93,7 @@ def count_table(reach: int, variance: float, gap: int, stay: float = 0.0) -> Cou
     """Return the table of maximum entropy with mean 0 and the variance demanded in every row but that of 0.
 
     Args:
-        reach: D, from 1: no noise is further from zero.
+        reach: D, from 1 and above the gap: no noise is further from zero.
         variance: V, at least ``j (gap + 1 - j)`` for every count j in the gap, and at most D: a count of 1 has no
             more room.
         gap: js: no perturbed count lies in 1 to js; 0 for no gap.
