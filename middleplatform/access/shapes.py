@@ -11,11 +11,13 @@ import math
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
 
 from middleplatform.access.problems import reason_shape
+from middleplatform.model.budget import Balance, Budgets, epsilon_at, rho_text
 from middleplatform.model.decision import Decision
 from middleplatform.model.record import Receipt
 from middleplatform.model.result import Answer, Explanation, Release
@@ -24,6 +26,7 @@ from middleplatform.model.sealed import PublishedKey
 __all__ = [
     "answer",
     "answer_head",
+    "budgets",
     "columns",
     "entry",
     "explanation",
@@ -163,6 +166,52 @@ def explanation(value: Explanation, locale: str) -> dict[str, object]:
         "rewrites": [each[place] for each in value.rewrites],
         "limits": [each[place] for each in value.limits],
     }
+
+
+def budgets(value: Budgets) -> dict[str, object]:
+    """Return what may still be spent: exact rho as text, and epsilon at the policy's delta, rounded up."""
+    return {
+        "project": value.project,
+        "analyst": value.analyst,
+        "budgets": [_balance(each) for each in value.balances],
+        "missing": [{"department": name, "code": code} for name, code in value.missing],
+    }
+
+
+def _balance(value: Balance) -> dict[str, object]:
+    left, caps = value.left, value.left.caps
+
+    def loss(rho: Fraction) -> dict[str, object]:
+        epsilon = math.ceil(epsilon_at(rho, caps.delta) * _EPSILON_STEPS) / _EPSILON_STEPS
+        return {"rho": rho_text(rho), "epsilon": epsilon}
+
+    return {
+        "department": value.department,
+        "dataset": left.snapshot.dataset,
+        "snapshot": left.snapshot.label,
+        "delta": rho_text(caps.delta),
+        "answer": loss(caps.rho),
+        "caps": {
+            "snapshot": loss(caps.rho_snapshot),
+            "project": loss(caps.rho_project),
+            "analyst": loss(caps.rho_analyst),
+        },
+        "spent": {
+            "snapshot": loss(left.spent_snapshot),
+            "project": loss(left.spent_project),
+            "analyst": loss(left.spent_analyst),
+        },
+        "left": {
+            "snapshot": loss(left.by_snapshot),
+            "project": loss(left.by_project),
+            "analyst": loss(left.by_analyst),
+            "least": loss(left.least),
+        },
+    }
+
+
+_EPSILON_STEPS = 10_000
+"""Epsilon is told to four decimals."""
 
 
 def _policy(decision: Decision) -> dict[str, object]:

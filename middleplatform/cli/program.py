@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from middleplatform.cli import failure
 from middleplatform.cli.commands import (
     audit,
+    budget,
     catalog,
     connector,
     demo,
@@ -46,6 +47,7 @@ def parser(locale: str) -> Parser:
     for each in (
         demo,
         query,
+        budget,
         catalog,
         policy,
         audit,

@@ -12,7 +12,7 @@ import json
 import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from middleplatform.crypto.identity import PinnedKeys
 from middleplatform.crypto.sealed_keys import OpeningKey
@@ -78,6 +78,7 @@ class Client:
         recipient: str = "",
         strict: bool = False,
         sealed_for: str = "",
+        noise: str = "",
     ) -> dict[str, Any]:
         """Ask, and wait for the answer.
 
@@ -88,6 +89,7 @@ class Client:
             recipient: Department that receives the answer.
             strict: Refuse instead of rewriting.
             sealed_for: Id of a published key.
+            noise: Differential privacy: rho as a fraction ("1/50"), or "policy".
 
         Returns:
             The answer document (docs/reference/rest.md).
@@ -98,12 +100,23 @@ class Client:
         """
         asked = {
             "sql": sql, "purpose": purpose, "project": project, "recipient": recipient, "strict": strict,
-            "sealed_for": sealed_for,
+            "sealed_for": sealed_for, "noise": noise,
         }  # fmt: skip
         found = self._call("POST", f"/v1/queries?wait={_WAIT_S}", asked)
         while found.get("status") in ("queued", "running"):
             found = self._call("GET", f"/v1/queries/{found['id']}/result?wait={_WAIT_S}")
         return found
+
+    def budget(self, project: str = "") -> dict[str, Any]:
+        """Return what may still be spent on differentially private answers (docs/reference/rest.md).
+
+        Args:
+            project: The department's own unless named.
+
+        Raises:
+            Refused: As ``ask``.
+        """
+        return self._call("GET", f"/v1/budget?{urlencode({'project': project})}")
 
     def publish(self, key: OpeningKey, replaces: str = "") -> dict[str, Any]:
         """Publish the public half of a key with its proof.

@@ -174,16 +174,25 @@ class BudgetLedger:
         found = self._read("current", (dataset,))
         return Snapshot(dataset, str(found[0][1]) if found else FIRST)
 
-    def begin_snapshot(self, dataset: str, label: str, at: str) -> Snapshot:
+    def begin_snapshot(
+        self, dataset: str, label: str, at: str, enter: Callable[[], object] = lambda: None
+    ) -> Snapshot:
         """Begin a new snapshot, whose budget is whole; for a department's explicit command after it replaced rows.
 
+        Args:
+            dataset: Name of the dataset.
+            label: 1 to 64 printable characters, never used for this dataset before.
+            at: This moment, ISO 8601.
+            enter: Puts it into a log; called once the label is found good, before the snapshot counts.
+
         Raises:
+            MiddleplatformError: What ``enter`` raises: then no snapshot begins.
             ConfigError: C003 the label is empty, longer than 64 characters, not printable, or was used before;
                 C011 the file refuses the write.
         """
         if not (label.isprintable() and label.strip() == label and 0 < len(label) <= _LABEL_MAX):
             raise _label_refused(("1 to 64 printable characters", "须为 1 至 64 个可打印字符"))
-        begun: Snapshot = self._do(lambda: self._begin(dataset, label, at))
+        begun: Snapshot = self._do(lambda: self._begin(dataset, label, at, enter))
         return begun
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -302,13 +311,14 @@ class BudgetLedger:
             self._database.execute(_SQL["advance"], ("released", reservation.number))
         return state in {"reserved", "released"}
 
-    def _begin(self, dataset: str, label: str, at: str) -> Snapshot:
+    def _begin(self, dataset: str, label: str, at: str, enter: Callable[[], object]) -> Snapshot:
+        run = self._database.execute
         # The first snapshot has its label from the beginning, charged or not.
-        if label == FIRST:
+        if label == FIRST or run(_SQL["known"], (dataset, label)).fetchone():
             raise _label_refused(("it was used before", "此前已使用"))
-        self._database.execute(_SQL["begin"], (dataset, FIRST, at))
-        if self._database.execute(_SQL["begin"], (dataset, label, at)).rowcount != 1:
-            raise _label_refused(("it was used before", "此前已使用"))
+        enter()
+        for each in (FIRST, label):
+            run(_SQL["begin"], (dataset, each, at))
         return Snapshot(dataset, label)
 
     # --- transactions ---------------------------------------------------------------------------------------------

@@ -39,6 +39,9 @@ SELECT id, label FROM budget_snapshot WHERE dataset = ? ORDER BY id DESC LIMIT 1
 -- name: begin
 INSERT INTO budget_snapshot (dataset, label, begun_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
+-- name: known
+SELECT 1 FROM budget_snapshot WHERE dataset = ? AND label = ?;
+
 -- name: snapshots
 SELECT dataset, label, begun_at FROM budget_snapshot ORDER BY dataset, id;
 

@@ -7,12 +7,14 @@ Reveals:
 Spec: docs/spec/privacy-budget.md.
 """
 
+from middleplatform.errors import QueryError
 from middleplatform.ledger.budget import BudgetLedger
-from middleplatform.model.budget import Balance
+from middleplatform.model.budget import Balance, Snapshot
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
+from middleplatform.node.journal import Journal
 
-__all__ = ["balances", "offered"]
+__all__ = ["balances", "begin_snapshot", "offered"]
 
 
 def offered(department: str, catalog: Catalog, bundle: Bundle) -> list[str]:
@@ -45,3 +47,36 @@ def balances(
         if caps is not None:
             found.append(Balance(department, ledger.left(name, project, analyst, caps)))
     return found
+
+
+def begin_snapshot(
+    department: str,
+    catalog: Catalog,
+    ledger: BudgetLedger,
+    journal: Journal,
+    told: tuple[str, str, str],
+    at: str,
+) -> Snapshot:
+    """Begin a new snapshot of a dataset on the department's own command; the node's log has it first.
+
+    Args:
+        department: Whose node.
+        catalog: Which datasets it holds.
+        ledger: Of its budgets.
+        journal: Its log.
+        told: Name of the dataset, label of the snapshot, and why: which rows were replaced.
+        at: This moment, ISO 8601.
+
+    Raises:
+        QueryError: Q041 the department holds no such dataset.
+        ConfigError: C003 the label is not good or was used before; C011.
+        AuditError: A001 the log cannot take it: then no snapshot begins.
+    """
+    dataset, label, reason = told
+    if dataset not in catalog.datasets or department not in catalog.datasets[dataset].held_by:
+        raise QueryError("Q041", what=("such dataset here", "本部门的该数据集"))
+    fields = {"dataset": dataset, "snapshot": label, "reason": reason[:_REASON_MAX]}
+    return ledger.begin_snapshot(dataset, label, at, lambda: journal.event("snapshot", fields))
+
+
+_REASON_MAX = 200

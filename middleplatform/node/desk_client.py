@@ -12,7 +12,7 @@ from middleplatform.errors import SourceError
 from middleplatform.node.short_path import short_path
 from middleplatform.wire.faults import from_fields
 
-__all__ = ["ask_own", "read"]
+__all__ = ["ask_own", "begin_snapshot", "read"]
 
 _STATUS_S = 5.0
 
@@ -41,8 +41,33 @@ def ask_own(
         To who may open the socket: cells of any size of the own data, where a grant says so.
     """
     told = {"steward": steward, "sql": sql, "purpose": purpose}
+    return _told(socket, department, "/own", told, timeout_s)
+
+
+def begin_snapshot(
+    socket: Path, department: str, dataset: str, label: str, reason: str
+) -> Mapping[str, Any]:
+    """Have a running node begin a new snapshot of a dataset: see ``budgets.begin_snapshot``.
+
+    Returns:
+        ``dataset`` and ``snapshot``.
+
+    Raises:
+        SourceError: S001 no node runs there.
+        MiddleplatformError: What the node refuses with.
+
+    Reveals:
+        Nothing.
+    """
+    told = {"dataset": dataset, "label": label, "reason": reason}
+    return _told(socket, department, "/snapshot", told, _STATUS_S)
+
+
+def _told(
+    socket: Path, department: str, path: str, body: object, timeout_s: float
+) -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads(
-        asyncio.run(_call(socket, department, "POST", "/own", told, timeout_s))
+        asyncio.run(_call(socket, department, "POST", path, body, timeout_s))
     )
     if "error" in found:
         raise from_fields(found["error"], department)

@@ -11,6 +11,7 @@ Spec: docs/spec/audit-log.md, "A node's log".
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,8 +29,10 @@ from middleplatform.ports import Clock, Rng
 
 __all__ = ["NODE_EVENTS", "Journal", "origin"]
 
-NODE_EVENTS = frozenset({"start", "stop", "roster", "policy", "connector", "key", "incident"})
-"""What may happen to a node itself; ``policy`` is a new bundle."""
+NODE_EVENTS = frozenset(
+    {"start", "stop", "roster", "policy", "connector", "key", "incident", "snapshot"}
+)
+"""What may happen to a node itself; ``policy`` is a new bundle, ``snapshot`` a new privacy budget."""
 
 _REFUSALS = ("Q", "P", "D", "X")
 
@@ -48,7 +51,7 @@ def origin(department: str, platform: str) -> str:
 
 
 class Journal:
-    """A node's log; many threads may use it. Every method returns once its entry is on disk.
+    """A node's log; many threads may use it. Every method but ``taking`` returns once its entry is on disk.
 
     Args:
         log: Open for writing; closed with the journal.
@@ -104,7 +107,17 @@ class Journal:
 
         A gateway that never ends the round still leaves its trace.
         """
-        return self._append("received", self._fragment(fragment, policy_digest))
+        return self.taking(fragment, policy_digest).result()
+
+    def taking(self, fragment: Fragment, policy_digest: str) -> "Future[Receipt]":
+        """Begin to enter what ``taken`` enters; it is on disk once the future has a result, and before any later entry.
+
+        Nothing may leave before that.
+        """
+        try:
+            return self._begin("received", self._fragment(fragment, policy_digest))
+        except ValueError as error:
+            raise AuditError("A001", detail=str(error)) from None
 
     def ran(
         self,
@@ -285,8 +298,11 @@ class Journal:
             raise AuditError("A001", detail=str(error)) from None
 
     def _enter(self, event: str, body: Mapping[str, object]) -> Receipt:
+        return self._begin(event, body).result()
+
+    def _begin(self, event: str, body: Mapping[str, object]) -> "Future[Receipt]":
         head = {"at": self._clock.now().isoformat(), "node": self._department}
-        return self._log.append(AuditRecord(event, {**body, **head}))
+        return self._log.submit(AuditRecord(event, {**body, **head}))
 
 
 def _used(facts: QueryFacts | None) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "AnswerBody",
+    "BudgetsBody",
     "CheckpointBody",
     "CodeBody",
     "ConsistencyBody",
@@ -45,6 +46,10 @@ class Statement(_Body):
     sealed_for: Annotated[
         _Optional,
         Field(description="Id of a published key: values leave encrypted for its holder."),
+    ] = ""
+    noise: Annotated[
+        _Optional,
+        Field(description="Differential privacy: a fraction of rho, or policy; none when empty."),
     ] = ""
 
 
@@ -232,6 +237,56 @@ class KeysBody(_Body):
 
     keys: list[KeyBody]
     parties: dict[str, str]
+
+
+class LossBody(_Body):
+    """A privacy loss: rho of zCDP, an exact fraction, and epsilon at the policy's delta, rounded up."""
+
+    rho: str
+    epsilon: float
+
+
+class ScopesBody(_Body):
+    """Of everybody, of the project, of the analyst."""
+
+    snapshot: LossBody
+    project: LossBody
+    analyst: LossBody
+
+
+class LeftBody(ScopesBody):
+    """What each cap leaves, and all of them together."""
+
+    least: LossBody
+
+
+class BudgetBody(_Body):
+    """The privacy budget of one dataset's present snapshot."""
+
+    department: str
+    dataset: str
+    snapshot: str
+    delta: str
+    answer: LossBody
+    caps: ScopesBody
+    spent: ScopesBody
+    left: LeftBody
+
+
+class MissingBody(_Body):
+    """A department that could not be asked, and why."""
+
+    department: str
+    code: str
+
+
+class BudgetsBody(_Body):
+    """What you may still spend in a project."""
+
+    project: str
+    analyst: str
+    budgets: list[BudgetBody]
+    missing: list[MissingBody]
 
 
 class AnswerBody(_Body):

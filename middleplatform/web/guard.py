@@ -22,6 +22,7 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/queries/{query_id}"): _ASKERS,
     ("GET", "/v1/queries/{query_id}/result"): _ASKERS,
     ("POST", "/v1/explain"): _ASKERS,
+    ("GET", "/v1/budget"): _ASKERS,
     ("POST", "/v1/keys"): _ASKERS,
     ("GET", "/v1/keys"): _ALL,
     ("POST", "/v1/keys/{key_id}/revoke"): _ASKERS | {Role.SECURITY_OFFICER},

@@ -12,6 +12,7 @@ from middleplatform import catalog as browsing
 from middleplatform.access import shapes
 from middleplatform.access.problems import problem
 from middleplatform.errors import CODES, MiddleplatformError, QueryError
+from middleplatform.gateway.budgets import budgets
 from middleplatform.model.record import Receipt
 from middleplatform.model.request import QueryRequest
 from middleplatform.web import arrow, bodies, problems, sealing_routes
@@ -57,6 +58,7 @@ def register(app: FastAPI) -> None:
         ("GET", "/v1/queries/{query_id}", _status, bodies.StatusBody, {}),
         ("GET", "/v1/queries/{query_id}/result", _result, None, streamed | waiting),
         ("POST", "/v1/explain", _explain, bodies.ExplanationBody, {}),
+        ("GET", "/v1/budget", _budget, bodies.BudgetsBody, {}),
         ("POST", "/v1/keys", sealing_routes.publish_key, bodies.KeyBody, {}),
         ("GET", "/v1/keys", sealing_routes.list_keys, bodies.KeysBody, {}),
         ("POST", "/v1/keys/{key_id}/revoke", sealing_routes.revoke_key, bodies.KeyBody, {}),
@@ -105,6 +107,14 @@ async def _explain(request: Request, statement: bodies.Statement) -> Response:
     """Say what would happen to a question; nothing is run."""
     found = _gateway(request).explain(_asked(request, statement))
     return _json(shapes.explanation(found, _locale(request)))
+
+
+async def _budget(
+    request: Request, project: Annotated[str, Query(max_length=100)] = ""
+) -> Response:
+    """Say what you may still spend on differentially private answers, dataset by dataset."""
+    found = await budgets(_gateway(request), subject_of(request), project)
+    return _json(shapes.budgets(found))
 
 
 async def _catalog(
@@ -207,6 +217,7 @@ def _asked(request: Request, statement: bodies.Statement) -> QueryRequest:
         recipient=statement.recipient,
         strict=statement.strict,
         sealed_for=statement.sealed_for,
+        noise=statement.noise,
     )
 
 

@@ -15,6 +15,8 @@ from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.log import AuditLog
+from middleplatform.dispatch.dispatcher import Dispatcher
+from middleplatform.gateway.noise import asked_noise
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
@@ -80,16 +82,17 @@ class FakeGateway:
     clock: HandClock = field(default_factory=HandClock)
     rng: CountingRng = field(default_factory=CountingRng)
     sealing: SealingDesk | None = None
+    dispatcher: Dispatcher | None = None
     running_most: int = 0
     _running: int = 0
 
     def request(
         self, sql: str, subject: Subject, purpose: str, *,
-        project: str = "", recipient: str = "", strict: bool = False, sealed_for: str = "",
+        project: str = "", recipient: str = "", strict: bool = False, sealed_for: str = "", noise: str = "",
     ) -> QueryRequest:  # fmt: skip
         return QueryRequest(
             self.rng.token_bytes(16).hex(), sql, subject, purpose, project, self.clock.now(),
-            recipient, strict, sealed_for,
+            recipient, strict, sealed_for, asked_noise(noise),
         )  # fmt: skip
 
     async def submit(self, request: QueryRequest, progress: object = None) -> Answer:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from middleplatform.cli import enrolment as shared
+from middleplatform.cli.commands.node_budget import add_budget
 from middleplatform.cli.commands.node_run import add_run
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
@@ -18,6 +19,7 @@ def add(commands: Commands, say: Say) -> None:
     """Declare them all."""
     mine = group(commands, say, "node", say("A department's own node", "部门自有节点"))
     add_run(mine, say)
+    add_budget(mine, say)
     add_enrolment(mine, say)
 
 

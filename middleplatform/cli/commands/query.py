@@ -15,6 +15,7 @@ from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, add_json, leaf
 from middleplatform.cli.progress import shown
 from middleplatform.errors import MiddleplatformError, QueryError
+from middleplatform.model.budget import POLICY
 from middleplatform.model.request import QueryRequest
 
 if TYPE_CHECKING:  # the engine behind it takes a second to import; --help must not
@@ -88,6 +89,17 @@ def _asking(parser: argparse.ArgumentParser, say: Say) -> None:
         help=say(
             "leave the values encrypted for a published key: its id, or its key file",
             "以已登记公钥加密数值：密钥编号或密钥文件",
+        ),
+    )
+    parser.add_argument(
+        "--noise",
+        nargs="?",
+        const=POLICY,
+        default="",
+        metavar="RHO",
+        help=say(
+            "answer with differential privacy; RHO is a fraction such as 1/50, what policy allows unless said",
+            "以差分隐私方式作答；RHO 为分数（如 1/50），省略则按策略上限",
         ),
     )
 
@@ -181,6 +193,7 @@ def _request(
         recipient=options.recipient,
         strict=options.strict,
         sealed_for=asking.key_id(options.sealed_for) if options.sealed_for else "",
+        noise=options.noise,
     )
 
 

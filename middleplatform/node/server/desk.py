@@ -36,6 +36,7 @@ class Desk:
         metrics: What is counted.
         status: Tells how the node is.
         own: Answers a steward: takes login, statement and purpose; None where only health and metrics are served.
+        snapshot: Begins a snapshot: takes dataset, label and reason; None as for ``own``.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Desk:
         metrics: Metrics,
         status: Callable[[], Mapping[str, object]],
         own: Callable[[str, str, str], Any] | None = None,
+        snapshot: Callable[[str, str, str], Any] | None = None,
     ) -> None:
         self._metrics, self._status, self._own = metrics, status, own
+        self._snapshot = snapshot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,27 +61,33 @@ class Desk:
             case ("GET", "/status") if self._own is not None:
                 await _send(send, 200, dict(self._status()))
             case ("POST", "/own") if self._own is not None:
-                await self._steward(self._own, receive, send)
+                await _asked(self._own, ("steward", "sql", "purpose"), receive, send)
+            case ("POST", "/snapshot") if self._snapshot is not None:
+                await _asked(self._snapshot, ("dataset", "label", "reason"), receive, send)
             case _:
                 await _send(send, 404, {"status": "not found"})
 
-    async def _steward(
-        self, own: Callable[[str, str, str], Any], receive: Receive, send: Send
-    ) -> None:
-        try:
-            told = await _json(receive)
-            answer = await own(told["steward"], told["sql"], told["purpose"])
-        except MiddleplatformError as error:
-            await _send(send, error.http_status, {"error": to_fields(error)})
-            return
-        except Exception as error:  # noqa: BLE001 - the boundary
-            _LOG.error("own data: %s", where(error))
-            await _send(send, 500, {"error": to_fields(ConfigError("C099", record="-"))})
-            return
-        await _send(send, 200, answer)
+
+async def _asked(
+    answers: Callable[[str, str, str], Any],
+    names: tuple[str, str, str],
+    receive: Receive,
+    send: Send,
+) -> None:
+    try:
+        told = await _json(receive, names)
+        answer = await answers(*(told[name] for name in names))
+    except MiddleplatformError as error:
+        await _send(send, error.http_status, {"error": to_fields(error)})
+        return
+    except Exception as error:  # noqa: BLE001 - the boundary
+        _LOG.error("the desk: %s", where(error))
+        await _send(send, 500, {"error": to_fields(ConfigError("C099", record="-"))})
+        return
+    await _send(send, 200, answer)
 
 
-async def _json(receive: Receive) -> dict[str, str]:
+async def _json(receive: Receive, names: tuple[str, str, str]) -> dict[str, str]:
     """Read a body that must hold three texts.
 
     Raises:
@@ -91,13 +100,13 @@ async def _json(receive: Receive) -> dict[str, str]:
         more = message.get("more_body", False)
     try:
         told = json.loads(bytes(found))
-        names = {"steward", "sql", "purpose"}
-        good = set(told) == names and all(isinstance(told[name], str) for name in names)
+        good = set(told) == set(names) and all(isinstance(told[name], str) for name in names)
     except (ValueError, TypeError, RecursionError):
         good = False
     if not good:
         raise QueryError(
-            "Q040", what=("steward, sql and purpose are needed", "需要 steward、sql 与 purpose")
+            "Q040",
+            what=(f"{', '.join(names)} are needed", f"需要 {'、'.join(names)}"),
         )
     return dict(told)
 

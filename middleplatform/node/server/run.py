@@ -24,6 +24,7 @@ from middleplatform.combine.released import Released
 from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, PolicyError
 from middleplatform.model.request import QueryRequest, Subject
+from middleplatform.node.budgets import begin_snapshot
 from middleplatform.node.config import NodeConfig
 from middleplatform.node.open import OpenNode
 from middleplatform.node.own import OwnAnswer, own_answer
@@ -98,7 +99,7 @@ class _Running:
     async def until_stopped(self, ready: Callable[[str], None]) -> None:
         front, address = _bound(self._config.listen)
         servers = [(self._front(), [front])]
-        desk = Desk(self._metrics, self._status, self._own)
+        desk = Desk(self._metrics, self._status, self._own, self._snapshot)
         servers.append((_plain(desk), [_local(self._config.socket)]))
         if self._config.metrics:
             watched, _ = _bound(self._config.metrics)
@@ -172,6 +173,15 @@ class _Running:
     def _digests(self) -> dict[str, object]:
         node = self._opened.node
         return {"policy_digest": node.bundle.digest, "catalog_digest": node.catalog.digest}
+
+    async def _snapshot(self, dataset: str, label: str, reason: str) -> Mapping[str, object]:
+        """Begin a snapshot, on the command of who may open the socket: the department."""
+        node = self._opened.node
+        begun = await asyncio.to_thread(
+            begin_snapshot, node.department, node.catalog, node.budget, node.journal,
+            (dataset, label, reason), node.clock.now().isoformat(),
+        )  # fmt: skip
+        return {"dataset": begun.dataset, "snapshot": begun.label}
 
     async def _own(self, steward: str, sql: str, purpose: str) -> Mapping[str, object]:
         """Answer a steward of this department, who is known to the node's settings."""

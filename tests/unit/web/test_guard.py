@@ -12,6 +12,7 @@ CALLS = {
     ("GET", "/v1/queries/{query_id}"): ("/v1/queries/00", {}, 404),
     ("GET", "/v1/queries/{query_id}/result"): ("/v1/queries/00/result", {}, 404),
     ("POST", "/v1/explain"): ("/v1/explain", {"json": {"sql": "SELECT 1", "purpose": "statistics"}}, 200),
+    ("GET", "/v1/budget"): ("/v1/budget", {}, 200),
     ("POST", "/v1/keys"): ("/v1/keys", {"json": {"key": "AA==", "proof": "AA=="}}, 404),
     ("GET", "/v1/keys"): ("/v1/keys", {}, 404),
     ("POST", "/v1/keys/{key_id}/revoke"): (f"/v1/keys/{'0' * 64}/revoke", {"json": {}}, 404),
