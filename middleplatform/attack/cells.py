@@ -20,7 +20,8 @@ def linkage(known: Known, surface: Surface) -> Evidence:
     named = ("street", "occupation", "birth_year")
     said = ", ".join(named)
     cells = surface.table(
-        f"SELECT {said}, COUNT(*) AS n, SUM(benefit) AS s FROM {DATASET} GROUP BY {said}", 3  # noqa: S608
+        f"SELECT {said}, COUNT(*) AS n, SUM(benefit) AS s FROM {DATASET} GROUP BY {said}",
+        3,
     )
     everybody = filtered(surface, ["benefit > 0"])[0]
     alone = [f"{known.base(each)} AND {known.isolates(each)}" for each in known.targets]
@@ -54,10 +55,8 @@ def suppressed(known: Known, surface: Surface) -> Evidence:
             rest = difference(total, shown)
             if rest is not None:
                 seen[street, code] = rest
-    street, status = known.plain["street"], known.plain["status"]
-    return np.array(
-        [known.summed(seen.get((street[each], status[each]))) for each in known.targets]
-    )
+    of, has = known.plain["street"], known.plain["status"]
+    return np.array([known.summed(seen.get((of[each], has[each]))) for each in known.targets])
 
 
 def homogeneity(known: Known, surface: Surface) -> Evidence:
@@ -67,7 +66,7 @@ def homogeneity(known: Known, surface: Surface) -> Evidence:
     """
     text = (
         "SELECT workplace, COUNT(*) AS n, COUNT(*) FILTER (WHERE benefit > 0) AS k,"
-        f" COUNT(*) FILTER (WHERE benefit <= 0) AS z FROM {DATASET} GROUP BY workplace"  # noqa: S608
+        f" COUNT(*) FILTER (WHERE benefit <= 0) AS z FROM {DATASET} GROUP BY workplace"
     )
     seen = surface.ask(text)
     reasons = {(row, column): reason for row, column, reason in seen.marks}
@@ -99,5 +98,5 @@ def calibrated(known: Known, of_targets: list[object], of_accomplices: list[obje
 def snapshot(surface: Surface) -> dict[tuple[str, ...], float | None]:
     """Return the sums of a plain table, to be compared with those of another day."""
     said = ", ".join(GROUP)
-    text = f"SELECT {said}, SUM(benefit) AS s FROM {DATASET} GROUP BY {said}"  # noqa: S608
+    text = f"SELECT {said}, SUM(benefit) AS s FROM {DATASET} GROUP BY {said}"
     return {label: amount for label, (amount,) in surface.table(text, len(GROUP)).items()}

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from middleplatform.attack.batches import PATIENCE
+from middleplatform.attack.batches import PATIENCE, paid
 from middleplatform.attack.cells import calibrated
 from middleplatform.attack.known import Evidence, Known
 from middleplatform.attack.people import DATASET, Numbers
@@ -75,7 +75,8 @@ def _times(known: Known, surface: Surface, people: Numbers) -> Evidence:
     """Return seconds; not a number where near-identical questions are refused before anything is read."""
     found = []
     for person in people.tolist():
-        text = f"SELECT COUNT(*) AS v FROM {DATASET} WHERE {known.base(person)} AND {known.isolates(person)} AND benefit > 0"  # noqa: S608
+        alone = paid(f"{known.base(person)} AND {known.isolates(person)}")
+        text = f"SELECT COUNT(*) AS v FROM {DATASET} WHERE {alone}"
         seen = surface.ask(text)
         found.append(np.nan if seen.code == "D011" else seen.seconds)
         if seen.code == "D011":

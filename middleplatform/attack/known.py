@@ -10,10 +10,10 @@ import numpy.typing as npt
 from middleplatform.attack.people import PLAIN, SHARE, Everyone, Numbers, Texts
 from middleplatform.attack.sandbox import Defence
 
-__all__ = ["Evidence", "Known", "accomplices_of", "known_of"]
+__all__ = ["Evidence", "Known", "accomplices_of", "alone", "known_of"]
 
 Evidence = npt.NDArray[np.float64]
-"""For each target, ln of how much likelier what was seen is if the target gets the benefit than if not; 0 for nothing."""
+"""For each target, ln of how much likelier what was seen is if he gets the benefit than if not; 0 for nothing."""
 
 _ISOLATING = ("occupation", "street", "birth_year")
 _ACCOMPLICES = 120
@@ -88,10 +88,7 @@ def known_of(people: Everyone, defence: Defence, targets: int) -> Known:
         defence: The policy.
         targets: How many are attacked.
     """
-    combined = list(zip(*(people.plain[name].tolist() for name in _ISOLATING), strict=True))
-    often = Counter(combined)
-    alone = [place for place in people.ordinary().tolist() if often[combined[place]] == 1]
-    drawn = np.random.default_rng(len(people)).permutation(alone)
+    drawn = np.random.default_rng(len(people)).permutation(alone(people))
     known = Known(
         {name: people.plain[name] for name in PLAIN}, defence, SHARE, drawn[:targets],
         np.array([], dtype=np.int64), np.array([], dtype=np.bool_),
@@ -104,3 +101,10 @@ def accomplices_of(known: Known, people: Everyone, places: Numbers) -> Known:
     return Known(
         known.plain, known.defence, known.share, known.targets, places, people.paid[places]
     )
+
+
+def alone(people: Everyone) -> Numbers:
+    """Return the places of ordinary people who are alone with their occupation, street and year of birth."""
+    combined = list(zip(*(people.plain[name].tolist() for name in _ISOLATING), strict=True))
+    often = Counter(combined)
+    return np.array([place for place in people.ordinary().tolist() if often[combined[place]] == 1])

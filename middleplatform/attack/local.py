@@ -40,5 +40,9 @@ def opened(folder: Path, people: Everyone, defence: Defence) -> Iterator[Platfor
         defence: Of its policy.
     """
     places = write_sandbox(folder, people, defence)
-    with open_platform(Settings(state=folder / "state", threads=1, memory_mb=512, **places)) as found:
+    settings = Settings(
+        state=folder / "state", catalog=places["catalog"], bundle=places["bundle"],
+        data=places["data"], threads=1, memory_mb=512,
+    )  # fmt: skip
+    with open_platform(settings) as found:
         yield found

@@ -1,9 +1,9 @@
 """The sacrificial people: made, deterministic, of the region that is assigned to nobody.
 
-Nobody is harmed when an attack on them succeeds. Most of them are the only one with their street, occupation and year of
-birth, as real people are; whether one gets a benefit does not depend on anything else that is known of him, so that the
-best guess without an answer is the majority's, and whatever is better than that was disclosed. Forty workplaces are an
-exception: in each of them all get it, or nobody does.
+Nobody is harmed when an attack on them succeeds. Most of them are the only one with their street, occupation and year
+of birth, as real people are; whether one gets a benefit does not depend on anything else that is known of him, so that
+the best guess without an answer is the majority's, and whatever is better than that was disclosed. Forty workplaces are
+an exception: in each of them all get it, or nobody does.
 """
 
 from dataclasses import dataclass
@@ -61,11 +61,14 @@ class Everyone:
 
     def ordinary(self) -> Numbers:
         """Return the places of the people whose benefit depends on nothing."""
-        return np.flatnonzero(self.plain["workplace"] > f"W{_SMALL:02d}")
+        return np.flatnonzero(~self._small())
 
     def same_workplace(self) -> Numbers:
         """Return the places of the others."""
-        return np.flatnonzero(self.plain["workplace"] <= f"W{_SMALL:02d}")
+        return np.flatnonzero(self._small())
+
+    def _small(self) -> npt.NDArray[np.bool_]:
+        return np.isin(self.plain["workplace"], _codes("W", np.arange(1, _SMALL + 1), 2))
 
 
 def made(seed: int = _SEED) -> Everyone:

@@ -4,21 +4,22 @@ Cohen and Nissim 2018 did it against a deployed system with a linear program, as
 equations are minimized over secrets between 0 and 1, by HiGHS.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, sparse
 
-from middleplatform.attack.batches import filtered
+from middleplatform.attack.batches import filtered, paid
 from middleplatform.attack.known import Evidence, Known
 from middleplatform.attack.people import DATASET, PLAIN, Numbers
 from middleplatform.attack.surface import Surface
 
 __all__ = ["reconstruction"]
 
-_STREETS, _QUESTIONS, _EQUATIONS_MIN = 9, 620, 300
+_STREETS, _QUESTIONS, _EQUATIONS_MIN = 9, 520, 300
 _TABLES = ("sex", "birth_year", "county", "street", "occupation")
 _CERTAIN = 6.0
 
@@ -42,24 +43,34 @@ def _subsets(
     known: Known, surface: Surface, streets: list[str], people: Numbers
 ) -> tuple[list[npt.NDArray[np.float64]], list[float]]:
     draw = np.random.default_rng(len(people))
-    years = np.unique(known.plain["birth_year"])
-    jobs = np.unique(known.plain["occupation"])
-    within = f"street IN ({', '.join(map(repr, streets))})"
+    spans: tuple[tuple[str, Any, int], ...] = (
+        ("birth_year", np.unique(known.plain["birth_year"]), 30),
+        ("occupation", np.unique(known.plain["occupation"]), 9),
+        ("street", np.array(streets), 6),
+    )
     conditions, rows = [], []
     for _ in range(_QUESTIONS):
-        some = np.sort(draw.choice(years, len(years) // 2, replace=False))
-        doing = np.sort(draw.choice(jobs, len(jobs) // 2, replace=False))
-        asked = f"birth_year IN ({', '.join(map(str, some.tolist()))})"
-        conditions.append(
-            f"{within} AND {asked} AND occupation IN ({', '.join(map(repr, doing.tolist()))})"
-            " AND benefit > 0"
-        )
-        inside = np.isin(known.plain["birth_year"][people], some)
-        inside &= np.isin(known.plain["occupation"][people], doing)
+        parts, inside = [], np.ones(len(people), dtype=np.bool_)
+        for name, values, least in spans:
+            low, high = _span(draw, values, least)
+            parts.append(f"{name} >= {_literal(low)} AND {name} <= {_literal(high)}")
+            inside &= (known.plain[name][people] >= low) & (known.plain[name][people] <= high)
+        conditions.append(paid(" AND ".join(parts)))
         rows.append(inside.astype(np.float64))
     answers = filtered(surface, conditions, together=38)
     kept = [place for place, answer in enumerate(answers) if answer is not None]
     return [rows[place] for place in kept], [float(answers[place] or 0) for place in kept]
+
+
+def _span(draw: np.random.Generator, values: Sequence[Any], least: int) -> tuple[Any, Any]:
+    """Return the ends of a random run of at least so many values."""
+    length = int(draw.integers(least, len(values)))
+    start = int(draw.integers(0, len(values) - length + 1))
+    return values[start], values[start + length - 1]
+
+
+def _literal(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value)
 
 
 def _published(
@@ -69,7 +80,7 @@ def _published(
     rows, totals = [], []
     for columns in _groupings():
         said = ", ".join(columns)
-        text = f"SELECT {said}, COUNT(*) FILTER (WHERE benefit > 0) AS n FROM {DATASET} GROUP BY {said}"  # noqa: S608
+        text = f"SELECT {said}, COUNT(*) FILTER (WHERE benefit > 0) AS n FROM {DATASET} GROUP BY {said}"
         for label, (count, *_) in surface.table(text, len(columns)).items():
             if count is None:
                 continue
@@ -87,9 +98,7 @@ def _groupings() -> Iterator[tuple[str, ...]]:
     yield from (("sex", "county", "occupation"), ("sex", "county", "birth_year"))
 
 
-def _solve(
-    inside: sparse.csr_matrix, totals: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _solve(inside: sparse.csr_matrix, totals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Minimize the sum of absolute errors of ``inside @ x = totals`` over x from 0 to 1."""
     equations, people = inside.shape
     errors = sparse.identity(equations, format="csr")

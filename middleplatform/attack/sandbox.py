@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from middleplatform.attack.people import DATASET, Everyone, write
+from middleplatform.attack.people import COLUMNS, DATASET, Everyone, write
 
 __all__ = ["DEFAULT", "PROJECTS", "PURPOSE", "THRESHOLD_ONLY", "Defence", "write_sandbox"]
 
@@ -73,6 +73,9 @@ def write_sandbox(folder: Path, people: Everyone, defence: Defence) -> Mapping[s
     _yaml(places["catalog"] / "datasets.yaml", {"datasets": {DATASET: _dataset()}})
     _yaml(places["bundle"] / "bundle.yaml", _bundle(defence))
     write(people, places["data"] / "trial.duckdb")
+    lines = [f"{name} = {json.dumps(str(place.resolve()))}" for name, place in places.items()]
+    lines.append(f"state = {json.dumps(str((folder / 'state').resolve()))}")
+    (folder / "settings.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return places
 
 
@@ -83,19 +86,24 @@ def _yaml(path: Path, value: object) -> None:
 
 def _departments() -> list[dict[str, str]]:
     names = {"trial": ("试验部门", "Trial department"), "stats": ("统计局", "Statistics Bureau")}
-    city = {"code": "city", "name_zh": "示例市", "name_en": "Example City", "level": "city", "region": "990100"}  # fmt: skip
+    place = {"level": "city", "region": "990100"}
     return [
-        city,
+        {"code": "city", "name_zh": "示例市", "name_en": "Example City", **place},
         *(
-            {"code": code, "name_zh": chinese, "name_en": english, "level": "city", "region": "990100", "parent": "city"}
+            {"code": code, "name_zh": chinese, "name_en": english, "parent": "city", **place}
             for code, (chinese, english) in names.items()
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _dataset() -> dict[str, object]:
     dimension = {"level": "general-2", "uses": "dimension"}
-    measure = {"type": "decimal(12,2)", "level": "general-3", "uses": "measure", "unit_of_measure": "元"}
+    measure = {
+        "type": "decimal(12,2)",
+        "level": "general-3",
+        "uses": "measure",
+        "unit_of_measure": "元",
+    }
     columns: dict[str, dict[str, object]] = {
         "id_number": {"name_zh": "公民身份号码", "type": "text", "level": "general-3", "uses": "key", "unit": "person"},
         "sex": {"name_zh": "性别", "type": "text", **dimension},
@@ -124,7 +132,7 @@ def _dataset() -> dict[str, object]:
 def _bundle(defence: Defence) -> dict[str, object]:
     rules = asdict(defence)
     alike = rules.pop("near_duplicates_per_day")
-    plain: dict[str, object] = dict.fromkeys(_dataset()["columns"], {})  # type: ignore[call-overload]  # a mapping
+    plain: dict[str, object] = {name: {} for name in COLUMNS}
     plain["benefit"] = {"breakpoints": [0, 500]}
     plain["income"] = {"breakpoints": [5000, 10000, 20000, 30000]}
     return {

@@ -124,7 +124,9 @@ def _evidence(known: Known, form: Form, seen: float | None) -> float:
     if form.money:
         return known.summed(seen)
     if form.inverse and seen is not None:
-        return known.counted(1 + seen)  # the padded count is larger by one where there is no benefit
+        return known.counted(
+            1 + seen
+        )  # the padded count is larger by one where there is no benefit
     return known.counted(seen)
 
 

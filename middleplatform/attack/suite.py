@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from middleplatform.attack import cells, channels, differencing, reconstruction, smuggling, tracker
-from middleplatform.attack.known import Evidence, Known, accomplices_of, known_of
+from middleplatform.attack.known import Evidence, Known, accomplices_of, alone, known_of
 from middleplatform.attack.people import Everyone
 from middleplatform.attack.sandbox import Defence
 from middleplatform.attack.surface import Ask, Surface
@@ -105,7 +105,7 @@ def _fitting(known: Known, people: Everyone, name: str, targets: int) -> Known:
     if name == "reconstruction":
         streets = sorted(set(people.plain["street"].tolist()))[:9]
         inside = np.flatnonzero(np.isin(people.plain["street"], streets))
-        return replace(known, targets=np.intersect1d(inside, people.ordinary())[:targets])
+        return replace(known, targets=np.intersect1d(inside, alone(people))[:targets])
     if name == "homogeneity":
         drawn = draw.permutation(people.same_workplace())
         chosen = replace(known, targets=drawn[:targets], share=0.25)

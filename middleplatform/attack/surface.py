@@ -1,4 +1,4 @@
-"""What an attacker has: a statement goes in, rows and marks or a refusal come out. The same surface as any analyst's."""
+"""What an attacker has: a statement goes in, rows and marks or a refusal come out. Any analyst has the same."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +87,9 @@ class Surface:
         self.refused[code] = self.refused.get(code, 0) + 1
         return Seen(code=code, seconds=seconds)
 
-    def table(self, sql: str, labels: int, analyst: int = 0) -> dict[tuple[str, ...], list[float | None]]:
+    def table(
+        self, sql: str, labels: int, analyst: int = 0
+    ) -> dict[tuple[str, ...], list[float | None]]:
         """Ask, and return values by labels.
 
         Args:
@@ -117,5 +119,3 @@ def rest(client: Client) -> Ask:
         return client.ask(sql, PURPOSE, project=project)
 
     return ask
-
-

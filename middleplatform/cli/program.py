@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from middleplatform.cli import failure
 from middleplatform.cli.commands import (
+    attack,
     audit,
     budget,
     catalog,
@@ -58,6 +59,7 @@ def parser(locale: str) -> Parser:
         node,
         keyholder,
         connector,
+        attack,
         serve,
         version,
     ):
