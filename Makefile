@@ -45,7 +45,7 @@ serve: $(VENV)/.runtime  ## Serve the HTTP API on the demonstration's department
 
 test: $(VENV)/.dev  ## Run all tests
 	.ci/packages
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
 	$(BIN)/ruff format --check
@@ -75,7 +75,7 @@ test-spark: $(VENV)/.dev $(SPARK_VENV)/.pyspark-$(SPARK_VERSION)  ## Test the Sp
 
 nightly: check  ## Checks, then the tests with many new random examples and every benchmark
 	.ci/packages
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory bench
 
 clean:  ## Remove what was built; .venv and var stay
