@@ -150,9 +150,12 @@ class JoinRounds(EnteredRounds[_Round]):
             To all: that the party takes part.
         """
         with self._rounds.opening() as put:
-            task = self._node.accept(raw, signature, "private_join")
+            task = self._node.checked(raw, signature, "private_join")
+            # Two records on one disk, neither of which waits for the other; the hello waits for both.
+            taken = self._node.journal.taking(task.fragment, self._node.bundle.digest)
             try:
                 current, hello = self._start(task)
+                taken.result()
                 put(round_key(task.fragment), current, current.order)
             except MiddleplatformError as error:
                 self._node.failed(task, error)

@@ -153,6 +153,20 @@ class Node:
         Reveals:
             To the gateway: which rule refuses.
         """
+        task = self.checked(raw, signature, protocol)
+        if protocol != "local":
+            self.journal.taken(task.fragment, self.bundle.digest)
+        return task
+
+    def checked(self, raw: bytes, signature: bytes, protocol: str) -> Task:
+        """Check a fragment as ``accept`` does, and enter refusals only: who goes on enters that it was taken.
+
+        Raises:
+            ProtocolError: As ``accept``.
+
+        Reveals:
+            As ``accept``.
+        """
         fragment: Fragment | None = None
         try:
             self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
@@ -171,8 +185,6 @@ class Node:
                 entry = self.journal.ended(fragment, told, self.bundle.digest)
             told.audit_index = entry.index
             raise
-        if protocol != "local":
-            self.journal.taken(fragment, self.bundle.digest)
         return task
 
     def _read(self, fragment: Fragment, protocol: str) -> Task:
