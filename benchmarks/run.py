@@ -85,6 +85,11 @@ PARTS: Mapping[str, Callable[[How], object]] = {
     ),
     "sealed": lambda how: _object("bench_sealed", *how.pick(["1000"], [])),
     "blinded": lambda how: _object("bench_blinded", *how.pick(["5000"], [])),
+    "perturb": lambda how: _object(
+        "bench_disclosure",
+        *how.pick(["--rows", "100000", "--units", "24500", "--runs", "3"], []),
+        *how.where,
+    ),
 }
 """Every part, in order, with what measures it."""
 
@@ -117,6 +122,7 @@ def markdown(found: Mapping) -> str:
                       *_node(found["node"]), *_hundred(found["hundred_departments"]), "",
                       *_join(found.get("join", {"sizes": ()})), "",
                       *_sealed(found.get("sealed")), *_blinded(found.get("blinded")),
+                      *_perturb(found.get("perturb")),
                       *_parts(found), ""])  # fmt: skip
 
 
@@ -273,6 +279,20 @@ def _blinded(found: Mapping | None) -> Iterator[str]:
         yield f"| {title} | {found[name]['seconds']} | {found[name]['times_curve_alone']} |"
     if peer:
         yield f"| openmined-psi, same run | {found['openmined_psi']['seconds']} | {peer} times slower |"
+    yield ""
+
+
+def _perturb(found: Mapping | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield (
+        f"| Tier S over {found['rows']:,} rows, {found['units']:,} units | evidence s | cell keys s | decision s "
+        f"| whole s (target {found['target_s']}) | plain SQL s |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|"
+    for question, told in found["questions"].items():
+        figures = (told[name] for name in ("evidence", "cell_keys", "decision", "whole", "plain_s"))
+        yield f"| {question} | {' | '.join(map(str, figures))} |"
     yield ""
 
 
