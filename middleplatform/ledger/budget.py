@@ -67,8 +67,10 @@ class BudgetLedger:
         self._gate, self._commit = Lock(), Lock()
         self._waiting: list[_Step] = []
         try:
-            if path is not None:
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            if path is not None and not path.exists():
+                # Never opened twice in a process: closing it would drop the engine's locks on it.
+                with suppress(FileExistsError):
+                    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._database = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False,
