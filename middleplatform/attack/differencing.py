@@ -16,6 +16,11 @@ _SPELLINGS: tuple[Callable[[str, str], str], ...] = (
     lambda base, one: f"{base} AND birth_year < 2100 AND NOT ({one} AND sex IN ('1', '2'))",
 )
 """One population, three texts."""
+_GROUPS = (
+    ("occupation",), ("county",), ("workplace",), ("county", "status"), ("occupation", "status"),
+    ("workplace", "status"), ("status",), ("county", "sex"),
+)  # fmt: skip
+"""Groups of the target in which his absence is looked for."""
 
 
 def differencing(known: Known, surface: Surface) -> Evidence:
@@ -50,18 +55,33 @@ def repetition(known: Known, surface: Surface) -> Evidence:
 
 
 def splitting(known: Known, surface: Surface) -> Evidence:
-    """Ask for the two populations by sex, and add the parts up: other cells, other noise."""
-    bases = sorted({known.base(person) for person in known.targets})
-    whole = dict(zip(bases, _by_sex(surface, [paid(each) for each in bases]), strict=True))
-    rest = _by_sex(
-        surface, [paid(_SPELLINGS[0](*_both(known, person))) for person in known.targets]
-    )
-    return np.array(
-        [
-            known.counted(difference(whole[known.base(person)], other), populations=4)
-            for person, other in zip(known.targets, rest, strict=True)
+    """Ask for the pair by sex and add up, within one group of the target after the other: noise averages out.
+
+    Without noise one group is enough; with it the attack goes on as long as it is answered.
+    """
+    evidence = np.zeros(len(known.targets))
+    for group in _GROUPS if known.noisy else _GROUPS[:1]:
+        of = [_group(known, person, group) for person in known.targets.tolist()]
+        bases = sorted(set(of))
+        whole = dict(zip(bases, _by_sex(surface, [paid(each) for each in bases]), strict=True))
+        less = [
+            paid(f"{base} AND NOT ({known.base(person)} AND {known.isolates(person)})")
+            for base, person in zip(of, known.targets.tolist(), strict=True)
         ]
-    )
+        rest = _by_sex(surface, less)
+        found = [
+            known.counted(difference(whole[base], other), populations=4)
+            for base, other in zip(of, rest, strict=True)
+        ]
+        evidence += found
+        if not np.any(found):
+            break
+    return evidence
+
+
+def _group(known: Known, person: int, columns: tuple[str, ...]) -> str:
+    """Return the predicate of the person's group by some columns."""
+    return " AND ".join(f"{name} = '{known.plain[name][person]}'" for name in columns)
 
 
 def collusion(known: Known, surface: Surface) -> Evidence:

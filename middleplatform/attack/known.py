@@ -41,6 +41,11 @@ class Known:
     accomplices: Numbers
     told: npt.NDArray[np.bool_]
 
+    @property
+    def noisy(self) -> bool:
+        """Return whether answers are perturbed."""
+        return self.defence.method == "perturb"
+
     def isolates(self, person: int) -> str:
         """Return a predicate that holds for one person within his occupation."""
         street, year = self.plain["street"][person], self.plain["birth_year"][person]
@@ -60,8 +65,7 @@ class Known:
         """
         if difference is None:
             return 0.0
-        noisy = self.defence.method == "perturb"
-        variance = populations * self.defence.noise_variance / averaged if noisy else _EXACT
+        variance = populations * self.defence.noise_variance / averaged if self.noisy else _EXACT
         return (2 * difference - 1) / (2 * variance)
 
     def summed(self, difference: float | None) -> float:
@@ -70,8 +74,7 @@ class Known:
             return 0.0
         spread = self.defence.magnitude_percent / 100 * (_AMOUNT + 300)
         mean = self.share * _AMOUNT
-        noisy = self.defence.method == "perturb"
-        base = 2 * (spread**2 + self.defence.noise_variance * mean**2) if noisy else 1.0
+        base = 2 * (spread**2 + self.defence.noise_variance * mean**2) if self.noisy else 1.0
         with_it = base + _AMOUNT_SD**2
         return (
             difference**2 / (2 * base)

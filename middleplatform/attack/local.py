@@ -12,6 +12,7 @@ from middleplatform.attack.sandbox import PURPOSE, Defence, write_sandbox
 from middleplatform.attack.surface import Ask
 from middleplatform.demo.runtime import Platform, open_platform
 from middleplatform.model.request import Role, Subject
+from middleplatform.ports import Rng
 from middleplatform.settings import Settings
 
 __all__ = ["opened", "through"]
@@ -31,18 +32,21 @@ def through(platform: Platform, login: str) -> Ask:
 
 
 @contextmanager
-def opened(folder: Path, people: Everyone, defence: Defence) -> Iterator[Platform]:
+def opened(
+    folder: Path, people: Everyone, defence: Defence, rng: Rng | None = None
+) -> Iterator[Platform]:
     """Open it; history, keys and log stay in the folder, so that another snapshot can be opened upon them.
 
     Args:
         folder: Of this platform alone.
         people: Whose rows it holds now.
         defence: Of its policy.
+        rng: The operating system's unless given.
     """
     places = write_sandbox(folder, people, defence)
     settings = Settings(
         state=folder / "state", catalog=places["catalog"], bundle=places["bundle"],
         data=places["data"], threads=1, memory_mb=512,
     )  # fmt: skip
-    with open_platform(settings) as found:
+    with open_platform(settings, rng=rng) as found:
         yield found

@@ -67,6 +67,16 @@ class Everyone:
         """Return the places of the others."""
         return np.flatnonzero(self._small())
 
+    def without(self, places: Numbers) -> "Everyone":
+        """Return the others: another day's snapshot.
+
+        Args:
+            places: Of those who have left.
+        """
+        kept = np.setdiff1d(np.arange(len(self)), places)
+        plain = {name: values[kept] for name, values in self.plain.items()}
+        return Everyone(plain, self.benefit[kept], self.income[kept], self.key[kept])
+
     def _small(self) -> npt.NDArray[np.bool_]:
         return np.isin(self.plain["workplace"], _codes("W", np.arange(1, _SMALL + 1), 2))
 

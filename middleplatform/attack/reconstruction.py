@@ -19,9 +19,9 @@ from middleplatform.attack.surface import Surface
 
 __all__ = ["reconstruction"]
 
-_STREETS, _QUESTIONS, _EQUATIONS_MIN = 9, 520, 300
+_STREETS, _EXACT, _NOISY, _TOGETHER, _EQUATIONS_MIN = 9, 520, 4_000, 38, 300
 _TABLES = ("sex", "birth_year", "county", "street", "occupation")
-_CERTAIN = 6.0
+_CERTAIN, _PATIENCE = 6.0, 2
 
 
 def reconstruction(known: Known, surface: Surface) -> Evidence:
@@ -48,18 +48,34 @@ def _subsets(
         ("occupation", np.unique(known.plain["occupation"]), 9),
         ("street", np.array(streets), 6),
     )
-    conditions, rows = [], []
-    for _ in range(_QUESTIONS):
-        parts, inside = [], np.ones(len(people), dtype=np.bool_)
-        for name, values, least in spans:
-            low, high = _span(draw, values, least)
-            parts.append(f"{name} >= {_literal(low)} AND {name} <= {_literal(high)}")
-            inside &= (known.plain[name][people] >= low) & (known.plain[name][people] <= high)
-        conditions.append(paid(" AND ".join(parts)))
-        rows.append(inside.astype(np.float64))
-    answers = filtered(surface, conditions, together=38)
-    kept = [place for place, answer in enumerate(answers) if answer is not None]
-    return [rows[place] for place in kept], [float(answers[place] or 0) for place in kept]
+    rows: list[npt.NDArray[np.float64]] = []
+    totals: list[float] = []
+    # Noise takes more equations; a defence that answers no more ends it.
+    most, failed = _NOISY if known.noisy else _EXACT, 0
+    while len(rows) < most and failed < _PATIENCE:
+        asked = [_subset(known, draw, spans, people) for _ in range(_TOGETHER)]
+        answers = filtered(surface, [text for text, _ in asked], together=_TOGETHER)
+        failed = 0 if any(each is not None for each in answers) else failed + 1
+        for (_, inside), answer in zip(asked, answers, strict=True):
+            if answer is not None:
+                rows.append(inside.astype(np.float64))
+                totals.append(answer)
+    return rows, totals
+
+
+def _subset(
+    known: Known,
+    draw: np.random.Generator,
+    spans: Sequence[tuple[str, Any, int]],
+    people: Numbers,
+) -> tuple[str, npt.NDArray[np.bool_]]:
+    """Return a random subset: its condition, and who of the people is in it."""
+    parts, inside = [], np.ones(len(people), dtype=np.bool_)
+    for name, values, least in spans:
+        low, high = _span(draw, values, least)
+        parts.append(f"{name} >= {_literal(low)} AND {name} <= {_literal(high)}")
+        inside &= (known.plain[name][people] >= low) & (known.plain[name][people] <= high)
+    return paid(" AND ".join(parts)), inside
 
 
 def _span(draw: np.random.Generator, values: Sequence[Any], least: int) -> tuple[Any, Any]:
