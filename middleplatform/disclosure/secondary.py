@@ -3,18 +3,20 @@
 Spec: docs/spec/disclosure.md, "Exact tables".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from middleplatform.disclosure.evidence import Exact, Flags, Magnitude
-from middleplatform.disclosure.table_attack import Needs, Probe, Table, Whole, movement
+from middleplatform.disclosure.table_attack import Needs, Probe, Relation, Table, Whole, movement
 from middleplatform.model.policy import DisclosureParameters
 
 __all__ = ["Covered", "protection", "secondary", "share"]
 
 _TRIM_MAX = 40
-"""Cells that are tried to be shown again after all; each try is a search of its own."""
+"""Cells that are tried to be shown again after all; each try is a search of its own, so fewer in a large table."""
+_TRIM_CELLS = 40_000
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,12 @@ class Covered:
     Attributes:
         units: Distinct units of each cell, shape (cells,).
         least: How many what is withheld must cover together; 1 or less for no rule.
+        relations: Between the units; where parts may share units, one part alone must cover enough.
     """
 
     units: Whole
     least: int
+    relations: Sequence[Relation] = ()
 
 
 def share(values: Exact, percent: int) -> Exact:
@@ -90,11 +94,17 @@ def secondary(
     found = hidden.copy()
     costs = np.array([float(abs(int(value))) + 1.0 for value in table.values])
     while True:
-        _cover(table, found, open_cells, covered)
+        _cover(found, open_cells, covered)
         lacking = probe.look(found)
         if not lacking.any():
             return _trimmed(table, found, hidden, probe, covered), lacking
-        if not _extended(probe, found, lacking, open_cells, costs):
+        if probe.spent:
+            return found, lacking
+        if _extended(probe, found, lacking, open_cells, costs):
+            continue
+        probe.settle(lacking)
+        lacking = probe.short(found)
+        if lacking.any() and not _neighbors(table, found, lacking, open_cells):
             return found, lacking
 
 
@@ -105,8 +115,9 @@ def _extended(
     before = int(found.sum())
     order = sorted(np.flatnonzero(lacking), key=lambda place: (-costs[place], place))
     for place in order:
-        if not probe.short(found)[place]:
+        if probe.spent or not probe.short(found)[place]:
             continue
+        own = int(found.sum())
         up = int(max(probe.above[place], min(probe.width[place], probe.up[place])))
         for sign in (1, -1):
             high = max(up, int(probe.high[place]))
@@ -117,50 +128,59 @@ def _extended(
                 moving = movement(probe, int(place), wanted, now, sign)
             if moving is not None:
                 found[moving] = True
-    if int(found.sum()) == before:
-        _neighbors(probe.table, found, lacking, open_cells)
+        if int(found.sum()) == own:  # there is no more room for it than was found
+            probe.settle(np.arange(len(found)) == place)
     return int(found.sum()) > before
 
 
-def _neighbors(table: Table, found: Flags, lacking: Flags, open_cells: Flags) -> None:
-    """Withhold the smallest open cell beside each that lacks room, where no move was found that needs one."""
+def _neighbors(table: Table, found: Flags, lacking: Flags, open_cells: Flags) -> bool:
+    """Withhold the smallest open cell beside each that lacks room; say whether there was one."""
+    before = int(found.sum())
     for relation in table.relations:
         places = [*relation.parts, relation.total]
         if any(lacking[place] for place in places):
             free = [place for place in places if open_cells[place] and not found[place]]
             if free:
                 found[min(free, key=lambda place: (abs(int(table.values[place])), place))] = True
+    return int(found.sum()) > before
 
 
-def _cover(table: Table, found: Flags, open_cells: Flags, covered: Covered) -> None:
+def _cover(found: Flags, open_cells: Flags, covered: Covered) -> None:
     """Withhold the smallest of a sum's parts, until those withheld under a shown total cover enough units."""
     again = covered.least > 1
     while again:
         again = False
-        for relation in table.relations:
+        for relation in covered.relations:
             free = [part for part in relation.parts if open_cells[part] and not found[part]]
-            if free and not _enough(relation.parts, found[relation.total], found, covered):
+            if free and not _enough(relation, found, covered):
                 found[min(free, key=lambda part: (int(covered.units[part]), part))] = True
                 again = True
 
 
-def _enough(parts: tuple[int, ...], total_hidden: bool, found: Flags, covered: Covered) -> bool:  # noqa: FBT001 - private
-    out = [part for part in parts if found[part]]
-    return total_hidden or not out or int(covered.units[out].sum()) >= covered.least
+def _enough(relation: Relation, found: Flags, covered: Covered) -> bool:
+    out = [part for part in relation.parts if found[part]]
+    if found[relation.total] or not out:
+        return True
+    units = covered.units[out]
+    return int(units.sum() if relation.equal else units.max()) >= covered.least
 
 
 def _trimmed(table: Table, found: Flags, hidden: Flags, probe: Probe, covered: Covered) -> Flags:
     """Show again, largest first, what need not be withheld."""
     extra = np.flatnonzero(found & ~hidden)
     order = sorted(extra, key=lambda place: (-abs(int(table.values[place])), place))
-    for place in order[:_TRIM_MAX]:
+    tries = min(_TRIM_MAX, _TRIM_CELLS // max(1, len(found)))
+    for place in order[:tries]:
+        if probe.spent:
+            break
         found[place] = False
         fine = all(
-            _enough(relation.parts, bool(found[relation.total]), found, covered)
-            for relation in table.relations
+            _enough(relation, found, covered)
+            for relation in covered.relations
             if place in relation.parts
         )
-        probe.restart()
-        if not fine or probe.look(found).any():
+        gone = probe.without(int(place))
+        if not fine or probe.look(found, early=True).any():
             found[place] = True
+            probe.take(gone)
     return found

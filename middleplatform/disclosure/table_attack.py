@@ -27,7 +27,10 @@ _STEPS = 10_000_000
 """Values are moved in at most about so many steps: doubles hold what is far larger exactly."""
 _NEAR = 1e-6
 _ROUNDS = 6
-_NODES = 2_000
+_NODES = 200
+_WORK_MAX = 400_000
+_WORK_EACH = 100
+"""A search ends after so much work (variables of each solution, and so many besides): counted, never timed."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,12 @@ class Needs:
     Attributes:
         width: Least width of what is possible, shape (cells,).
         above: Least distance of its upper end from the value.
+        wish: Width that is sought where the table has room for it; ``width`` where it is less.
     """
 
     width: Exact
     above: Exact
+    wish: Exact
 
 
 def intervals(table: Table, hidden: Flags) -> tuple[Exact, Exact]:
@@ -110,7 +115,7 @@ def intervals(table: Table, hidden: Flags) -> tuple[Exact, Exact]:
         hidden: Which cells are withheld; the attacker knows all others.
 
     Returns:
-        Lower and upper ends, shape (cells,): whole numbers, or None where nothing bounds it; of a shown cell, its value.
+        Lower and upper ends, shape (cells,): whole numbers, None where nothing bounds it; of a shown cell, its value.
 
     Reveals:
         To an attacker, all that the shown cells tell.
@@ -189,7 +194,8 @@ class Probe:
         self.table = table
         largest = max((abs(int(value)) for value in table.values), default=0)
         self.step = 10 ** max(0, len(str(largest // _STEPS)) if largest >= _STEPS else 0)
-        self.width = _steps(needs.width, self.step)
+        self.least = _steps(needs.width, self.step)
+        self.width = np.maximum(self.least, _steps(needs.wish, self.step))
         self.above = _steps(needs.above, self.step)
         reach = 4 * int(max(self.width.max(initial=0), self.above.max(initial=0), 1))
         self.down = np.maximum(-_floor(table.values - table.least, self.step), -reach)
@@ -198,34 +204,67 @@ class Probe:
         self._matrix = matrix
         limit = np.int64(reach) * max(1, len(table.values))
         self._slack = np.minimum(_floor(slack, self.step), limit)
-        self.restart()
+        self.work = 0
+        self._found: list[Whole] = []
+        self._last: tuple[npt.NDArray[np.intp], tuple[csr_array, Flags, Whole]] | None = None
+        self._bound()
 
-    def restart(self) -> None:
-        """Forget what was found: for when a cell is shown again."""
-        self.low = np.zeros(len(self.table.values), dtype=np.int64)
-        self.high = self.low.copy()
+    @property
+    def spent(self) -> bool:
+        """Say whether the search has done all the work that it may."""
+        return self.work > _WORK_MAX
+
+    def without(self, place: int) -> list[Whole]:
+        """Forget the tables in which a cell moved, for when it is shown again; return them, for ``take``."""
+        gone = [moved for moved in self._found if moved[place]]
+        self._found = [moved for moved in self._found if not moved[place]]
+        self._bound()
+        return gone
+
+    def _bound(self) -> None:
+        none = np.zeros(len(self.table.values), dtype=np.int64)
+        every = np.stack([none, *self._found])
+        self.low, self.high = every.min(axis=0), every.max(axis=0)
+
+    def take(self, tables: list[Whole]) -> None:
+        """Remember these tables besides."""
+        self._found += tables
+        self._bound()
+
+    def settle(self, places: Flags) -> None:
+        """Be content with how far these cells moved, but for what each must."""
+        reached = np.maximum(self.least, self.high - self.low)
+        self.width = np.where(places, np.minimum(self.width, reached), self.width)
 
     def short(self, hidden: Flags) -> Flags:
         """Return the withheld cells that have not been seen to move far enough."""
         lacking = (self.high - self.low < self.width) | (self.high < self.above)
         return np.asarray(hidden & lacking, dtype=np.bool_)
 
-    def look(self, hidden: Flags) -> Flags:
+    def look(self, hidden: Flags, *, early: bool = False) -> Flags:
         """Search until each withheld cell moved far enough, or cannot; return those that did not.
+
+        Args:
+            hidden: Which cells are withheld.
+            early: Stop at the first that cannot.
 
         Reveals:
             Nothing: stays in the node.
         """
         rng = np.random.default_rng(len(self.table.values))
+        before = len(hidden) + 1
         for turn in range(_ROUNDS):
             lacking = self.short(hidden)
-            if not lacking.any():
-                return lacking
+            if not lacking.any() or lacking.sum() == before or self.spent:
+                break
+            before = int(lacking.sum()) if turn % 2 else before
             signs = rng.choice(np.array([-1, 1]), size=len(hidden))
             self._many(hidden, lacking, signs if turn % 2 else -signs)
         for place in np.flatnonzero(self.short(hidden)):
-            if self.short(hidden)[place]:
+            if self.short(hidden)[place] and not self.spent:
                 self._one(hidden, int(place))
+                if early and self.short(hidden)[place]:
+                    break
         return self.short(hidden)
 
     def _many(self, hidden: Flags, lacking: Flags, signs: Whole) -> None:
@@ -247,13 +286,15 @@ class Probe:
         )
         found = self._solve(places, objective, bounds, (moved, counted))
         if found is not None:
-            self._keep(places, found[:count])
+            self.keep(places, found[:count])
 
     def _one(self, hidden: Flags, place: int) -> None:
         """Move one cell as far as needed, up and then down."""
         places = np.flatnonzero(hidden)
         number = int(np.flatnonzero(places == place)[0])
         for sign in (1, -1):
+            if not self.short(hidden)[place]:
+                return
             bounds = np.stack([self.down[places], self.up[places]], axis=1).astype(np.float64)
             wanted = int(max(self.width[place], self.above[place]))
             end = min(bounds[number, 1], wanted) if sign > 0 else max(bounds[number, 0], -wanted)
@@ -261,8 +302,14 @@ class Probe:
             objective = np.zeros(len(places))
             objective[number] = -sign
             found = self._solve(places, objective, bounds, None)
-            if found is None or not self._keep(places, found):
+            kept = found is not None and self.keep(places, found)
+            if found is not None and not kept and self._hopeful(place, found[number]):
                 self._whole(places, objective, bounds)
+
+    def _hopeful(self, place: int, end: float) -> bool:
+        """Say whether a cell would have moved far enough, if fractions were whole numbers."""
+        high, low = max(float(self.high[place]), end), min(float(self.low[place]), end)
+        return high - low >= 1 and high - low > self.high[place] - self.low[place]
 
     def _solve(
         self,
@@ -271,7 +318,8 @@ class Probe:
         bounds: npt.NDArray[np.float64],
         more: tuple[csr_array, csr_array] | None,
     ) -> npt.NDArray[np.float64] | None:
-        matrix, held, slack = self._rows_of(places)
+        self.work += len(places) + _WORK_EACH
+        matrix, held, slack = self.rows_of(places)
         equations, others, room = matrix[held], -matrix[~held], slack[~held].astype(np.float64)
         if more is not None:
             own, counted = more
@@ -298,7 +346,8 @@ class Probe:
         bounds: npt.NDArray[np.float64],
     ) -> None:
         """The same in whole numbers, for tables whose corners are not: bounded by nodes, not by time."""
-        matrix, held, slack = self._rows_of(places)
+        self.work += _NODES * (len(places) + _WORK_EACH) // 10
+        matrix, held, slack = self.rows_of(places)
         above = np.where(held, 0.0, np.inf)
         found = milp(
             objective,
@@ -308,17 +357,20 @@ class Probe:
             options={"node_limit": _NODES},
         )
         if found.x is not None:
-            self._keep(places, np.asarray(found.x))
+            self.keep(places, np.asarray(found.x))
 
-    def _rows_of(self, places: npt.NDArray[np.intp]) -> tuple[csr_array, Flags, Whole]:
-        own = csr_array(self._matrix[:, places])
-        used = np.diff(own.indptr) > 0
-        return own[used], self._held[used], self._slack[used]
+    def rows_of(self, places: npt.NDArray[np.intp]) -> tuple[csr_array, Flags, Whole]:
+        """Return the relations between some cells; the last ones are kept, since many questions are of them."""
+        if self._last is None or not np.array_equal(self._last[0], places):
+            own = csr_array(self._matrix[:, places])
+            used = np.diff(own.indptr) > 0
+            self._last = places, (own[used], self._held[used], self._slack[used])
+        return self._last[1]
 
-    def _keep(self, places: npt.NDArray[np.intp], found: npt.NDArray[np.float64]) -> bool:
+    def keep(self, places: npt.NDArray[np.intp], found: npt.NDArray[np.float64]) -> bool:
         """Take a table that was found, where rounded it is one: checked in whole numbers."""
         moved = np.rint(found).astype(np.int64)
-        matrix, held, slack = self._rows_of(places)
+        matrix, held, slack = self.rows_of(places)
         sums = matrix @ moved
         true = (
             (moved >= self.down[places]).all()
@@ -327,20 +379,24 @@ class Probe:
             and (sums >= -slack).all()
         )
         if true:
-            self.low[places] = np.minimum(self.low[places], moved)
-            self.high[places] = np.maximum(self.high[places], moved)
+            every = np.zeros(len(self.table.values), dtype=np.int64)
+            every[places] = moved
+            self._found.append(every)
+            self.low, self.high = np.minimum(self.low, every), np.maximum(self.high, every)
         return bool(true)
 
 
 def movement(
-    probe: Probe, place: int, least: int, costs: npt.NDArray[np.float64], sign: int
+    probe: Probe, place: int, wanted: int, costs: npt.NDArray[np.float64], sign: int
 ) -> npt.NDArray[np.intp] | None:
-    """Return the cells that move when one cell moves by ``least`` steps at the least cost, or as far as it can.
+    """Return the cells that move when one cell moves by ``wanted`` steps at the least cost, or as far as it can.
+
+    What is found counts as seen by ``probe``: the caller withholds these cells.
 
     Args:
-        probe: Of the table; every cell may move.
+        probe: Of the table.
         place: The cell.
-        least: Steps of ``probe.step``, 1 or more.
+        wanted: Steps of ``probe.step``, 1 or more.
         costs: Of one step of each cell, 0 for what is withheld already, infinite for what must be shown.
         sign: 1 for up, -1 for down.
 
@@ -351,49 +407,35 @@ def movement(
         Nothing: stays in the node.
     """
     cells = len(costs)
-    end = int(probe.up[place] if sign > 0 else -probe.down[place])
     free = np.isfinite(costs)
     up, down = np.where(free, probe.up, 0.0), np.where(free, -probe.down, 0.0)
     costs = np.where(free, costs, 0.0)
+    price = costs / max(1.0, float(costs.max(initial=0.0)))
     (down if sign > 0 else up)[place] = 0.0
-    high = np.concatenate([up, down])
     own = place if sign > 0 else cells + place
-    low = np.zeros(2 * cells)
-    low[own] = min(least, end)
-    found = _cheapest(probe, np.concatenate([costs, costs]), low, high) if end else None
-    if found is None and end:
-        low[own] = 0.0
-        farthest = np.zeros(2 * cells)
-        farthest[own] = -1.0
-        reached = _cheapest(probe, farthest, low, high)
-        assert reached is not None, "nothing moved is a solution"
-        low[own] = np.floor(reached[own] + _NEAR)
-        found = _cheapest(probe, np.concatenate([costs, costs]), low, high)
-    if found is None or not low[own]:
-        return None
-    return np.flatnonzero(np.abs(found[:cells] - found[cells:]) > _NEAR)
-
-
-def _cheapest(
-    probe: Probe,
-    costs: npt.NDArray[np.float64],
-    low: npt.NDArray[np.float64],
-    high: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64] | None:
-    """Return moves up and moves down of every cell, side by side."""
-    every = np.arange(len(costs) // 2)
-    matrix, held, slack = probe._rows_of(every)  # noqa: SLF001 - the same module
+    most = np.concatenate([up, down])
+    most[own] = min(wanted, most[own])
+    objective = np.concatenate([price, price])
+    # Worth more than any way of moving it could cost: so it moves as far as it can.
+    objective[own] = -2.0 * cells
+    every = np.arange(cells)
+    probe.work += cells + _WORK_EACH
+    matrix, held, slack = probe.rows_of(every)
     both = csr_array(hstack([matrix, -matrix]))
     found = linprog(
-        costs,
+        objective,
         A_eq=both[held] if held.any() else None,
         b_eq=np.zeros(int(held.sum())) if held.any() else None,
         A_ub=-both[~held] if (~held).any() else None,
         b_ub=slack[~held].astype(np.float64) if (~held).any() else None,
-        bounds=np.stack([low, high], axis=1),
+        bounds=np.stack([np.zeros(2 * cells), most], axis=1),
         method="highs-ds",
     )
-    return None if found.x is None else np.asarray(found.x)
+    if found.x is None or found.x[own] < 1 - _NEAR:
+        return None
+    moved = found.x[:cells] - found.x[cells:]
+    probe.keep(every, moved)
+    return np.flatnonzero(np.abs(moved) > _NEAR)
 
 
 def _steps(needs: Exact, step: int) -> Whole:
