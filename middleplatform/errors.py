@@ -165,6 +165,9 @@ CODES: dict[str, Code] = _table(
          "See docs/enrolment.md.", "参见 docs/enrolment.md。"),
     Code("C013", "REGISTRATION", "The registration of {name} is not complete: {what}.", "{name} 的登记不完整：{what}。",
          "Run: middleplatform connector test", "请运行 middleplatform connector test。"),
+    Code("C014", "HISTORY_OLD", "The history {name} is of an earlier version, without sets of units.",
+         "历史记录 {name} 属于旧版本，不含保护单元集合。", "Move it away; answers given before are then not compared.",
+         "请将其移走；此后不再与以前的答复比较。"),
     Code("C099", "INTERNAL", "An internal error occurred; the query ended. Its record is {record}.",
          "发生内部错误，查询已终止。记录号 {record}。"),
 )  # fmt: skip

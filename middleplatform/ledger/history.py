@@ -1,7 +1,7 @@
 """What was already released: populations by project and data owner, and near-duplicate questions of a day (R14).
 
-A node keeps the populations of its own releases; the gateway keeps the questions. Kept per project, not per analyst:
-analysts collude. Only predicates and unit counts are stored, no unit. Survives restarts.
+A node keeps the sets of units of its own releases (``released``), the gateway the questions, and the sizes of what it
+released of private joins. Kept per project, not per analyst: analysts collude. Survives restarts.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from middleplatform.errors import ConfigError
+from middleplatform.ledger.released import ReleasedSets
 
 __all__ = ["WHOLE", "History", "Population"]
 
@@ -43,12 +44,16 @@ class History:
 
     Args:
         path: The file, made where missing; ``None`` keeps it in memory.
+        sets: Whether it is a node's: one of an earlier version, which has no sets, is refused then.
 
     Raises:
-        ConfigError: C011 when the file cannot be opened or made.
+        ConfigError: C011 when the file cannot be opened or made; C014 for one of an earlier version.
+
+    Attributes:
+        released: A node's sets of units.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, sets: bool = False) -> None:
         self._sql = _statements()
         self._lock = Lock()
         try:
@@ -58,9 +63,15 @@ class History:
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
             self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(self._sql["create"])
+            old = sets and self._database.execute(self._sql["sizes_only"]).fetchone()[0]
         except (sqlite3.Error, OSError):
             raise ConfigError("C011", what="the history file") from None
+        if old:
+            self._database.close()
+            raise ConfigError("C014", name=path.name if path else "")
+        self.released = ReleasedSets(self._database, self._sql, self._lock)
 
     def close(self) -> None:
         """Close the file."""
@@ -70,7 +81,9 @@ class History:
     def any(self, project: str, dataset: str) -> bool:
         """Say whether anything was released of a dataset to a project."""
         with self._lock:
-            return bool(self._database.execute(self._sql["any"], (project, dataset)).fetchone()[0])
+            return bool(
+                self._database.execute(self._sql["any"], (project, dataset) * 2).fetchone()[0]
+            )
 
     def near(
         self, project: str, dataset: str, units: tuple[int, int], complement: tuple[int, int]
@@ -81,25 +94,6 @@ class History:
                 self._sql["near"], (project, dataset, *units, *complement)
             ).fetchall()
         return [Population(*row) for row in rows]
-
-    def pairs(
-        self, project: str, dataset: str, units: tuple[int, int], most: int
-    ) -> list[tuple[Population, Population]]:
-        """Return pairs of earlier populations, latest first, whose sizes differ by a number in the range."""
-        with self._lock:
-            rows = self._database.execute(
-                self._sql["pairs"], (project, dataset, *units, most)
-            ).fetchall()
-        return [(Population(*row[:4]), Population(*row[4:])) for row in rows]
-
-    def shapes(self, project: str, dataset: str) -> dict[str, set[str]]:
-        """Return the labels of released cells by shape, in order of release."""
-        with self._lock:
-            rows = self._database.execute(self._sql["shapes"], (project, dataset)).fetchall()
-        found: dict[str, set[str]] = {}
-        for shape, label in rows:
-            found.setdefault(str(shape), set()).add(str(label))
-        return found
 
     def add(
         self, project: str, dataset: str, populations: Iterable[Population], moment: str

@@ -102,7 +102,7 @@ def _compared(
             marks[few, column] = "threshold"
     free = _free(marks)
     overlap = node.overlap(task, source)
-    overlap.check(cell, layout, measured, marks, node.moment(), listed=True)
+    overlap.check(cell, layout, measured, marks, node.moment(), listed=True, least=least)
     if free != _free(marks):
         raise DisclosureError("D010", rule="R14")
     return all((row, 0) in free for row in range(len(marks)))

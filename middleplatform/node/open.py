@@ -133,7 +133,7 @@ def assemble(
         opened.callback(journal.close)
         opened.callback(_close, connectors)
         source = connect(connectors)
-        history = History(state / "history.db")
+        history = History(state / "history.db", sets=True)
         opened.callback(history.close)
         used = SqliteUsedRounds(state / "served.db")
         opened.callback(used.close)

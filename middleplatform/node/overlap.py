@@ -1,39 +1,46 @@
 """History at the node (R14): a population too close to an earlier one is not answered again in another cut.
 
-Decisions look at units, rows and predicates only, never at measures. Earlier populations are read again from their
-fragment's text, so that a comparison is exact for the data as they are now.
+Base populations, which follow from the text and from columns that are not sensitive, are compared under every method of
+release, so that what is refused tells no sensitive value. Where exact values leave, the populations themselves are
+compared too. Earlier ones are kept as sets of units, whatever the snapshot.
 
-Spec: docs/spec/disclosure.md, "History".
+Spec: docs/spec/history.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import RLock
-
-import numpy as np
-import numpy.typing as npt
 
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.errors import DisclosureError
-from middleplatform.ledger.history import WHOLE, History, Population
+from middleplatform.ledger.history import WHOLE, History
+from middleplatform.ledger.released import BASE, FULL, LISTED, Holder
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Obligation
 from middleplatform.model.plan import Layout
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import (
+    Band,
     Boolean,
     CellQuery,
+    DateBucket,
+    DatePart,
     Field,
     IsTrue,
+    JoinKind,
     Predicate,
+    Rows,
     Table,
     UnitBlock,
 )
+from middleplatform.node.base import Sensitive, bases
 from middleplatform.node.beneath import beneath
+from middleplatform.node.comparison import Comparison, Kept
 from middleplatform.node.measure import Measured, Source, Sources
-from middleplatform.node.populations import Cells, Members, label_texts
+from middleplatform.node.populations import Cells, Population, covering, label_texts
 from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.evidence import condition_of
 from middleplatform.planner.layout import layout_of
@@ -45,7 +52,9 @@ from middleplatform.sql.render import fragment
 __all__ = ["Memory", "Overlap"]
 
 _CELLS_KEPT = 64
-_PAIRS_MAX = 256
+_EXACT = ("exact", "table")
+_PLAIN = (Field, Band, DateBucket, DatePart)
+"""Dimensions as they lie, or in policy's own forms: their cells are not chosen by who asks."""
 
 
 @dataclass
@@ -84,9 +93,10 @@ class Overlap:
         project: Whose history.
         memory: Of the node.
         duties: Obligations of the statement; its row filters bound the universe too.
+        sensitive: Says which columns are.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a decision depends on
         self,
         history: History,
         source: Source | Sources,
@@ -95,15 +105,18 @@ class Overlap:
         project: str,
         memory: Memory,
         duties: Sequence[Obligation],
+        sensitive: Sensitive,
     ) -> None:
-        self._history = history
+        self._sets = history.released
         self._source = source
         self._catalog = catalog
+        self._parameters = parameters
         self._least = parameters.min_units
         self._project = project
         self._memory = memory
-        self._universes: dict[str, Members] = {}
+        self._lately: dict[str, Cells] = {}
         self._duties = [duty for duty in duties if duty.kind in ("region", "withhold")]
+        self._sensitive = sensitive
 
     def check(
         self,
@@ -114,6 +127,7 @@ class Overlap:
         moment: str,
         *,
         listed: bool = False,
+        least: int | None = None,
     ) -> None:
         """Mark cells that overlap, withhold further ones where a total is out, and keep what is released.
 
@@ -124,31 +138,31 @@ class Overlap:
             marks: Shape (cells, aggregates); changed in place.
             moment: ISO 8601.
             listed: Whether the cells are not released, but listed for a private join: their sizes are not known, so
-                they are no parts of a total. Kept with the count that they would have, by which they are told apart.
+                they are no parts of a total.
+            least: Fewest units of a base population of which something may be told; the threshold where not given.
 
         Raises:
-            DisclosureError: D010 when the block's whole population is too close to an earlier one.
+            DisclosureError: D010 when the block's whole population is too close to an earlier one; D012 when only
+                noise may answer it: it overlaps too many, or is too small.
+            QueryError: Q031 when its base populations are too many.
 
         Reveals:
-            That a population differs from some earlier one by fewer than k units, not from which or by how many.
+            That a population differs from some earlier one by fewer than k units, not from which or by how many; under
+            ``perturb`` and ``noise`` of its rows only what columns that are not sensitive say.
         """
+        if self._least <= 1:
+            return  # public by law: there is no unit to protect
         # One question at a time from the look to the note: two asked together would each miss the other.
-        with self._memory.lock:
-            self._check(_cuts(cell, layout, listed=listed), measured, marks, moment)
-
-    def _check(self, cuts: Iterable["_Cut"], measured: Measured, marks: Marks, moment: str) -> None:
-        labels = label_texts(measured.table)
-        for whole in cuts:
-            views = [self._view(cut, labels, measured, marks) for cut in self._rows_of(whole)]
-            known = [view for view in views if view.free() or not view.cut.beneath]
-            for view in known:
-                if self._history.any(self._project, view.dataset):
-                    self._whole(view, view.dataset)
-                    self._each(view, view.dataset)
-                    self._linked(view, view.dataset)
-            # Kept cut by cut: two conditions of one block are protected against each other.
-            for view in known:
-                self._history.add(self._project, view.dataset, view.released(), moment)
+        with self._memory.lock, self._sets.writing():
+            for whole in _cuts(cell, layout, listed=listed):
+                for cut in self._rows_of(whole):
+                    view = _View(cut, self._dataset(cut.cell), measured, marks)
+                    for base in bases(cut.cell, self._sensitive):
+                        fewest = max(1, self._least if least is None else least)
+                        self._base(view, base, fewest, moment)
+                    exact = self._parameters.method in _EXACT
+                    if exact and (view.free() or not cut.beneath):
+                        self._full(view, moment)
 
     def _rows_of(self, whole: _Cut) -> list[_Cut]:
         """Return what is compared of a cut: itself, and the rows beneath its unit blocks.
@@ -166,201 +180,192 @@ class Overlap:
             return found
         return [whole, *found]
 
-    def _view(self, cut: _Cut, labels: list[str], measured: Measured, marks: Marks) -> "_View":
-        return _View(
-            cut, self._dataset(cut.cell), labels, self._units(cut, labels, measured), marks
-        )
+    # --- base populations -----------------------------------------------------------------------------------------
 
-    def _dataset(self, cell: CellQuery) -> str:
-        return _key_of(layout_of(cell, self._catalog).unit, cell)
-
-    def _units(self, cut: _Cut, labels: Sequence[str], measured: Measured) -> npt.NDArray[np.int64]:
-        """Return how many units each cell of a cut has, shape (cells,)."""
-        if not cut.beneath:
-            return measured.evidence.units[:, cut.population]
-        found = self._cells(cut.text)
-        counts = np.bincount(found.cell, minlength=len(found.labels))
-        by_label = dict(zip(found.labels, counts.tolist(), strict=True))
-        return np.array([by_label.get(label, 0) for label in labels], dtype=np.int64)
-
-    # --- one population against one population --------------------------------------------------------------------
-
-    def _whole(self, view: "_View", dataset: str) -> None:
-        """Refuse, or mark, a whole population that is too close to an earlier one, or to two of them subtracted."""
-        if not view.grouped and self._between(self._cells(view.cut.text).members(), dataset):
-            self._stop(view)
-        if not self._other(view, dataset, *view.size()):
-            return
-        own = self._cells(view.cut.text).members()
-        for earlier in self._other(view, dataset, own.units.size, own.units.size):
-            if not self._close(own, self._members(earlier), dataset):
+    def _base(self, view: "_View", base: CellQuery, fewest: int, moment: str) -> None:
+        """Compare and keep the base population of a cut's rows, and those of its cells."""
+        compared = self._comparison(base, BASE)
+        cells = self._cells(base)
+        kept: list[Kept] = []
+        for item, place in _candidates(base, cells):
+            # Of fewer units nothing is released, whatever the sensitive values.
+            if item.population.size < fewest:
                 continue
-            self._stop(view)
+            self._enough(item, whole=place is None)
+            if not compared.seen(item.population):
+                if compared.close(item.population):
+                    _stop(view, base, None if place is None else item.label)
+                    continue
+                self._uncrossed(compared, item)
+            kept.append(item)
+        compared.keep(fragment(base), kept, moment)
+
+    def _enough(self, item: Kept, *, whole: bool) -> None:
+        if (whole or item.counted) and item.population.size < self._parameters.noise_below:
+            raise DisclosureError("D012", rule="R14")
+
+    def _uncrossed(self, compared: Comparison, item: Kept) -> None:
+        most = self._parameters.overlaps_max
+        if item.counted and most and compared.crossed(item.population, most):
+            raise DisclosureError("D012", rule="R14")
+
+    # --- the rows themselves --------------------------------------------------------------------------------------
+
+    def _full(self, view: "_View", moment: str) -> None:
+        """Compare and keep a cut's own rows and cells: exact values of them leave."""
+        kinds = (LISTED, FULL) if view.cut.listed else (FULL, LISTED)
+        compared = self._comparison(view.cut.cell, *kinds)
+        cells = self._cells(view.cut.cell)
+        places = cells.place_of()
+        self._whole(view, compared, cells)
+        if view.grouped:
+            for row in view.free():
+                own = cells.at(places[view.labels[row]])
+                if not compared.seen(own) and compared.close(own):
+                    view.mark([row], "overlap")
+        self._coarser(view, compared, cells)
+        # How large the cells of a list are nobody is told: no total less these gives one away.
+        if view.hidden() and not view.cut.listed:
+            self._finer(view, compared, cells)
+        free = {view.labels[row] for row in view.free()}
+        kept = [
+            Kept(label, cells.at(place), shown=label in free) for label, place in places.items()
+        ]
+        if free and view.grouped:
+            kept.append(Kept(WHOLE, cells.whole))
+        if free:
+            compared.keep(view.cut.text, kept, moment)
 
     @staticmethod
-    def _stop(view: "_View") -> None:
-        if view.cut.population == 0:
-            raise DisclosureError("D010", rule="R14")
-        view.mark(range(len(view.labels)), "overlap")
-
-    def _between(self, own: Members, dataset: str) -> bool:
-        """Say whether a population is close to the difference of two earlier ones, one of which holds the other."""
-        size, reach = own.units.size, self._least - 1
-        sizes = (size - reach, size + reach)
-        for larger, smaller in self._history.pairs(self._project, dataset, sizes, _PAIRS_MAX):
-            outer, inner = self._members(larger), self._members(smaller)
-            if inner.without(outer).units.size or not outer.distance(own):
-                # Of the same rows once more, the difference is the smaller population: it was released.
-                continue
-            if 0 < outer.without(inner).distance(own) < self._least:
-                return True
-        return False
-
-    def _each(self, view: "_View", dataset: str) -> None:
-        """Mark the cells that are too close to an earlier population of another shape."""
-        if not view.grouped:
+    def _whole(view: "_View", compared: Comparison, cells: Cells) -> None:
+        """Refuse, or mark, a whole population that is too close to an earlier one, or to two of them subtracted."""
+        own = cells.whole
+        if compared.seen(own):
             return
-        for row in view.free():
-            units = int(view.units[row])
-            for earlier in self._other(view, dataset, units, units):
-                own = self._cells(view.cut.text)
-                members = own.members([own.labels.index(view.labels[row])])
-                if self._close(members, self._members(earlier), dataset):
-                    view.mark([row], "overlap")
-                    break
+        if compared.close(own) or (not view.grouped and compared.between(own)):
+            _stop(view, view.cut.cell, None)
 
-    # --- cells against sums of cells --------------------------------------------------------------------------------
-
-    def _linked(self, view: "_View", dataset: str) -> None:
-        """Protect withheld cells against totals: of this table by earlier ones, of earlier tables by this one."""
-        for shape, labels in self._history.shapes(self._project, dataset).items():
-            if shape == view.cut.text or self._listed(shape):
-                continue
-            other = self._cells(shape)
-            hidden = [place for place, label in enumerate(other.labels) if label not in labels]
-            if hidden:
-                self._coarser(view, other, hidden)
-            # How large the cells of a list are nobody is told: no total less these gives one away.
-            if view.hidden() and not view.cut.listed:
-                self._finer(
-                    view,
-                    other,
-                    [place for place, label in enumerate(other.labels) if label in labels],
-                )
-
-    def _coarser(self, view: "_View", other: Cells, hidden: Sequence[int]) -> None:
+    def _coarser(self, view: "_View", compared: Comparison, cells: Cells) -> None:
         """Mark a cell that is the sum of earlier cells, the withheld ones of which cover 1 to k-1 units."""
-        own = self._cells(view.cut.text)
-        inside = other.inside(own)
-        covered = _covered(inside, other.sizes(), own.sizes())
-        for place in np.flatnonzero(covered):
-            among = [each for each in hidden if inside[each, place]]
-            if among and other.members(among).units.size < self._least:
-                view.mark(
-                    [row for row, label in enumerate(view.labels) if label == own.labels[place]],
-                    "overlap",
-                )
-
-    def _finer(self, view: "_View", other: Cells, shown: Sequence[int]) -> None:
-        """Withhold further cells, smallest first, until those left out of an earlier value cover k units."""
-        own = self._cells(view.cut.text)
-        inside = own.inside(other)
-        covered = _covered(inside, own.sizes(), other.sizes())
-        place_of = {label: place for place, label in enumerate(own.labels)}
-        for total in shown:
-            if not covered[total]:
+        blocks: dict[int, list[int]] = {}
+        for block, shape, content in self._sets.withheld(
+            self._holder(view.dataset, FULL), self._least
+        ):
+            if shape != view.cut.text:
+                blocks.setdefault(block, []).append(content)
+        places = cells.place_of()
+        for block, contents in blocks.items():
+            small = [each for each in map(compared.get, contents) if each.inside(cells.whole)]
+            if not small:
                 continue
-            within = [
-                row
-                for row, label in enumerate(view.labels)
-                if label in place_of and inside[place_of[label], total]
-            ]
-            self._pad(view, own, within, place_of)
+            parts = [(compared.get(content), shown) for content, shown in self._sets.cells(block)]
+            for row in view.free():
+                total = cells.at(places[view.labels[row]])
+                if any(each.inside(total) for each in small):
+                    inside = covering([part for part, _ in parts], total) or []
+                    out = [parts[place][0] for place in inside if not parts[place][1]]
+                    if out and len(Population.together(out)) < self._least:
+                        view.mark([row], "overlap")
 
-    def _pad(
-        self, view: "_View", own: Cells, within: Sequence[int], place_of: dict[str, int]
-    ) -> None:
-        for row in sorted(within, key=lambda each: (int(view.units[each]), each)):
+    def _finer(self, view: "_View", compared: Comparison, cells: Cells) -> None:
+        """Withhold further cells, smallest first, until those left out of an earlier value cover k units."""
+        places = cells.place_of()
+        hidden = [
+            cells.at(places[view.labels[row]])
+            for row in view.hidden()
+            if view.labels[row] in places
+        ]
+        small = [each for each in hidden if each.size < self._least]
+        least = min((each.size for each in small), default=0)
+        holder = self._holder(view.dataset, FULL)
+        for content in self._sets.shown(holder, view.cut.text, least) if small else ():
+            total = compared.get(content)
+            if any(each.inside(total) for each in small):
+                within = covering([cells.at(place) for place in range(len(cells.labels))], total)
+                self._pad(view, cells, within or [])
+
+    def _pad(self, view: "_View", cells: Cells, within: Sequence[int]) -> None:
+        row_of = {label: row for row, label in enumerate(view.labels)}
+        rows = {
+            row_of[cells.labels[place]]: place for place in within if cells.labels[place] in row_of
+        }
+        for row in sorted(rows, key=lambda each: (int(cells.sizes[rows[each]]), each)):
             hidden = set(view.hidden())
-            out = [place_of[view.labels[each]] for each in within if each in hidden]
-            if not out or own.members(out).units.size >= self._least:
+            out = [cells.at(place) for each, place in rows.items() if each in hidden]
+            if not out or len(Population.together(out)) >= self._least:
                 return
             view.mark([row], "secondary")
 
     # --- populations ----------------------------------------------------------------------------------------------
 
-    def _other(self, view: "_View", dataset: str, low: int, high: int) -> list[Population]:
-        """Return earlier populations of other shapes that may be about as large."""
-        return [each for each in self._near(dataset, low, high) if each.shape != view.cut.text]
+    def _holder(self, dataset: str, kind: str) -> Holder:
+        return Holder(self._project, dataset, kind)
 
-    def _near(self, dataset: str, low: int, high: int) -> Sequence[Population]:
-        reach, universe = self._least - 1, self._universe(dataset).units.size
-        own = (low - reach, high + reach)
-        # A complement is of rows: it may keep rows of units that the population has too, so only its low end is known.
-        other = (universe - high - reach, universe)
-        return self._history.near(self._project, dataset, own, other)
+    def _comparison(self, cell: CellQuery, *kinds: str) -> Comparison:
+        dataset = self._dataset(cell)
+        holders = [self._holder(dataset, kind) for kind in kinds]
+        return Comparison(self._sets, holders, self._universe(dataset), self._least)
 
-    def _close(self, one: Members, other: Members, dataset: str) -> bool:
-        """Say whether two populations, or one and the other's complement, differ by 1 to k-1 units."""
-        mine, theirs = one.units.size, other.units.size
-        # What sizes alone exclude is not compared.
-        if abs(mine - theirs) < self._least and 0 < one.distance(other) < self._least:
-            return True
-        universe = self._universe(dataset)
-        if universe.units.size - theirs - mine >= self._least:
-            return False
-        if not universe.distance(one) or not universe.distance(other):
-            # Of all rows no complement is left: with them, the other one tells of itself only.
-            return False
-        return 0 < universe.without(other).distance(one) < self._least
+    def _dataset(self, cell: CellQuery) -> str:
+        return _key_of(layout_of(cell, self._catalog).unit, cell)
 
-    def _universe(self, dataset: str) -> Members:
-        found = self._universes.get(dataset)
-        if found is None:
-            name, column = dataset.split("|")
-            text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
-            cell, _ = read_fragment(text, self._catalog)
-            # Of the rows that this subject may be told of: others must not bear on what is answered.
-            scoped = apply_obligations(replace(cell, aggregates=()), self._duties)
-            found = self._universes[dataset] = self._cells(fragment(scoped)).members()
-        return found
-
-    def _members(self, population: Population) -> Members:
-        cells = self._cells(population.shape)
-        if population.label == WHOLE:
-            return cells.members()
-        return cells.members(
-            [place for place, label in enumerate(cells.labels) if label == population.label]
-        )
-
-    def _listed(self, text: str) -> bool:
-        """Say whether groups were kept with a count: those of a list for a private join."""
+    def _universe(self, dataset: str) -> Population:
+        name, column = dataset.split("|")
+        text = f'SELECT COUNT(DISTINCT u."{column}") AS a0 FROM {name} AS u'  # noqa: S608 - catalogue names
         cell, _ = read_fragment(text, self._catalog)
-        return (
-            bool(cell.dimensions)
-            and text == fragment(replace(cell, aggregates=cell.aggregates[:1]))
-            and text != fragment(replace(cell, aggregates=()))
-        )
+        # Of the rows that this subject may be told of: others must not bear on what is answered.
+        scoped = apply_obligations(replace(cell, aggregates=()), self._duties)
+        return self._cells(bases(scoped, self._sensitive)[0]).whole
 
-    def _cells(self, text: str) -> Cells:
-        kept = self._memory.cells
+    def _cells(self, cell: CellQuery) -> Cells:
+        text = fragment(cell)
+        # Of a source that may change, what was read for an earlier question is of an earlier snapshot.
+        kept = self._memory.cells if self._source.fixed(cell) else self._lately
         found = kept.get(text)
         if found is None:
-            cell, _ = read_fragment(text, self._catalog)
             layout = layout_of(cell, self._catalog)
             table = self._source.units(cell, layout)
             found = Cells.read(table, _key_of(layout.unit, cell), self._memory.numbers)
             kept[text] = found
-            while len(kept) > _CELLS_KEPT:
-                kept.popitem(last=False)
+            while len(self._memory.cells) > _CELLS_KEPT:
+                self._memory.cells.popitem(last=False)
         return found
 
 
-def _covered(
-    inside: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], totals: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Return which totals are exactly the sum of the parts that lie in them."""
-    return np.asarray((inside * parts[:, None]).sum(axis=0) == totals, dtype=np.bool_)
+def _candidates(base: CellQuery, cells: Cells) -> Iterator[tuple[Kept, int | None]]:
+    """Yield all rows of a block, then each cell with its place."""
+    chosen = _filtered(base.rows)
+    label = WHOLE if base.dimensions else ""
+    yield Kept(label, cells.whole, counted=chosen), None
+    if base.dimensions:
+        made = any(not isinstance(item.expression, _PLAIN) for item in base.dimensions)
+        for place, text in enumerate(cells.labels):
+            yield Kept(text, cells.at(place), counted=made), place
+
+
+def _filtered(rows: Rows) -> bool:
+    """Say whether a condition chooses among the rows."""
+    inner = [
+        each.rows
+        for each in (rows.first, *(join.relation for join in rows.joins))
+        if isinstance(each, UnitBlock)
+    ]
+    return (
+        rows.where is not None
+        or any(join.condition is not None or join.kind is JoinKind.ANTI for join in rows.joins)
+        or any(map(_filtered, inner))
+    )
+
+
+def _stop(view: "_View", block: CellQuery, label: str | None) -> None:
+    """Withhold a cell, or all of them: where that is the whole answer it is refused."""
+    if label is not None and set(block.dimensions) <= set(view.cut.cell.dimensions):
+        texts = label_texts(view.measured.table, [item.name for item in block.dimensions])
+        view.mark([row for row, text in enumerate(texts) if text == label], "overlap")
+    elif view.cut.population == 0:
+        raise DisclosureError("D010", rule="R14")
+    else:
+        view.mark(range(len(view.labels)), "overlap")
 
 
 def _cuts(cell: CellQuery, layout: Layout, *, listed: bool) -> list[_Cut]:
@@ -397,21 +402,20 @@ def _key_of(unit: Field, cell: CellQuery) -> str:
 
 @dataclass(frozen=True)
 class _View:
-    """The marks of one cut: its cells, their units, and the aggregates that read it."""
+    """The marks of one cut: its cells, and the aggregates that read it."""
 
     cut: _Cut
     dataset: str
-    labels: list[str]
-    units: npt.NDArray[np.int64]
+    measured: Measured
     marks: Marks
+
+    @cached_property
+    def labels(self) -> list[str]:
+        return label_texts(self.measured.table)
 
     @property
     def grouped(self) -> bool:
         return bool(self.cut.cell.dimensions)
-
-    def size(self) -> tuple[int, int]:
-        """Return bounds on the distinct units of all cells together."""
-        return int(self.units.max(initial=0)), int(self.units.sum())
 
     def free(self) -> list[int]:
         """Return the cells of which something is released."""
@@ -432,14 +436,3 @@ class _View:
             for column in self.cut.readers:
                 if self.marks[row, column] is None:
                     self.marks[row, column] = reason
-
-    def released(self) -> list[Population]:
-        """Return what of this cut is released, for the history."""
-        text, free = self.cut.text, self.free()
-        found = [
-            Population(text, self.labels[row], int(self.units[row]), int(self.units[row]))
-            for row in free
-        ]
-        if free and self.grouped:
-            found.append(Population(text, WHOLE, *self.size()))
-        return found

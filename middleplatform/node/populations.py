@@ -1,68 +1,137 @@
-"""Populations as arrays: which units, with how many rows each, stand in which cell.
+"""Populations as bitmaps: which units, with how many rows each, stand in which cell.
 
 Two populations are compared unit by unit *and* row by row: one that leaves out a single row of a unit differs from
-the other by that unit. Spec: docs/spec/disclosure.md, "History".
+the other by that unit. Spec: docs/spec/history.md, "Sets".
 """
 
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from hashlib import sha256
+from itertools import zip_longest
+from operator import or_
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyroaring import BitMap
 
 from middleplatform.node.units import UnitNumbers, Units
 
-__all__ = ["Cells", "Members", "label_texts"]
+__all__ = ["Cells", "Population", "covering", "label_texts"]
+
+_NONE = BitMap()
+_LENGTH_BYTES = 4
 
 
-@dataclass(frozen=True)
-class Members:
-    """One population: its units in rising order, and the number of rows of each.
+@dataclass(frozen=True, eq=False)
+class Population:
+    """One population as bit planes: plane b has the units whose number of rows has bit b.
 
     Attributes:
-        units: Shape (units,), distinct.
-        rows: Shape (units,).
+        planes: The last one is not empty.
+
+    Reveals:
+        Nothing: stays in the node.
     """
 
-    units: Units
-    rows: Units
+    planes: tuple[BitMap, ...]
 
-    def distance(self, other: "Members") -> int:
-        """Return how many units have different rows in the two populations.
+    @staticmethod
+    def of(units: Units, rows: Units) -> "Population":
+        """Return the population of units, distinct, with at least one row each."""
+        bits = int(rows.max(initial=0)).bit_length()
+        return Population(tuple(_bitmap(units[(rows >> bit) & 1 == 1]) for bit in range(bits)))
 
-        Reveals:
-            Nothing: stays in the node.
-        """
-        rows = _spread(self, max(_reach(self), _reach(other)))
-        rows[other.units] -= other.rows
-        return int(np.count_nonzero(rows))
+    @staticmethod
+    def read(planes: bytes) -> "Population":
+        """Return what ``to_bytes`` wrote."""
+        found = []
+        while planes:
+            end = _LENGTH_BYTES + int.from_bytes(planes[:_LENGTH_BYTES], "big")
+            found.append(BitMap.deserialize(planes[_LENGTH_BYTES:end]))
+            planes = planes[end:]
+        return Population(tuple(found))
 
-    def without(self, other: "Members") -> "Members":
-        """Return the rows of this population that the other has not.
+    def to_bytes(self) -> bytes:
+        """Return the planes one after the other, each behind its length."""
+        found = bytearray()
+        for plane in self.planes:
+            packed = plane.copy()
+            packed.run_optimize()
+            content = packed.serialize()
+            found += len(content).to_bytes(_LENGTH_BYTES, "big") + content
+        return bytes(found)
 
-        Reveals:
-            Nothing: stays in the node.
-        """
-        rows = _spread(self, max(_reach(self), _reach(other)))
-        rows[other.units] -= other.rows
-        kept = np.flatnonzero(rows > 0)
-        return Members(kept, rows[kept])
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256, the same for equal populations however they came to be."""
+        found = sha256()
+        for plane in self.planes:
+            content = plane.to_array().tobytes()
+            found.update(len(content).to_bytes(8, "big") + content)
+        return found.digest()
+
+    @cached_property
+    def units(self) -> BitMap:
+        """All units with a row."""
+        return reduce(or_, self.planes, BitMap())
+
+    @cached_property
+    def size(self) -> int:
+        """How many units."""
+        return len(self.units)
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return sum(len(plane) << bit for bit, plane in enumerate(self.planes))
+
+    def near(self, other: "Population", least: int) -> bool:
+        """Say whether 1 to ``least`` - 1 units have different rows in the two."""
+        pairs = list(zip_longest(self.planes, other.planes, fillvalue=_NONE))
+        apart = [one.symmetric_difference_cardinality(two) for one, two in pairs]
+        if max(apart, default=0) >= least or not any(apart):
+            return False
+        return len(reduce(or_, (one ^ two for one, two in pairs))) < least
+
+    def without(self, other: "Population") -> "Population":
+        """Return the rows of this population that the other has not: bit by bit, with what is borrowed."""
+        borrow = BitMap()
+        found = []
+        for one, two in zip_longest(self.planes, other.planes, fillvalue=_NONE):
+            found.append(one ^ two ^ borrow)
+            borrow = ((two | borrow) - one) | (two & borrow)
+        found = [plane - borrow for plane in found]
+        while found and not found[-1]:
+            found.pop()
+        return Population(tuple(found))
+
+    def inside(self, other: "Population") -> bool:
+        """Say whether each unit has at least as many rows in the other."""
+        if not self.units.issubset(other.units):
+            return False
+        if len(self.planes) == len(other.planes) == 1:
+            return True
+        return not self.without(other).planes
+
+    def crosses(self, other: "Population") -> bool:
+        """Say whether the two have units in common, and each has units that the other has not."""
+        common = self.units.intersection_cardinality(other.units)
+        return 0 < common < min(self.size, other.size)
+
+    @staticmethod
+    def together(parts: Iterable["Population"]) -> BitMap:
+        """Return the units of all of some populations."""
+        return reduce(or_, (part.units for part in parts), BitMap())
 
 
-def _reach(population: Members) -> int:
-    """Return one more than the highest unit."""
-    return int(population.units[-1]) + 1 if population.units.size else 0
-
-
-def _spread(population: Members, size: int) -> Units:
-    """Return the rows of every unit from 0 on: an array by unit is compared without sorting."""
-    rows = np.zeros(size, dtype=np.int64)
-    rows[population.units] = population.rows
-    return rows
+def _bitmap(units: Units) -> BitMap:
+    # Of all sequences an ``array`` is taken as a whole.
+    return BitMap(array("I", units.astype(np.uint32).tobytes()))
 
 
 @dataclass(frozen=True)
@@ -71,23 +140,24 @@ class Cells:
 
     Attributes:
         labels: Canonical text of each cell's labels, distinct.
+        names: Names of its dimensions.
         cell: Cell of each (cell, unit) pair, rising, shape (pairs,).
         units: Unit of each pair, rising within a cell.
         rows: Rows of each pair.
+
+    Reveals:
+        Nothing: stays in the node.
     """
 
     labels: tuple[str, ...]
+    names: tuple[str, ...]
     cell: npt.NDArray[np.int64]
     units: Units
     rows: Units
 
     @staticmethod
     def read(table: pa.Table, dataset: str, numbers: UnitNumbers) -> "Cells":
-        """Read the result of a ``units`` statement: columns ``d*``, ``u``, ``n``.
-
-        Reveals:
-            Nothing: stays in the node.
-        """
+        """Read the result of a ``units`` statement: columns ``d*``, ``u``, ``n``."""
         known = table.filter(pc.is_valid(table["u"]))
         names = [name for name in known.column_names if name not in ("u", "n")]
         codes = np.zeros(known.num_rows, dtype=np.int64)
@@ -103,72 +173,74 @@ class Cells:
             if names
             else [""] * min(1, known.num_rows)
         )
-        return Cells(
-            tuple(labels), np.asarray(cell[order], dtype=np.int64), units[order], rows[order]
-        )
-
-    def members(self, chosen: Sequence[int] | None = None) -> Members:
-        """Return the population of some cells together; of all when None.
-
-        Reveals:
-            Nothing: stays in the node.
-        """
-        if chosen is None:
-            return self._whole
-        if len(chosen) == 1:  # a slice: units rise within a cell
-            begin, end = np.searchsorted(self.cell, [chosen[0], chosen[0] + 1])
-            return Members(self.units[begin:end], self.rows[begin:end])
-        kept = np.isin(self.cell, np.asarray(chosen, dtype=np.int64))
-        return _gathered(self.units[kept], self.rows[kept])
+        found = np.asarray(cell[order], dtype=np.int64)
+        return Cells(tuple(labels), tuple(names), found, units[order], rows[order])
 
     @cached_property
-    def _whole(self) -> Members:
-        return _gathered(self.units, self.rows)
-
     def sizes(self) -> Units:
-        """Return each cell's rows.
+        """Units of each cell."""
+        return np.bincount(self.cell, minlength=len(self.labels))
 
-        Reveals:
-            Nothing: stays in the node.
-        """
-        return np.bincount(self.cell, weights=self.rows, minlength=len(self.labels)).astype(
-            np.int64
-        )
-
-    def inside(self, other: "Cells") -> npt.NDArray[np.bool_]:
-        """Return which of these cells lie wholly in which cells of the other block.
-
-        Returns:
-            Shape (own cells, other cells). A cell lies in another when each of its units has at least as many
-            rows there.
-
-        Reveals:
-            Nothing: stays in the node.
-        """
-        found = np.zeros((len(self.labels), len(other.labels)), dtype=np.bool_)
-        units = np.bincount(self.cell, minlength=len(self.labels))
-        for column in range(len(other.labels)):
-            there = other.members([column])
-            own = int(self.units.max(initial=-1)) + 1
-            match = _spread(there, max(_reach(there), own))[self.units] >= self.rows
-            found[:, column] = np.bincount(self.cell[match], minlength=len(self.labels)) == units
+    def at(self, place: int) -> Population:
+        """Return the population of one cell."""
+        found = self._cells.get(place)
+        if found is None:
+            begin, end = self._ends[place], self._ends[place + 1]
+            found = Population.of(self.units[begin:end], self.rows[begin:end])
+            self._cells[place] = found
         return found
 
+    @cached_property
+    def _cells(self) -> dict[int, Population]:
+        return {}
 
-def _gathered(units: Units, rows: Units) -> Members:
-    """Add up the rows of each unit."""
-    total = np.bincount(units, weights=rows).astype(np.int64)
-    distinct = np.flatnonzero(total)
-    return Members(distinct, total[distinct])
+    @cached_property
+    def _ends(self) -> Units:
+        return np.concatenate([[0], np.cumsum(self.sizes)])
+
+    @cached_property
+    def whole(self) -> Population:
+        """All cells together."""
+        total = np.bincount(self.units, weights=self.rows).astype(np.int64)
+        distinct = np.flatnonzero(total)
+        return Population.of(distinct, total[distinct])
+
+    def place_of(self) -> dict[str, int]:
+        """Return where the cell of each label is."""
+        return {label: place for place, label in enumerate(self.labels)}
 
 
-def label_texts(table: pa.Table) -> list[str]:
-    """Return the canonical text of each row's labels.
+def covering(parts: Sequence[Population], total: Population) -> list[int] | None:
+    """Return the places of the parts whose rows add up to a population exactly; None where none do.
+
+    Args:
+        parts: Cells of one block.
+        total: What they may add up to.
 
     Reveals:
         Nothing: stays in the node.
     """
-    names = [name for name in table.column_names if name.startswith("d")]
+    found = []
+    for place, part in enumerate(parts):
+        if part.inside(total):
+            found.append(place)
+        elif part.units.intersect(total.units):
+            return None
+    return found if sum(parts[place].rows for place in found) == total.rows else None
+
+
+def label_texts(table: pa.Table, names: Sequence[str] | None = None) -> list[str]:
+    """Return the canonical text of each row's labels.
+
+    Args:
+        table: Cells.
+        names: Columns of labels; all ``d*`` where not given.
+
+    Reveals:
+        Nothing: stays in the node.
+    """
+    if names is None:
+        names = [name for name in table.column_names if name.startswith("d")]
     if not names:
         return [""] * int(table.num_rows)
     columns = [table[name].to_pylist() for name in names]

@@ -454,6 +454,7 @@ class Node:
             task.fragment.project,
             self._memory,
             task.decision.obligations,
+            self._is_sensitive,
         )
 
     def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> Flags:
@@ -479,12 +480,11 @@ class Node:
         Reveals:
             Nothing.
         """
+        return sensitive_dimensions(task.cell, self._is_sensitive, pinned=pinned)
 
-        def is_sensitive(dataset: str, column: str) -> bool:
-            uses = evaluate.column_rule(self.bundle, dataset, column).uses
-            return bool(uses & {Use.SENSITIVE_DIMENSION, Use.MEASURE}) and Use.DIMENSION not in uses
-
-        return sensitive_dimensions(task.cell, is_sensitive, pinned=pinned)
+    def _is_sensitive(self, dataset: str, column: str) -> bool:
+        uses = evaluate.column_rule(self.bundle, dataset, column).uses
+        return bool(uses & {Use.SENSITIVE_DIMENSION, Use.MEASURE}) and Use.DIMENSION not in uses
 
     def receipt(self, task: Task, cells: int, digest: str) -> str:
         """Sign what was run and released; it is in the node's own log before it leaves.
