@@ -2,7 +2,7 @@
 
 Evidence is the evidence statement, the list of each cell's units and their cell keys; decision is the primary rules,
 the noise, and the threshold on what it leaves. Reading is DuckDB's, with two threads; nothing is remembered between
-runs but the file. History is measured with ``bench_governed_aggregate``.
+runs but the file. Processor seconds are of all threads. History is measured with ``bench_governed_aggregate``.
 
 Run: ``python -m benchmarks.bench_disclosure [--rows N] [--units N] [--runs N] [--folder DIR]``; prints one JSON object.
 """
@@ -64,7 +64,7 @@ def _run(source: Source, catalog: Catalog, sql: str, seconds: dict[str, list[flo
     """Answer one question, each step timed; return the mean absolute noise of its counts of units."""
     cell, _ = read_fragment(sql, catalog)
     layout, numbers = layout_of(cell, catalog), UnitNumbers(bytes(32))
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), time.process_time()
     measured = _timed(seconds, "evidence", lambda: source.measure(cell, layout))
     keys = _timed(seconds, "cell_keys", lambda: block_keys(cell, layout, measured, source, numbers))
 
@@ -76,6 +76,7 @@ def _run(source: Source, catalog: Catalog, sql: str, seconds: dict[str, list[flo
 
     words = _timed(seconds, "decision", decide)
     seconds["whole"].append(time.perf_counter() - begin)
+    seconds["processor"].append(time.process_time() - busy)
     return float(np.abs(words.units - measured.evidence.units).mean())
 
 

@@ -287,11 +287,12 @@ def _perturb(found: Mapping | None) -> Iterator[str]:
         return
     yield (
         f"| Tier S over {found['rows']:,} rows, {found['units']:,} units | evidence s | cell keys s | decision s "
-        f"| whole s (target {found['target_s']}) | plain SQL s |"
+        f"| whole s (target {found['target_s']}) | processor s | plain SQL s |"
     )
-    yield "|---|--:|--:|--:|--:|--:|"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    steps = ("evidence", "cell_keys", "decision", "whole", "processor", "plain_s")
     for question, told in found["questions"].items():
-        figures = (told[name] for name in ("evidence", "cell_keys", "decision", "whole", "plain_s"))
+        figures = (told[name] for name in steps)
         yield f"| {question} | {' | '.join(map(str, figures))} |"
     yield ""
 

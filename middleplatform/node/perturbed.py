@@ -27,7 +27,7 @@ from middleplatform.planner.evidence import Statement, members_statement
 __all__ = ["block_keys", "perturbed"]
 
 _EXACT = Context(prec=100)
-_CODES_MAX = 1 << 62
+_CODES_MAX, _CODES_FEW = 1 << 62, 1 << 22
 _Places = npt.NDArray[np.int64]
 _Values = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 
@@ -96,8 +96,9 @@ def block_keys(
     members = source.rows(cell, layout, write)
     names = [item.name for item in cell.dimensions]
     place = _places(measured.table.select(names), members.select(names))
-    named = pc.is_valid(members["u"]).to_numpy()
-    members, place = members.filter(pa.array(named)), place[named]
+    if members["u"].null_count:
+        named = pc.is_valid(members["u"])
+        members, place = members.filter(named), place[named.to_numpy()]
     counted = ["n", *(f"r{p}" for p in range(1, len(layout.populations)))]
     inside = np.stack([members[name].to_numpy() > 0 for name in counted], axis=1)
     found = measured.evidence.units
@@ -129,11 +130,12 @@ def _places(cells: pa.Table, rows: pa.Table) -> _Places:
             size = len(known)
         codes, size = codes * width + encoded.indices.to_numpy(), size * width
     own, asked = codes[: cells.num_rows], codes[cells.num_rows :]
-    if not own.size:
-        return np.full(len(asked), -1, dtype=np.int64)
-    order = np.argsort(own)
-    place = order[np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)]
-    return np.where(own[place] == asked, place, -1)
+    if size > _CODES_FEW:
+        known, codes = np.unique(codes, return_inverse=True)
+        own, asked, size = codes[: cells.num_rows], codes[cells.num_rows :], len(known)
+    place_of = np.full(size, -1, dtype=np.int64)
+    place_of[own] = np.arange(len(own))
+    return place_of[asked]
 
 
 def _evidence(evidence: CellEvidence, words: Words) -> CellEvidence:

@@ -169,6 +169,7 @@ def test_units_that_changed_between_two_statements_end_the_question(noisy):
     [
         "SELECT sex AS d0, local AS d1, COUNT(*) AS a0, SUM(CASE WHEN region = '990101' THEN education END) AS a1 FROM ga.person GROUP BY sex, local",
         "SELECT kind AS d0, COUNT(DISTINCT firm) AS a0, VAR_SAMP(steps) AS a1, SUM(amount) AS a2 FROM ga.income GROUP BY kind",
+        "SELECT kind AS d0, COUNT(*) AS a0, SUM(steps) AS a1 FROM ga.income WHERE kind = 'nothing' GROUP BY kind",
         "SELECT COUNT(*) AS a0 FROM ga.income AS i LEFT JOIN ga.person AS p ON p.id = i.id WHERE i.kind = 'nothing'",
     ],
 )
