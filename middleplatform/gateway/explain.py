@@ -86,7 +86,7 @@ def explanation(
             ("logs the release; no receipt, no answer", "记录发布；无回执不应答"),
         )
     )
-    limits = (*_limits(decision), *noise_limits(request, decision, plan))
+    limits = (*_limits(decision), *noise_limits(request, decision, plan, catalog, bundle))
     return Explanation("permit", "", (), plan.protocol, tuple(steps), plan.notes, limits)
 
 

@@ -190,7 +190,7 @@ class Gateway:
     def _made(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         bundle, sealed = self.bundle, bool(request.sealed_for)
         plan = make_plan(query, decision, self.catalog, bundle.limits, bundle=bundle, sealed=sealed)
-        check_noise(request, decision, plan, query.facts)
+        check_noise(request, decision, plan, self.catalog, bundle)
         if request.sealed_for:
             sealed_outputs(query, plan)
         told = method_notes(request, decision, bundle, query.facts.datasets)

@@ -6,13 +6,17 @@ Spec: docs/spec/privacy-budget.md.
 """
 
 from fractions import Fraction
+from math import sqrt
 
+from middleplatform.disclosure.privacy import Noise, expected_error, noise_of
 from middleplatform.errors import DisclosureError, QueryError
 from middleplatform.model.budget import POLICY, epsilon_at, read_rho, rho_text
+from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
-from middleplatform.model.plan import Plan
-from middleplatform.model.query import QueryFacts
+from middleplatform.model.plan import Block, Plan
+from middleplatform.model.policy import Bundle, PrivacyRule
 from middleplatform.model.request import QueryRequest
+from middleplatform.planner.bounded import bounds_of, check_private, public_labels
 
 __all__ = ["asked_noise", "block_noise", "check_noise", "noise_limits", "spent"]
 
@@ -31,19 +35,23 @@ def asked_noise(text: str) -> str:
     return POLICY if rho is None else rho_text(rho)
 
 
-def check_noise(request: QueryRequest, decision: Decision, plan: Plan, facts: QueryFacts) -> None:
+def check_noise(
+    request: QueryRequest, decision: Decision, plan: Plan, catalog: Catalog, bundle: Bundle
+) -> None:
     """Return only if a question may be answered in the way that it asks for; departments check again.
 
     Raises:
-        DisclosureError: D012 policy answers with noise only, D014 policy offers no noise.
-        QueryError: Q040 more than policy lets one answer spend; Q031 sealed, or joined in private.
+        DisclosureError: D012 policy answers with noise only; D014 policy offers no noise, or a measure has no cap.
+        QueryError: Q040 more than policy lets one answer spend; Q031 sealed, joined in private, or of a form that
+            cannot be bounded.
     """
     if not request.noise:
         if decision.disclosure.method == "noise":
             raise DisclosureError("D012", rule="R5")
         return
     if decision.disclosure.privacy is None:
-        names = ", ".join(facts.datasets)
+        found = {name for block in plan.blocks for name in block.facts.datasets}
+        names = ", ".join(sorted(found))
         raise DisclosureError("D014", what=(names or "this", names or "该查询"))
     most = decision.disclosure.privacy.rho
     if spent(request, decision) > most:
@@ -55,6 +63,8 @@ def check_noise(request: QueryRequest, decision: Decision, plan: Plan, facts: Qu
             "密封结果与隐私连接的差分隐私作答",
         )
         raise QueryError("Q031", rule="R10", what=what)
+    for block in plan.blocks:
+        _noise(request, decision, plan, block, catalog, bundle)
 
 
 def spent(request: QueryRequest, decision: Decision) -> Fraction:
@@ -75,23 +85,71 @@ def block_noise(request: QueryRequest, decision: Decision, plan: Plan) -> str:
     return rho_text(rho / max(len(plan.blocks), 1)) if rho else ""
 
 
-def noise_limits(request: QueryRequest, decision: Decision, plan: Plan) -> tuple[Note, ...]:
-    """Return the sentences of ``explain`` on the cost of an answer; none without noise."""
+def _noise(
+    request: QueryRequest,
+    decision: Decision,
+    plan: Plan,
+    block: Block,
+    catalog: Catalog,
+    bundle: Bundle,
+) -> Noise:
+    """Return the noise of a block, as its departments will make it."""
+    rule = decision.disclosure.privacy
+    assert rule is not None, "checked before"
+    cell, layout = block.cell, block.layout
+    check_private(cell, layout, catalog)
+    bounds = bounds_of(layout, cell.rows, bundle, rule.rows)
+    labels = public_labels(cell, catalog)
+    rho = spent(request, decision) / len(plan.blocks)
+    return noise_of(layout, rule, rho, bounds.caps, None if labels is None else len(labels))
+
+
+def noise_limits(
+    request: QueryRequest, decision: Decision, plan: Plan, catalog: Catalog, bundle: Bundle
+) -> tuple[Note, ...]:
+    """Return the sentences of ``explain`` on the cost of an answer and on its error; none without noise."""
     rule, rho = decision.disclosure.privacy, spent(request, decision)
     if rule is None or not rho:
         return ()
-    epsilon = f"{epsilon_at(rho, rule.delta):.3f}"
-    each = f", {rho_text(rho / len(plan.blocks))} a block" if len(plan.blocks) > 1 else ""
-    told = f"，每个发布块 {rho_text(rho / len(plan.blocks))}" if each else ""
+    made = [_noise(request, decision, plan, block, catalog, bundle) for block in plan.blocks]
+    half = min([noise.delta_epsilon for noise in made], default=rule.delta)
+    # Each block that shows labels by a noisy count spends a part of delta of its own.
+    delta = half + sum(noise.delta - noise.delta_epsilon for noise in made)
+    errors = [_errors(block, noise) for block, noise in zip(plan.blocks, made, strict=True)]
+    return (_cost(rule, rho, (half, delta), len(plan.blocks)), *errors)
+
+
+def _errors(block: Block, noise: Noise) -> Note:
+    """Tell what noise changes each aggregate by; each department of a secure sum adds its own."""
+    found = expected_error(block.layout, noise)
+    parties = sqrt(len(block.departments))
+    kinds = [formula.kind.value for formula in block.layout.formulas]
+    known = [
+        (kind, None if error is None else f"{error * parties:,.1f}")
+        for kind, error in zip(kinds, found, strict=True)
+    ]
+    english = ", ".join(f"{kind} {value or 'by the cell'}" for kind, value in known)
+    chinese = "，".join(f"{kind} {value or '随单元格而定'}" for kind, value in known)
+    few = noise.threshold
+    hidden = "" if few is None else f"; labels are shown from a noisy count of {few} units"
+    kept = "" if few is None else f"；带噪单元数达到 {few} 才显示标签"
+    return (
+        f"expected absolute error of each cell of {block.name}: {english}{hidden}",
+        f"{block.name} 各单元格的预期绝对误差：{chinese}{kept}",
+    )
+
+
+def _cost(rule: PrivacyRule, rho: Fraction, deltas: tuple[Fraction, Fraction], blocks: int) -> Note:
+    epsilon, delta = f"{epsilon_at(rho, deltas[0]):.3f}", deltas[1]
+    each = f", {rho_text(rho / blocks)} a block" if blocks > 1 else ""
+    told = f"，每个发布块 {rho_text(rho / blocks)}" if each else ""
     return (
         (
-            (
-                f"differentially private: spends rho {rho} of every dataset that is read{each}; that is epsilon"
-                f" {epsilon} at delta {rule.delta}, for at most {rule.groups} groups a unit, {rule.rows} rows a group"
-            ),
-            (
-                f"差分隐私：对所涉每个数据集消耗 rho {rho}{told}；即 delta {rule.delta} 时 epsilon {epsilon}，"
-                f"每单元最多计入 {rule.groups} 个分组、每组 {rule.rows} 行"
-            ),
+            f"differentially private: spends rho {rho} of every dataset that is read{each}; that is epsilon"
+            f" {epsilon} at delta {delta}, for at most {rule.groups} groups a unit, {rule.rows} rows a group"
+        ),
+        (
+            f"差分隐私：对所涉每个数据集消耗 rho {rho}{told}；即 delta {delta} 时 epsilon {epsilon}，"
+            f"每单元最多计入 {rule.groups} 个分组、每组 {rule.rows} 行"
         ),
     )

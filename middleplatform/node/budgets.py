@@ -7,14 +7,19 @@ Reveals:
 Spec: docs/spec/privacy-budget.md.
 """
 
+from fractions import Fraction
+
+from middleplatform import catalog as catalogs
+from middleplatform import policy as policies
 from middleplatform.errors import QueryError
 from middleplatform.ledger.budget import BudgetLedger
-from middleplatform.model.budget import Balance, Snapshot
+from middleplatform.model.budget import Balance, Snapshot, epsilon_at, rho_text
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
+from middleplatform.node.config import NodeConfig
 from middleplatform.node.journal import Journal
 
-__all__ = ["balances", "begin_snapshot", "offered"]
+__all__ = ["balances", "begin_snapshot", "offered", "spent_lines"]
 
 
 def offered(department: str, catalog: Catalog, bundle: Bundle) -> list[str]:
@@ -77,6 +82,39 @@ def begin_snapshot(
         raise QueryError("Q041", what=("such dataset here", "本部门的该数据集"))
     fields = {"dataset": dataset, "snapshot": label, "reason": reason[:_REASON_MAX]}
     return ledger.begin_snapshot(dataset, label, at, lambda: journal.event("snapshot", fields))
+
+
+def spent_lines(config: NodeConfig) -> list[dict[str, object]]:
+    """Return what everybody has spent, for the department itself; the node may run meanwhile.
+
+    Returns:
+        One a snapshot, scope and name: ``dataset``, ``snapshot``, ``scope``, ``name``, ``spent``; and, of the present
+        snapshot of a dataset that policy offers noise for, ``left``, ``epsilon`` of what is spent, and ``delta``.
+
+    Raises:
+        ConfigError: C001, C002 policy or catalogue; C011 the ledger cannot be read.
+    """
+    bundle = policies.load(config.bundle, catalogs.load(config.catalog))
+    with BudgetLedger(config.state / "budget.db") as ledger:
+        spent = ledger.spent()
+        present = {snapshot: ledger.snapshot(snapshot.dataset) for snapshot, _, _ in spent}
+    lines = []
+    for (snapshot, scope, name), rho in spent.items():
+        line: dict[str, object] = {
+            "dataset": snapshot.dataset, "snapshot": snapshot.label, "scope": scope, "name": name,
+            "spent": rho_text(rho),
+        }  # fmt: skip
+        rule = bundle.datasets.get(snapshot.dataset)
+        caps = None if rule is None else rule.disclosure.privacy
+        if caps is not None and present[snapshot] == snapshot:
+            cap: Fraction = getattr(caps, f"rho_{scope}")
+            line |= {
+                "left": rho_text(max(cap - rho, Fraction(0))),
+                "epsilon": round(epsilon_at(rho, caps.delta), 4),
+                "delta": rho_text(caps.delta),
+            }
+        lines.append(line)
+    return lines
 
 
 _REASON_MAX = 200

@@ -118,24 +118,25 @@ def run_spenders(path: Path) -> tuple[Told, int]:
         readers.append((reader, child))
 
     seeds = iter(range(1, 10_000))
-    for _ in range(PROCESSES):
-        start(next(seeds))
-    heard, until = 0, chance.randint(*LINES_BEFORE_A_KILL)
-    while told.judged < RESERVATIONS:
-        told.take(lines.get(timeout=60).decode())
-        heard += 1
-        if heard >= until:
-            victim = chance.choice(sorted(running))
-            running.pop(victim).send_signal(signal.SIGKILL)
-            kills += 1
-            heard, until = 0, chance.randint(*LINES_BEFORE_A_KILL)
+    try:
+        for _ in range(PROCESSES):
             start(next(seeds))
-    for child in running.values():
-        child.send_signal(signal.SIGKILL)
-    for reader, child in readers:
-        child.wait(60)
-        reader.join(60)
-        child.stdout.close()
+        heard, until = 0, chance.randint(*LINES_BEFORE_A_KILL)
+        while told.judged < RESERVATIONS:
+            told.take(lines.get(timeout=60).decode())
+            heard += 1
+            if heard >= until:
+                running.pop(chance.choice(sorted(running))).send_signal(signal.SIGKILL)
+                kills += 1
+                heard, until = 0, chance.randint(*LINES_BEFORE_A_KILL)
+                start(next(seeds))
+    finally:
+        for child in running.values():
+            child.send_signal(signal.SIGKILL)
+        for reader, child in readers:
+            child.wait(60)
+            reader.join(60)
+            child.stdout.close()
     while not lines.empty():
         told.take(lines.get().decode())
     return told, kills + len(running)

@@ -1,10 +1,7 @@
 """``node budget`` and ``node snapshot``: a department's own view of its privacy budgets, and a new one."""
 
 import argparse
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -14,10 +11,6 @@ from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, leaf
 from middleplatform.errors import ConfigError
-from middleplatform.model.budget import Snapshot, epsilon_at, rho_text
-
-if TYPE_CHECKING:
-    from middleplatform.model.policy import PrivacyRule
 
 __all__ = ["add_budget"]
 
@@ -85,48 +78,16 @@ def _snapshot(context: Context, options: argparse.Namespace) -> int:
 
 
 def _budget(context: Context, options: argparse.Namespace) -> int:
-    from middleplatform import catalog as catalogs  # noqa: PLC0415 - slow to import
-    from middleplatform import policy as policies  # noqa: PLC0415 - the same
-    from middleplatform.ledger.budget import BudgetLedger  # noqa: PLC0415 - the same
+    from middleplatform.node.budgets import spent_lines  # noqa: PLC0415 - slow to import
     from middleplatform.node.config import load  # noqa: PLC0415 - the same
 
     config = load(options.config)
-    bundle = policies.load(config.bundle, catalogs.load(config.catalog))
-    rules = {
-        name: rule.disclosure.privacy
-        for name, rule in bundle.datasets.items()
-        if rule.disclosure.privacy is not None
-    }
-    with BudgetLedger(config.state / "budget.db") as ledger:
-        present = {name: ledger.snapshot(name) for name in rules}
-        lines = list(_lines(ledger.spent(), rules, present))
+    lines = spent_lines(config)
     if context.as_json:
         context.emit({"department": config.department, "spent": lines})
         return 0
     _print(context, lines)
     return 0
-
-
-def _lines(
-    spent: Mapping[tuple[Snapshot, str, str], Fraction],
-    rules: Mapping[str, "PrivacyRule"],
-    present: Mapping[str, Snapshot],
-) -> Iterator[dict[str, object]]:
-    """Yield what was spent in each scope; what is left only of present snapshots that policy offers noise for."""
-    for (snapshot, scope, name), rho in spent.items():
-        line: dict[str, object] = {
-            "dataset": snapshot.dataset, "snapshot": snapshot.label, "scope": scope, "name": name,
-            "spent": rho_text(rho),
-        }  # fmt: skip
-        rule = rules.get(snapshot.dataset)
-        if rule is not None and present[snapshot.dataset] == snapshot:
-            cap: Fraction = getattr(rule, f"rho_{scope}")
-            line |= {
-                "left": rho_text(max(cap - rho, Fraction(0))),
-                "epsilon": round(epsilon_at(rho, rule.delta), 4),
-                "delta": rho_text(rule.delta),
-            }
-        yield line
 
 
 def _print(context: Context, lines: list[dict[str, object]]) -> None:
