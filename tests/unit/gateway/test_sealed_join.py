@@ -360,14 +360,14 @@ def lying(afresh, monkeypatch):
     afresh.answer(TWO)
     afresh.before = [raw for _, call, raw in afresh.wire if call == "join_seal"][-1]
     node = afresh.parties.nodes[KEY_HOLDER]
-    accept = node.accept
+    checked = node.checked
 
     def taking(*asked):
-        task = accept(*asked)
+        task = checked(*asked)
         node.taken = task.fragment
         return task
 
-    monkeypatch.setattr(node, "accept", taking)
+    monkeypatch.setattr(node, "checked", taking)
 
     def made(lie):
         async def act(real, key, raw):
