@@ -157,9 +157,10 @@ class Overlap:
             for whole in _cuts(cell, layout, listed=listed):
                 for cut in self._rows_of(whole):
                     view = _View(cut, self._dataset(cut.cell), measured, marks)
-                    for base in bases(cut.cell, self._sensitive):
-                        fewest = max(1, self._least if least is None else least)
-                        self._base(view, base, fewest, moment)
+                    found = bases(cut.cell, self._sensitive)
+                    fewest = 1 if len(found) > 1 or least == 0 else self._least
+                    for base in found:
+                        self._base(view, base, fewest, moment, ways=len(found))
                     exact = self._parameters.method in _EXACT
                     if exact and (view.free() or not cut.beneath):
                         self._full(view, moment)
@@ -182,8 +183,8 @@ class Overlap:
 
     # --- base populations -----------------------------------------------------------------------------------------
 
-    def _base(self, view: "_View", base: CellQuery, fewest: int, moment: str) -> None:
-        """Compare and keep the base population of a cut's rows, and those of its cells."""
+    def _base(self, view: "_View", base: CellQuery, fewest: int, moment: str, *, ways: int) -> None:
+        """Compare and keep a base population of a cut's rows, one of so many, and those of its cells."""
         compared = self._comparison(base, BASE)
         cells = self._cells(base)
         kept: list[Kept] = []
@@ -193,7 +194,9 @@ class Overlap:
                 continue
             self._enough(item, whole=place is None)
             if not compared.seen(item.population):
-                if compared.close(item.population):
+                # One of several ways with few units: without them the question would be another, and as large.
+                few = ways > 1 and item.population.size < self._least
+                if few or compared.close(item.population):
                     _stop(view, base, None if place is None else item.label)
                     continue
                 self._uncrossed(compared, item)
