@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from middleplatform.errors import ConfigError
+from middleplatform.policy.noise_numbers import NO_TABLE
 
 __all__ = ["DRAW_BITS", "DRAW_MAX", "CountTable", "Keys", "count_table", "normal_draw"]
 
@@ -222,11 +223,7 @@ def _two_points(support: _Reals, variance: float) -> _Reals | None:
 
 
 def _impossible() -> ConfigError:
-    what = (
-        "no perturbation of counts has these noise_max, noise_variance and noise_js",
-        "noise_max、noise_variance 与 noise_js 的组合无法生成计数扰动表",
-    )
-    return ConfigError("C001", what=what)
+    return ConfigError("C001", what=NO_TABLE)
 
 
 def normal_draw(keys: Keys) -> npt.NDArray[np.int64]:

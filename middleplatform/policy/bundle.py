@@ -21,6 +21,7 @@ from middleplatform.model.policy import (
 )
 from middleplatform.model.request import Role
 from middleplatform.policy import grants
+from middleplatform.policy.noise_numbers import NO_TABLE, has_table
 from middleplatform.policy.sources import Merged, invalid, merge
 from middleplatform.policy.tighten import breakpoints, column_rule, loosenings
 from policies.documents import Path as Steps
@@ -113,7 +114,10 @@ def _dataset_problems(raw: Raw, dataset: Dataset | None, merged: Merged) -> Iter
             continue
         for field, what in loosenings(rule, dataset.columns[name]):
             yield ("columns", name, field), what
-    if _parameters(raw, merged).min_units == 1 and not _public(dataset, columns):
+    parameters = _parameters(raw, merged)
+    if not has_table(parameters):
+        yield ("disclosure", "noise_variance"), NO_TABLE
+    if parameters.min_units == 1 and not _public(dataset, columns):
         yield (
             ("disclosure", "min_units"),
             (
