@@ -36,10 +36,16 @@ def filtered(
         together: Conditions in one statement.
     """
     found: list[float | None] = []
+    silent = 0
     for start in range(0, len(conditions), together):
         some = conditions[start : start + together]
+        if silent >= surface.patience:
+            found += [None] * len(some)
+            continue
         values = surface.values(_statement(some, aggregate), analyst)
-        found += values or list(one_by_one(surface, some, aggregate, analyst))
+        told = values or list(one_by_one(surface, some, aggregate, analyst))
+        silent = 0 if any(each is not None for each in told) else silent + 1
+        found += told
     return found
 
 

@@ -21,12 +21,11 @@ __all__ = ["opened", "through"]
 def through(platform: Platform, login: str) -> Ask:
     """Return the way in of one analyst: every stage of the gateway, and the document that REST would give."""
     subject = Subject(login, "stats", frozenset({Role.ANALYST}), ("*",))
-    loop = asyncio.new_event_loop()
 
     def ask(sql: str, project: str) -> Mapping[str, Any]:
         gateway = platform.gateway
         request = gateway.request(sql, subject, PURPOSE, project=project)
-        return shapes.answer(loop.run_until_complete(gateway.submit(request)))
+        return shapes.answer(asyncio.run(gateway.submit(request)))
 
     return ask
 

@@ -11,7 +11,7 @@ from middleplatform.attack import cells, channels, differencing, reconstruction,
 from middleplatform.attack.known import Evidence, Known, accomplices_of, alone, known_of
 from middleplatform.attack.people import Everyone
 from middleplatform.attack.sandbox import Defence
-from middleplatform.attack.surface import Ask, Surface
+from middleplatform.attack.surface import ENDLESS, Ask, Surface
 
 __all__ = ["ATTACKS", "MARGIN", "TARGETS", "Outcome", "judged", "run"]
 
@@ -76,6 +76,7 @@ def run(
     defence: Defence,
     names: Iterable[str] = tuple(ATTACKS),
     targets: int = TARGETS,
+    patience: int = ENDLESS,
 ) -> list[Outcome]:
     """Run attacks one after the other, each in a project of its own.
 
@@ -85,11 +86,12 @@ def run(
         defence: The policy, which attackers know.
         names: Of ``ATTACKS``.
         targets: How many people each attacks.
+        patience: Batches in a row that tell nothing, after which an attack asks no more of that kind.
     """
     known = known_of(people, defence, targets)
     found = []
     for name in names:
-        surface, began = Surface(analysts, name), perf_counter()
+        surface, began = Surface(analysts, name, patience), perf_counter()
         fitting = _fitting(known, people, name, targets)
         evidence = ATTACKS[name](fitting, surface)
         took = perf_counter() - began

@@ -9,7 +9,9 @@ from middleplatform.attack.sandbox import PURPOSE
 from middleplatform.client.rest import Client, Refused
 from middleplatform.errors import MiddleplatformError
 
-__all__ = ["Ask", "Seen", "Surface", "rest"]
+__all__ = ["ENDLESS", "Ask", "Seen", "Surface", "rest"]
+
+ENDLESS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Surface:
     Attributes:
         analysts: Ways in, one for each analyst who colludes; at least one.
         project: Which all of them work in.
+        patience: Batches in a row that told nothing, after which the attacker asks no more of that kind.
         asked: Questions so far.
         refused: Of them, by code.
         withheld: Values that were withheld.
@@ -58,6 +61,7 @@ class Surface:
 
     analysts: Sequence[Ask]
     project: str
+    patience: int = ENDLESS
     asked: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     withheld: int = 0

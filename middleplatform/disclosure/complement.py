@@ -11,7 +11,10 @@ from middleplatform.disclosure.threshold import contributes
 from middleplatform.model.plan import Formula, Layout
 from middleplatform.model.policy import DisclosureParameters
 
-__all__ = ["complement", "homogeneity"]
+__all__ = ["PERTURBED", "complement", "homogeneity"]
+
+PERTURBED = frozenset({"perturb", "noise"})
+"""Methods of release under which no two answers can be subtracted exactly."""
 
 
 def complement(
@@ -19,7 +22,8 @@ def complement(
 ) -> Flags:
     """Flag the cells where units outside a condition are too few.
 
-    Missing values count as a condition here: few units with a missing value would be told by subtraction.
+    Missing values count as a condition here: few units with a missing value would be told by subtraction. Where words
+    are perturbed subtraction tells nothing of them, and whether a value is missing is itself sensitive.
 
     Reveals:
         Only that the complement lies below the threshold.
@@ -27,16 +31,15 @@ def complement(
     flags = np.zeros(evidence.cells, dtype=np.bool_)
     if parameters.min_units <= 1:
         return flags
+    exact = parameters.method not in PERTURBED
     for part in formula.parts:
-        if (
-            layout.populations[part.population].condition is None
-            and not layout.populations[part.population].present
-        ):
+        population = layout.populations[part.population]
+        if population.condition is None and not (population.present and exact):
             continue
         if contributes(formula, part):
             rest = evidence.rest[:, part.population]
             # Nobody outside a condition and a few outside it look alike: which one it is would tell.
-            none_counts = layout.populations[part.population].strict and parameters.homogeneity
+            none_counts = population.strict and parameters.homogeneity
             flags |= (rest < parameters.min_units) & ((rest > 0) | none_counts)
     return flags
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from middleplatform.disclosure.complement import complement, homogeneity
+from middleplatform.disclosure.complement import PERTURBED, complement, homogeneity
 from middleplatform.disclosure.dominance import dominance, p_percent
 from middleplatform.disclosure.evidence import CellEvidence, Flags
 from middleplatform.disclosure.threshold import threshold
@@ -61,7 +61,18 @@ def disclose(
             flags = rule(formula, layout, evidence, parameters)
             free = np.array([mark is None for mark in marks[:, column]], dtype=np.bool_)
             marks[np.asarray(flags & free, dtype=np.bool_), column] = name
+        if parameters.method in PERTURBED:
+            _even(marks, column, evidence.units[:, 0] >= parameters.min_units)
     return marks
+
+
+def _even(marks: Marks, column: int, large: Flags) -> None:
+    """Mark in one way what too few are under a condition and what too few are outside it.
+
+    In a cell that is large enough itself, which of the two it is would tell 0 % from 100 %.
+    """
+    one_side = np.array([mark == "threshold" for mark in marks[:, column]], dtype=np.bool_)
+    marks[one_side & large, column] = "complement"
 
 
 def small_cells(evidence: CellEvidence, parameters: DisclosureParameters) -> Flags:

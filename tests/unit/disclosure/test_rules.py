@@ -112,6 +112,23 @@ def test_missing_values_are_a_condition_of_the_complement():
     assert complement(formula, layout(formula, populations=(WHOLE, PRESENT)), cells, PARAMETERS).tolist() == [True]  # fmt: skip
 
 
+def test_missing_values_are_none_where_words_are_perturbed():
+    formula = Formula(AggregateKind.SUM, (Part(1, Fraction(0), ((ONE, 0),)),))
+    cells = evidence([[50, 45]], rest=[[0, 5]])
+    noisy = replace(PARAMETERS, method="perturb")
+    assert not complement(formula, layout(formula, populations=(WHOLE, PRESENT)), cells, noisy).any()  # fmt: skip
+    assert complement(CONDITIONAL, layout(CONDITIONAL), cells, noisy).tolist() == [True]
+
+
+def test_nobody_and_everybody_look_alike_where_words_are_perturbed():
+    cells = evidence([[50, 0], [50, 50], [9, 0]], rest=[[0, 50], [0, 0], [0, 9]])
+    noisy = replace(PARAMETERS, method="perturb")
+    found = disclose(layout(CONDITIONAL), cells, noisy)
+    assert found[:, 0].tolist() == ["complement", "complement", "threshold"]
+    exact = disclose(layout(CONDITIONAL), cells, PARAMETERS)
+    assert exact[:, 0].tolist() == ["threshold", "complement", "threshold"]
+
+
 def test_an_unconditional_aggregate_has_no_complement():
     cells = evidence([[50, 41]], rest=[[0, 9]])
     assert not complement(COUNT, layout(COUNT), cells, PARAMETERS).any()
