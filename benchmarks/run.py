@@ -90,6 +90,11 @@ PARTS: Mapping[str, Callable[[How], object]] = {
         *how.pick(["--rows", "100000", "--units", "24500", "--runs", "3"], []),
         *how.where,
     ),
+    "history": lambda how: _object(
+        "bench_history",
+        *how.pick(["--earlier", "1000", "--questions", "100", "--runs", "5"], []),
+        *how.where,
+    ),
 }
 """Every part, in order, with what measures it."""
 
@@ -122,7 +127,7 @@ def markdown(found: Mapping) -> str:
                       *_node(found["node"]), *_hundred(found["hundred_departments"]), "",
                       *_join(found.get("join", {"sizes": ()})), "",
                       *_sealed(found.get("sealed")), *_blinded(found.get("blinded")),
-                      *_perturb(found.get("perturb")),
+                      *_perturb(found.get("perturb")), *_history(found.get("history")),
                       *_parts(found), ""])  # fmt: skip
 
 
@@ -294,6 +299,28 @@ def _perturb(found: Mapping | None) -> Iterator[str]:
     for question, told in found["questions"].items():
         figures = (told[name] for name in steps)
         yield f"| {question} | {' | '.join(map(str, figures))} |"
+    yield ""
+
+
+def _history(found: Mapping | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield (
+        f"| History, {found['units']:,} units | decision ms, usual | worst | first after start, worst "
+        "| the same again | cap ms, usual |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|"
+    for told in found["decisions"]:
+        usual, worst = told["usual"], told["worst"]
+        yield (
+            f"| {told['earlier']:,} earlier populations | {usual['decision_ms']} | {worst['decision_ms']} "
+            f"| {worst['first_ms']} | {usual['again_ms']} | {usual['cap_ms']} |"
+        )
+    growth = {name: told for name, told in found["growth"].items() if name != "questions"}
+    figures = ", ".join(
+        f"{name}: {told['bytes_per_1000'] / 1e6:.1f} MB" for name, told in growth.items()
+    )
+    yield f"| 1,000 different questions on disk | {figures} | | | | |"
     yield ""
 
 
