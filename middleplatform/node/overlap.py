@@ -8,7 +8,7 @@ Spec: docs/spec/history.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -222,7 +222,7 @@ class Overlap:
         places = cells.place_of()
         self._whole(view, compared, cells)
         if view.grouped:
-            for row in view.free():
+            for row in view.among(places):
                 own = cells.at(places[view.labels[row]])
                 if not compared.seen(own) and compared.close(own):
                     view.mark([row], "overlap")
@@ -262,7 +262,7 @@ class Overlap:
             if not small:
                 continue
             parts = [(compared.get(content), shown) for content, shown in self._sets.cells(block)]
-            for row in view.free():
+            for row in view.among(places):
                 total = cells.at(places[view.labels[row]])
                 if any(each.inside(total) for each in small):
                     inside = covering([part for part, _ in parts], total) or []
@@ -427,6 +427,10 @@ class _View:
             for row in range(len(self.labels))
             if any(self.marks[row, column] is None for column in self.cut.readers)
         ]
+
+    def among(self, places: Mapping[str, int]) -> list[int]:
+        """Return those of them that have a unit."""
+        return [row for row in self.free() if self.labels[row] in places]
 
     def hidden(self) -> list[int]:
         """Return the other cells."""
