@@ -36,7 +36,7 @@ from middleplatform.model.query import (
     Table,
     UnitBlock,
 )
-from middleplatform.node.base import Sensitive, bases
+from middleplatform.node.base_populations import Sensitive, bases
 from middleplatform.node.beneath import beneath
 from middleplatform.node.comparison import Comparison, Kept
 from middleplatform.node.measure import Measured, Source, Sources

@@ -23,7 +23,7 @@ from middleplatform.model.query import (
     Rows,
     Table,
 )
-from middleplatform.node.base import CONDITIONS_MAX, bases
+from middleplatform.node.base_populations import CONDITIONS_MAX, bases
 
 OPEN, SECRET = ("a", "b"), ("s", "t")
 VALUES = (None, 0, 1, 2)
