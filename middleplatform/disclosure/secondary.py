@@ -35,7 +35,11 @@ class Covered:
 
 
 def share(values: Exact, percent: int) -> Exact:
-    """Return ``percent`` percent of each value without its sign, rounded up, and 1 at least where it is not zero."""
+    """Return ``percent`` percent of each value without its sign, rounded up, and 1 at least where it is not zero.
+
+    Reveals:
+        Nothing: stays in the node.
+    """
     return np.array(
         [max(min(1, abs(int(value))), -(-abs(int(value)) * percent // 100)) for value in values],
         dtype=object,
