@@ -10,14 +10,15 @@ import numpy.typing as npt
 from middleplatform.attack.people import PLAIN, SHARE, Everyone, Numbers, Texts
 from middleplatform.attack.sandbox import Defence
 
-__all__ = ["Evidence", "Known", "accomplices_of", "alone", "known_of"]
+__all__ = ["AMOUNT", "AMOUNT_SD", "Evidence", "Known", "accomplices_of", "alone", "known_of"]
 
 Evidence = npt.NDArray[np.float64]
 """For each target, ln of how much likelier what was seen is if he gets the benefit than if not; 0 for nothing."""
 
 _ISOLATING = ("occupation", "street", "birth_year")
 _ACCOMPLICES = 120
-_AMOUNT, _AMOUNT_SD = 600.0, 180.0
+AMOUNT, AMOUNT_SD = 600.0, 180.0
+"""Mean and standard deviation of a benefit, in yuan: published."""
 _EXACT = 0.02
 
 
@@ -72,13 +73,13 @@ class Known:
         """Return the evidence of a difference of two sums of the benefit."""
         if difference is None:
             return 0.0
-        spread = self.defence.magnitude_percent / 100 * (_AMOUNT + 300)
-        mean = self.share * _AMOUNT
+        spread = self.defence.magnitude_percent / 100 * (AMOUNT + 300)
+        mean = self.share * AMOUNT
         base = 2 * (spread**2 + self.defence.noise_variance * mean**2) if self.noisy else 1.0
-        with_it = base + _AMOUNT_SD**2
+        with_it = base + AMOUNT_SD**2
         return (
             difference**2 / (2 * base)
-            - (difference - _AMOUNT) ** 2 / (2 * with_it)
+            - (difference - AMOUNT) ** 2 / (2 * with_it)
             - 0.5 * log(with_it / base)
         )
 

@@ -4,8 +4,7 @@ Cohen and Nissim 2018 did it against a deployed system with a linear program, as
 equations are minimized over secrets between 0 and 1, by HiGHS. Where counts are perturbed a normal model does better.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,33 +13,33 @@ from scipy import optimize, sparse
 
 from middleplatform.attack.batches import filtered, paid
 from middleplatform.attack.known import Evidence, Known
-from middleplatform.attack.people import DATASET, PLAIN, Numbers
+from middleplatform.attack.people import Numbers
 from middleplatform.attack.surface import Surface
+from middleplatform.attack.tables import believed, decided
 
 __all__ = ["reconstruction"]
 
-_STREETS, _EXACT, _NOISY, _TOGETHER, _EQUATIONS_MIN = 9, 520, 4_000, 38, 300
-_CERTAIN, _PATIENCE = 6.0, 2
+_STREETS, _EXACT, _NOISY, _TOGETHER = 9, 520, 4_000, 38
+_PATIENCE = 2
 
 
 def reconstruction(known: Known, surface: Surface) -> Evidence:
-    """Solve for the people of nine streets from random subsets, and for all from published tables where refused."""
+    """Solve for the people of nine streets from random subsets."""
     streets = sorted(set(known.plain["street"].tolist()))[:_STREETS]
     people = np.flatnonzero(np.isin(known.plain["street"], streets))
     rows, totals = _subsets(known, surface, streets, people)
-    if len(totals) < _EQUATIONS_MIN:
-        people = np.arange(len(known.plain["street"]))
-        rows, totals = _published(known, surface, people)
     if not totals:
         return np.zeros(len(known.targets))
     solved = np.full(len(known.plain["street"]), known.share)
     inside = sparse.csr_matrix(np.array(rows))
     solved[people] = (
-        _believed(inside, np.array(totals), known)
+        believed(
+            inside, np.array(totals), np.full(len(totals), known.defence.noise_variance), known
+        )
         if known.noisy
         else _solve(inside, np.array(totals))
     )
-    return _evidence(solved[known.targets], known)
+    return decided(solved[known.targets], known)
 
 
 def _subsets(
@@ -93,31 +92,6 @@ def _literal(value: object) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def _published(
-    known: Known, surface: Surface, people: Numbers
-) -> tuple[list[npt.NDArray[np.float64]], list[float]]:
-    """Return the equations of all tables of one and two plain columns, of which no cap counts the cells."""
-    rows, totals = [], []
-    for columns in _groupings():
-        said = ", ".join(columns)
-        text = f"SELECT {said}, COUNT(*) FILTER (WHERE benefit > 0) AS n FROM {DATASET} GROUP BY {said}"
-        for label, (count, *_) in surface.table(text, len(columns)).items():
-            if count is None:
-                continue
-            inside = np.ones(len(people), dtype=np.bool_)
-            for name, value in zip(columns, label, strict=True):
-                inside &= known.plain[name][people].astype(str) == value
-            rows.append(inside.astype(np.float64))
-            totals.append(count)
-    return rows, totals
-
-
-def _groupings() -> Iterator[tuple[str, ...]]:
-    yield from ((name,) for name in PLAIN)
-    yield from combinations(PLAIN, 2)
-    yield from (("sex", "county", name) for name in PLAIN if name not in {"sex", "county"})
-
-
 def _solve(inside: sparse.csr_matrix, totals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Minimize the sum of absolute errors of ``inside @ x = totals`` over x from 0 to 1."""
     equations, people = inside.shape
@@ -130,21 +104,3 @@ def _solve(inside: sparse.csr_matrix, totals: npt.NDArray[np.float64]) -> npt.ND
         method="highs",
     )
     return np.asarray(found.x[:people] if found.success else np.full(people, 0.0))
-
-
-def _believed(
-    inside: sparse.csr_matrix, totals: npt.NDArray[np.float64], known: Known
-) -> npt.NDArray[np.float64]:
-    """Return the posterior mean of each secret, secrets and noise taken as normal: what a careful attacker believes."""
-    share = known.share
-    spread = share * (1 - share)
-    covariance = (inside @ inside.T).toarray() * spread
-    covariance += known.defence.noise_variance * np.identity(len(totals))
-    surprise = totals - share * np.asarray(inside.sum(axis=1)).ravel()
-    return np.asarray(share + spread * (inside.T @ np.linalg.solve(covariance, surprise)))
-
-
-def _evidence(solved: npt.NDArray[np.float64], known: Known) -> Evidence:
-    """Return the evidence that decides as rounding does."""
-    prior = np.log(known.share / (1 - known.share))
-    return np.asarray(np.where(solved > 0.5, _CERTAIN, -_CERTAIN) - prior, dtype=np.float64)  # noqa: PLR2004 - rounding

@@ -12,7 +12,7 @@ __all__ = ["DEFAULT", "PROJECTS", "PURPOSE", "THRESHOLD_ONLY", "Defence", "write
 PURPOSE = "statistics"
 PROJECTS = (
     "differencing", "individual_tracker", "general_tracker", "repetition", "splitting",
-    "reconstruction", "linkage", "suppressed", "homogeneity", "smuggling", "errors", "timing", "collusion",
+    "reconstruction", "tables", "linkage", "suppressed", "homogeneity", "smuggling", "errors", "timing", "collusion",
     "snapshots",
 )  # fmt: skip
 """Registered in the policy: each attack begins with a history of its own."""

@@ -7,7 +7,15 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from middleplatform.attack import cells, channels, differencing, reconstruction, smuggling, tracker
+from middleplatform.attack import (
+    cells,
+    channels,
+    differencing,
+    reconstruction,
+    smuggling,
+    tables,
+    tracker,
+)
 from middleplatform.attack.known import Evidence, Known, accomplices_of, alone, known_of
 from middleplatform.attack.people import Everyone
 from middleplatform.attack.sandbox import Defence
@@ -28,6 +36,7 @@ ATTACKS: dict[str, Attack] = {
     "repetition": differencing.repetition,
     "splitting": differencing.splitting,
     "reconstruction": reconstruction.reconstruction,
+    "tables": tables.tables,
     "linkage": cells.linkage,
     "suppressed": cells.suppressed,
     "homogeneity": cells.homogeneity,
