@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from demo_pool import CASES, check, pooled
+from exact_demo import exact_demo
 
 NODES = ["amr", *(f"amr_99010{place}" for place in range(1, 7)), "ga", "health", "ss", "tax"]
 PARTIES = [*NODES, "keyholder"]
@@ -39,20 +40,49 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def shown(installed: Path, tmp_path_factory: pytest.TempPathFactory):
-    """The demonstration run to its end: its folder, what it printed, and its exit code."""
+    """The demonstration run to its end under exact values: its folder, what it printed, and its exit code."""
     folder = tmp_path_factory.mktemp("shown")
-    done = subprocess.run(
-        [str(installed), "demo", "--report", str(folder / "report.json")], cwd=folder, env=environment(folder),
+    return folder, ran(installed, folder, {"MIDDLEPLATFORM_BUNDLE": str(exact_demo(folder))})
+
+
+@pytest.fixture(scope="module")
+def as_shipped(installed: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The same under the policy that is shipped."""
+    folder = tmp_path_factory.mktemp("shipped")
+    return folder, ran(installed, folder, {})
+
+
+def ran(installed: Path, folder: Path, more: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(installed), "demo", "--report", str(folder / "report.json")], cwd=folder, env=environment(folder) | more,
         capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
-    return folder, done
 
 
-def test_every_question_ends_as_it_must(shown):
-    folder, done = shown
+@pytest.mark.parametrize("run", ["shown", "as_shipped"])
+def test_every_question_ends_as_it_must(run, request):
+    folder, done = request.getfixturevalue(run)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert len(reported(folder)) == 107
+    assert len(reported(folder)) == 110
     assert all(row["as_expected"] for row in reported(folder))
+
+
+def test_one_table_is_shown_in_each_way_of_release(shown, as_shipped):
+    exact, shipped = ({row["id"]: row for row in reported(each[0])} for each in (shown, as_shipped))
+    told = " ".join(as_shipped[1].stdout.split())
+    # Exact: what is shown is the exact number; more is withheld than the threshold alone would.
+    right = {tuple(row[:2]): row[2] for row in exact["D01"]["rows"]}
+    values = {tuple(row[:2]): row[2] for row in shipped["D01"]["rows"]}
+    assert all(value in (None, right[label]) for label, value in values.items())
+    assert shipped["D01"]["suppressed"] > exact["D01"]["suppressed"] > 0
+    assert "secondary" in told
+    # By cell key, and with differential privacy: near, and not the same.
+    for name, most in (("D02", 7), ("D03", 200)):
+        exactly = {row[0]: row[1] for row in exact["D02"]["rows"]}
+        found = {row[0]: row[1] for row in shipped[name]["rows"]}
+        assert found.keys() == exactly.keys()
+        assert found != exactly
+        assert all(abs(found[label] - exactly[label]) <= most for label in found)
 
 
 def test_each_answer_of_a_private_join_is_the_pooled_one_and_says_who_took_part(shown):
