@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.round_context import SUITE, RoundContext
-from middleplatform.crypto.sealed_layout import counts_layout
+from middleplatform.crypto.sealed_layout import counts_layout, sealed_layout
 from middleplatform.crypto.secure_sum import agreed_digest
 from middleplatform.crypto.word_layout import Measure, WordLayout
 from middleplatform.model.plan import Fragment, Layout
@@ -19,6 +19,7 @@ __all__ = [
     "cells_agreed",
     "ladder_agreed",
     "ladder_layout",
+    "noisy_layout",
     "round_context",
     "round_key",
     "word_layout",
@@ -59,6 +60,18 @@ def word_layout(layout: Layout, *, keyed: bool = False) -> WordLayout:
     return WordLayout(tuple(measures))
 
 
+def noisy_layout(layout: Layout) -> WordLayout:
+    """Return the words that are summed where each department adds noise: what is released, and no evidence.
+
+    Raises:
+        ProtocolError: X001 where the block has no aggregate.
+
+    Reveals:
+        Nothing: it follows from the fragment.
+    """
+    return sealed_layout(layout)
+
+
 def ladder_layout(layout: Layout) -> WordLayout:
     """Return the words of the share ladder: for each sum, one count a rung.
 
@@ -84,6 +97,8 @@ def round_context(fragment: Fragment, layout: Layout, *, keyed: bool = False) ->
         Nothing.
     """
     words = counts_layout(layout) if fragment.sealed_for else word_layout(layout, keyed=keyed)
+    if fragment.noise:
+        words = noisy_layout(layout)
     return RoundContext(
         SUITE,
         _KEY_EPOCH,

@@ -14,9 +14,11 @@ from middleplatform.crypto.sum_words import (
     LADDER,
     ladder_agreed,
     ladder_layout,
+    noisy_layout,
     round_context,
     word_layout,
 )
+from middleplatform.disclosure.contributions import consistent
 from middleplatform.disclosure.disclose import Marks, disclose
 from middleplatform.disclosure.evidence import CellEvidence, Counts, Exact, Magnitude
 from middleplatform.dispatch.dispatcher import Dispatcher, Round, Totals
@@ -79,13 +81,19 @@ async def _attempt(
     parameters: DisclosureParameters,
     cells_max: int,
 ) -> RoundAnswer:
+    keyed = parameters.keyed
+    words = noisy_layout(block.layout) if fragment.noise else word_layout(block.layout, keyed=keyed)
     current, totals = await dispatcher.open_round(
-        fragment,
-        round_context(fragment, block.layout, keyed=parameters.keyed),
-        word_layout(block.layout, keyed=parameters.keyed),
+        fragment, round_context(fragment, block.layout, keyed=keyed), words
     )
     try:
         _check_size(current, cells_max)
+        if fragment.noise:
+            # What departments add has their noise in it: there is nothing left to judge.
+            shape = (len(current.codes), len(block.layout.formulas))
+            clear = np.full(shape, None, dtype=object)
+            kept = _consistent(block.layout, totals)
+            return await _released(dispatcher, current, block, kept, clear)
         marks, evidence = await _judged(dispatcher, current, block.layout, totals, parameters)
         shown = totals
         if parameters.keyed:
@@ -131,6 +139,17 @@ def _perturbed(
     words = perturbed(layout, evidence, keys, marks, parameters)
     names = dict.fromkeys(name for each in layout.formulas for name in layout.words(each))
     return {name: _typed(word_of(words, name), totals[name].type) for name in names}
+
+
+def _consistent(layout: Layout, totals: Totals) -> Totals:
+    """Return noisy totals that can be."""
+    kept = consistent(layout, {name: _places(column) for name, column in totals.items()})
+    return {name: _typed(kept[name], column.type) for name, column in totals.items()}
+
+
+def _places(column: pa.Array) -> list[int]:
+    scale = column.type.scale if pa.types.is_decimal(column.type) else 0
+    return [int(Decimal(value).scaleb(scale, _CONTEXT)) for value in column.to_pylist()]
 
 
 def _typed(values: Sequence[int], kind: pa.DataType) -> pa.Array:

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from middleplatform.errors import LimitError, ProtocolError
 
-__all__ = ["ROUNDS_MAX", "SEALED_SUM", "SECURE_SUM", "OpenRounds", "Order", "Step"]
+__all__ = ["NOISY_SUM", "ROUNDS_MAX", "SEALED_SUM", "SECURE_SUM", "OpenRounds", "Order", "Step"]
 
 ROUNDS_MAX = 64
 """Rounds under way at one node, unless its configuration says otherwise."""
@@ -65,6 +65,18 @@ SECURE_SUM = Order(
         Step.CODES: frozenset({Step.CELLS, Step.REVEAL}),
         Step.CELLS: frozenset({Step.LADDER, Step.REVEAL}),
         Step.LADDER: frozenset({Step.REVEAL}),
+    },
+)
+
+# A ladder would tell of units for no privacy loss.
+NOISY_SUM = Order(
+    Step.HELLO,
+    Step.REVEAL,
+    {
+        Step.HELLO: frozenset({Step.AGREE}),
+        Step.AGREE: frozenset({Step.CODES}),
+        Step.CODES: frozenset({Step.CELLS, Step.REVEAL}),
+        Step.CELLS: frozenset({Step.REVEAL}),
     },
 )
 

@@ -28,15 +28,16 @@ from middleplatform.crypto.sum_words import (
     cells_agreed,
     ladder_agreed,
     ladder_layout,
+    noisy_layout,
     round_context,
     round_key,
     word_layout,
 )
-from middleplatform.crypto.word_layout import Measure
+from middleplatform.crypto.word_layout import Measure, WordLayout
 from middleplatform.errors import MiddleplatformError, ProtocolError, SourceError
 from middleplatform.node.entered_rounds import EnteredRounds
 from middleplatform.node.measure import Measured, exact
-from middleplatform.node.open_rounds import ROUNDS_MAX, SEALED_SUM, SECURE_SUM, Step
+from middleplatform.node.open_rounds import NOISY_SUM, ROUNDS_MAX, SEALED_SUM, SECURE_SUM, Step
 from middleplatform.node.perturbed import block_keys
 from middleplatform.node.sealed_release import counts, sealed_part, signed
 from middleplatform.node.service import Node, Task
@@ -60,6 +61,7 @@ class _Round:
     task: Task
     party: Party
     measured: Measured | None = None
+    noisy: pa.Table | None = None
     labels: tuple[bytes, ...] = ()
     codes: tuple[bytes, ...] = ()
     positions: npt.NDArray[np.int64] | None = None
@@ -118,6 +120,7 @@ class SecureRounds(EnteredRounds[_Round]):
             try:
                 party, hello = self._start(task)
                 order = SECURE_SUM if task.key is None else SEALED_SUM
+                order = NOISY_SUM if task.fragment.noise else order
                 put(round_key(task.fragment), _Round(task, party), order)
             except MiddleplatformError as error:
                 self._node.failed(task, error)
@@ -162,11 +165,19 @@ class SecureRounds(EnteredRounds[_Round]):
             if sealed is not None:
                 current.party.accept_label_key(SealedKey.from_bytes(sealed))
             current.stop = stop or current.stop
-            source = self._node.source.until(current.stop)
-            current.measured = source.measure(current.task.cell, current.task.layout)
             names = [item.name for item in current.task.cell.dimensions]
-            current.labels = label_bytes(current.measured.table, names)
+            current.labels = label_bytes(self._own_cells(current), names)
             return current.party.code_list(current.labels).to_bytes()
+
+    def _own_cells(self, current: _Round) -> pa.Table:
+        """Measure the own cells, or make them noisy: then exact words stay where they are read."""
+        task = current.task
+        if task.fragment.noise:
+            current.noisy = self._node.noisy_words(task, current.stop)
+            return current.noisy
+        source = self._node.source.until(current.stop)
+        current.measured = source.measure(task.cell, task.layout)
+        return current.measured.table
 
     def cells(self, key: str, codes: Sequence[bytes]) -> bytes:
         """Return the words of all cells under masks.
@@ -175,20 +186,27 @@ class SecureRounds(EnteredRounds[_Round]):
             To the gateway, together with all others: totals by nameless group.
         """
         with self._step(key, Step.CELLS) as current:
-            measured, keyed = _measured(current), current.task.decision.disclosure.keyed
-            layout = word_layout(current.task.layout, keyed=keyed)
-            found = {name: measured.table[name] for name in measured.table.column_names}
-            if current.task.key is None and keyed:
-                found |= self._keys(current)
-            if current.task.key is not None:
-                layout = counts_layout(current.task.layout)
-                found = counts(measured, current.task.layout, current.task.decision.disclosure)
+            layout, found = self._own_words(current)
             current.codes = tuple(codes)
             current.positions = current.party.place(current.labels, current.codes)
             columns = {each.name: _whole(found[each.name], each) for each in layout.measures}
             words = layout.encode(columns, **current.frame)
             agreed = cells_agreed(current.codes)
             return current.party.mask(words, phase="cells", agreed=agreed).to_bytes()
+
+    def _own_words(self, current: _Round) -> tuple[WordLayout, Mapping[str, pa.ChunkedArray]]:
+        """Return the words that the own cells carry, and what they hold."""
+        task, parameters = current.task, current.task.decision.disclosure
+        if current.noisy is not None:
+            noisy = current.noisy
+            return noisy_layout(task.layout), {name: noisy[name] for name in noisy.column_names}
+        measured = _measured(current)
+        if task.key is not None:
+            return counts_layout(task.layout), counts(measured, task.layout, parameters)
+        found = {name: measured.table[name] for name in measured.table.column_names}
+        if parameters.keyed:
+            found |= self._keys(current)
+        return word_layout(task.layout, keyed=parameters.keyed), found
 
     def _keys(self, current: _Round) -> dict[str, pa.ChunkedArray]:
         """Return the low halves of the own cell keys, a word a population."""
