@@ -6,15 +6,18 @@ Spec: docs/spec/history.md, "Storage".
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 
+import numpy as np
+import numpy.typing as npt
+
 from middleplatform.errors import ConfigError
 
-__all__ = ["BASE", "FULL", "LISTED", "Block", "Holder", "Member", "ReleasedSets"]
+__all__ = ["BASE", "FULL", "LISTED", "Block", "Holder", "Member", "ReleasedSets", "Sketches"]
 
 BASE, FULL, LISTED = "base", "full", "listed"
 """Kinds: base populations, released ones as they were asked, and those listed for a private join."""
@@ -86,6 +89,36 @@ class Block:
         return found.digest()
 
 
+class Sketches:
+    """Short summaries of contents, in memory: rows of an array by content."""
+
+    def __init__(self) -> None:
+        self._rows: npt.NDArray[np.int16] = np.zeros((0, 0), dtype=np.int16)
+        self._known: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+
+    def of(
+        self, contents: Sequence[int], make: Callable[[int], npt.NDArray[np.int16]]
+    ) -> npt.NDArray[np.int16]:
+        """Return the summaries of contents, each made once; shape (contents, length of one)."""
+        places = np.array(contents, dtype=np.int64)
+        end = int(places.max()) + 1
+        if end > len(self._known):
+            more = 2 * end - len(self._known)
+            self._known = np.pad(self._known, (0, more))
+            width = self._rows.shape[1] or len(make(contents[0]))
+            rows = np.zeros((len(self._known), width), dtype=np.int16)
+            rows[: len(self._rows), : self._rows.shape[1]] = self._rows
+            self._rows = rows
+        for place in places[~self._known[places]].tolist():
+            self._rows[place] = make(place)
+            self._known[place] = True
+        return self._rows[places]
+
+    def forget(self) -> None:
+        """Forget all: numbers of contents may be given again."""
+        self._known[:] = False
+
+
 class ReleasedSets:
     """Tables of the history's file; one writer at a time, and what it wrote is kept whole or not at all.
 
@@ -93,12 +126,16 @@ class ReleasedSets:
         database: The history's, in autocommit mode.
         sql: Its statements.
         lock: Of its other users.
+
+    Attributes:
+        sketches: Of contents, for who compares them.
     """
 
     def __init__(self, database: sqlite3.Connection, sql: Mapping[str, str], lock: Lock) -> None:
         self._database, self._sql, self._lock = database, sql, lock
         self._cached: OrderedDict[int, bytes] = OrderedDict()
         self._bytes = 0
+        self.sketches = Sketches()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -224,3 +261,4 @@ class ReleasedSets:
             self._database.execute("ROLLBACK")
         self._cached.clear()
         self._bytes = 0
+        self.sketches.forget()

@@ -14,6 +14,8 @@ from middleplatform.node.populations import Population
 __all__ = ["Comparison", "Kept"]
 
 _PAIRS_MAX = 20_000
+_FEW = 8
+"""Sets that are compared as they are, without a look at their sketches."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,13 @@ class Comparison:
         )
 
     def _direct(self, holder: Holder, own: Population) -> bool:
-        return any(
-            own.near(self.get(content), self._least)
-            for content, _ in self._sets.near(holder, self._about(own))
-        )
+        found = [content for content, _ in self._sets.near(holder, self._about(own))]
+        if len(found) > _FEW:
+            apart = own.apart(self._sets.sketches.of(found, lambda each: self.get(each).sketch))
+            found = [
+                content for content, units in zip(found, apart, strict=True) if units < self._least
+            ]
+        return any(own.near(self.get(content), self._least) for content in found)
 
     def _complement(self, holder: Holder, own: Population, rest: Population) -> bool:
         if self._direct(holder, rest):

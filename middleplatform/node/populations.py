@@ -21,7 +21,10 @@ from pyroaring import BitMap
 
 from middleplatform.node.units import UnitNumbers, Units
 
-__all__ = ["Cells", "Population", "covering", "label_texts"]
+__all__ = ["SKETCH", "Cells", "Population", "covering", "label_texts"]
+
+SKETCH = 64
+"""Classes of units, by their numbers, in a sketch."""
 
 _NONE = BitMap()
 _LENGTH_BYTES = 4
@@ -81,6 +84,12 @@ class Population:
         return reduce(or_, self.planes, BitMap())
 
     @cached_property
+    def sketch(self) -> npt.NDArray[np.int16]:
+        """Numbers of units in each of ``SKETCH`` classes, modulo 2**16: see ``apart``."""
+        units = np.frombuffer(self.units.to_array(), dtype=np.uint32)
+        return np.bincount(units % SKETCH, minlength=SKETCH).astype(np.uint16).view(np.int16)
+
+    @cached_property
     def size(self) -> int:
         """How many units."""
         return len(self.units)
@@ -122,6 +131,16 @@ class Population:
         """Say whether the two have units in common, and each has units that the other has not."""
         common = self.units.intersection_cardinality(other.units)
         return 0 < common < min(self.size, other.size)
+
+    def apart(self, sketches: npt.NDArray[np.int16]) -> Units:
+        """Return how many units at least are in only one of this and each other population.
+
+        Args:
+            sketches: Of the others, shape (populations, SKETCH).
+        """
+        # A unit in one of two sets moves one class by one; what 2**16 cuts off makes the number smaller only.
+        classes = np.abs((sketches - self.sketch).astype(np.int64))
+        return np.asarray(classes.sum(axis=1), dtype=np.int64)
 
     @staticmethod
     def together(parts: Iterable["Population"]) -> BitMap:

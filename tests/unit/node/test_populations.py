@@ -47,6 +47,15 @@ def test_two_populations_are_compared_unit_by_unit(one, two, least):
     assert mine.crosses(other) is (common and not {*one} <= {*two} and not {*two} <= {*one})
 
 
+@given(counts, st.lists(counts, min_size=1, max_size=4))
+def test_a_sketch_never_says_more_than_is_apart(one, others):
+    mine, made_ = made(one), [made(each) for each in others]
+    told_ = mine.apart(np.stack([each.sketch for each in made_]))
+    assert all(least <= len({*one} ^ {*each}) for least, each in zip(told_, others, strict=True))
+    far = made(dict.fromkeys(range(100, 140), 1))
+    assert mine.apart(far.sketch[None, :])[0] >= 15
+
+
 def test_equal_sets_have_one_digest_however_they_came_to_be():
     assert made({1: 1, 2: 3}).digest != made({1: 3, 2: 1}).digest
     assert made({1: 1, 2: 3, 5: 1}).without(made({5: 1})).digest == made({1: 1, 2: 3}).digest
