@@ -25,11 +25,15 @@ ROUNDS, LEAVING = 4, 100
 THOROUGH, PATIENCE = ("differencing",), 3
 """Which attack asks of every target even after 120 in a row told nothing; ``middleplatform attack`` always does."""
 
+OPEN = {"tables": 0.07}
+"""Attacks that are known to be better than the margin, and how much at most (docs/threat-model.md, "What remains")."""
+
 CONTROLS = {
     "differencing": (400, 0.99),
     "individual_tracker": (400, 0.99),
     "reconstruction": (400, 0.99),
     "suppressed": (400, 0.99),
+    "tables": (400, 0.83),
     "general_tracker": (80, 0.99),
     "repetition": (40, 0.99),
     "splitting": (40, 0.97),
@@ -68,7 +72,7 @@ def test_the_default_tier_holds(defended, people, name):
     patience = ENDLESS if name in THOROUGH else PATIENCE
     (found,) = suite.run(defended, people, ANY_NUMBER, [name], patience=patience)
     assert found.targets >= 400
-    assert found.success <= found.baseline + suite.MARGIN, found
+    assert found.success <= found.baseline + OPEN.get(name, suite.MARGIN), found
     assert "C099" not in found.refused, "a defence that breaks down is none"
 
 
