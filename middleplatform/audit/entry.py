@@ -20,7 +20,8 @@ __all__ = ["EVENTS", "LogEntry", "canonical", "leaf_bytes", "leaf_head", "moment
 
 EVENTS = frozenset({
     "received", "refused", "released", "failed",  # of questions and fragments
-    "policy", "grant", "connector", "key", "roster", "start", "stop", "incident",  # of the party
+    # of the party
+    "policy", "grant", "connector", "key", "roster", "start", "stop", "incident", "snapshot",
 })  # fmt: skip
 LEAF_BYTES_MAX = 1_048_576
 _INTEGER_MAX = 2**53 - 1  # RFC 7493: what every JSON reader holds exactly

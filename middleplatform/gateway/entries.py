@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from middleplatform.errors import MiddleplatformError
-from middleplatform.gateway.noise import spent
+from middleplatform.gateway.noise import block_noise, spent
 from middleplatform.model.budget import rho_text
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Plan
@@ -79,6 +79,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     if parameters["privacy"] is not None:
         fractions = parameters["privacy"].items()
         parameters["privacy"] = {name: str(value) for name, value in fractions}
+    noise = block_noise(request, decision, plan)
     columns = sorted(
         {f"{use.dataset}.{use.column}" for use in facts.uses if use.dataset and use.column != "*"}
     )
@@ -91,7 +92,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
         "grants": list(decision.grants),
         "protocol": plan.protocol,
         "post_sql": plan.post_sql,
-        "fragments": [_fragment(block, told) for block, told in zip(plan.blocks, receipts, strict=True)],
+        "fragments": [_fragment(block, told, noise) for block, told in zip(plan.blocks, receipts, strict=True)],
         "obligations": [[duty.kind, duty.dataset, duty.column, *duty.argument] for duty in decision.obligations],
         "disclosure": parameters,
         "withheld": [[each.rule, each.reason, each.cells] for each in release.withheld],
@@ -102,10 +103,11 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     })  # fmt: skip
 
 
-def _fragment(block: Block, receipts: Mapping[str, str]) -> Mapping[str, object]:
+def _fragment(block: Block, receipts: Mapping[str, str], noise: str) -> Mapping[str, object]:
     return {
         "name": block.name,
         "protocol": block.protocol,
         "sql": block.sql,
         "receipts": dict(sorted(receipts.items())),
+        **({"noise": noise} if noise else {}),
     }

@@ -289,6 +289,7 @@ class Journal:
             "gateway_policy_digest": fragment.policy_digest,
             "policy_digest": policy_digest,
             "sql": fragment.sql,
+            **({"noise": fragment.noise} if fragment.noise else {}),
         }
 
     def _append(self, event: str, body: Mapping[str, object]) -> Receipt:

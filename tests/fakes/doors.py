@@ -82,7 +82,7 @@ class FakeGateway:
     clock: HandClock = field(default_factory=HandClock)
     rng: CountingRng = field(default_factory=CountingRng)
     sealing: SealingDesk | None = None
-    dispatcher: Dispatcher | None = None
+    dispatcher: Dispatcher = field(default_factory=lambda: Dispatcher({}, None, None))
     running_most: int = 0
     _running: int = 0
 

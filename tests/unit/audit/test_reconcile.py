@@ -217,6 +217,31 @@ def test_a_gateway_that_enters_another_key_than_the_values_were_sealed_for_is_na
     assert (found.kind, found.names) == (Kind.DIFFERS, ("sealed_for",))
 
 
+def noisy(two, rho):
+    """Return the department's answer to a question that spends a privacy loss."""
+    made = replace(two.fragment(), query_id=f"{0:032x}", noise=rho)
+    receipt = two.receipt(made)
+    two.node[0] = ("released", two.node[0][1] | two.entry_of(made, receipt, noise=rho))
+    two.platform[1][1]["fragments"][0]["receipts"]["ga"] = receipt
+
+
+def test_an_answer_with_noise_is_held_against_the_other_log_like_a_plain_one(two):
+    two.query()
+    noisy(two, "1/50")
+    two.platform[1][1]["fragments"][0]["noise"] = "1/50"
+    assert two.run() == []
+    assert two.compared.tally.matched == 1
+
+
+@pytest.mark.parametrize("entered", ["1/100", None])
+def test_a_gateway_that_enters_another_loss_than_was_spent_is_named(two, entered):
+    two.query()
+    noisy(two, "1/50")
+    two.platform[1][1]["fragments"][0]["noise"] = entered
+    (found,) = two.run()
+    assert (found.kind, found.names) == (Kind.DIFFERS, ("noise",))
+
+
 def test_a_gateway_that_enters_another_text_is_named(two):
     two.query()
     two.platform[1][1]["fragments"][0]["sql"] = "SELECT 1"

@@ -44,7 +44,7 @@ def offering(service):
     datasets = {
         name: replace(
             rule,
-            disclosure=replace(rule.disclosure, privacy=RULE if name in {"ga.population", "hospital.visit"} else None),
+            disclosure=replace(rule.disclosure, privacy=RULE if name in {"ga.population", "tax.individual_income"} else None),
         )
         for name, rule in bundle.datasets.items()
     }  # fmt: skip
@@ -62,7 +62,7 @@ def test_a_budget_is_told_by_dataset_with_rho_exactly_and_epsilon(offering):
     assert one["caps"]["snapshot"]["rho"] == "1"
     assert {scope: loss["rho"] for scope, loss in one["spent"].items()} == {"snapshot": "1/3", "project": "1/3", "analyst": "1/50"}  # fmt: skip
     assert {scope: loss["rho"] for scope, loss in one["left"].items()} == {"snapshot": "2/3", "project": "1/6", "analyst": "23/100", "least": "1/6"}  # fmt: skip
-    assert all(each["code"] == "S001" for each in found["missing"])
+    assert found["missing"] == [{"department": "tax", "code": "S001"}]
 
 
 def test_the_budget_is_the_callers_own_whatever_is_asked(offering):
