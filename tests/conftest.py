@@ -33,7 +33,8 @@ if _folders_in_memory():
 for _folder in ("fakes", "property"):
     sys.path.insert(0, str(Path(__file__).parent / _folder))
 
-from asking import opened  # noqa: E402 - it lies in the folder of fakes
+from asking import opened
+from exact_demo import exact_demo  # noqa: E402 - it lies in the folder of fakes
 
 # In CI every run draws the same examples, so that a failure is the change's; nightly draws new ones.
 settings.register_profile(
@@ -58,6 +59,13 @@ def demo_data(tmp_path_factory):
 
 @pytest.fixture
 def demo_platform(demo_data, tmp_path):
-    """Return a fresh demonstration platform over the session's departments."""
+    """Return a fresh demonstration platform over the session's departments, its values exact."""
+    with opened(tmp_path / "state", demo_data, bundle=exact_demo(tmp_path)) as platform:
+        yield platform
+
+
+@pytest.fixture
+def shipped_platform(demo_data, tmp_path):
+    """Return the same under the policy that is shipped."""
     with opened(tmp_path / "state", demo_data) as platform:
         yield platform

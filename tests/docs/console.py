@@ -11,6 +11,9 @@ import tempfile
 from pathlib import Path
 
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
+_NOISY = re.compile(r" *\b\d+(\.\d+)?\b *")
+_BORDERS = ("┏", "┃", "┡", "└")
+_PERTURBED = ("perturbed by cell key", "按单元格密钥扰动")
 _ENTRY = re.compile(r"(audit entry:? |审计记录[:：]? ?)\d+")
 
 
@@ -39,7 +42,11 @@ def run(command, folder):
 
 def settled(text):
     """Return output with what differs from run to run made alike."""
-    lines = (line.rstrip() for line in text.strip().splitlines())
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    if any(told in text for told in _PERTURBED):
+        # Noise hangs on a secret that each installation makes for itself.
+        lines = [_NOISY.sub("N", line) if line.startswith("│") else line for line in lines]
+        lines = [line for line in lines if not line.startswith(_BORDERS)]
     return _ENTRY.sub(r"\1N", _HASH.sub("HASH", "\n".join(lines)))
 
 

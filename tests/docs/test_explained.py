@@ -8,8 +8,8 @@ from pages import ROOT
 _ROW = re.compile(r"^\| (?:plan|dispatch|disclose) \|.*$", re.MULTILINE)
 
 
-def test_the_example_of_explain_is_what_explain_says(demo_platform):
-    gateway = demo_platform.gateway
+def test_the_example_of_explain_is_what_explain_says(shipped_platform):
+    gateway = shipped_platform.gateway
     case = CASES["Q05"]
     found = gateway.explain(gateway.request(case.sql, case.subject, case.purpose))
     steps = [each for each in found.steps if each.stage in ("plan", "dispatch", "disclose")]
