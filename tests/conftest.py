@@ -33,8 +33,8 @@ if _folders_in_memory():
 for _folder in ("fakes", "property"):
     sys.path.insert(0, str(Path(__file__).parent / _folder))
 
-from asking import opened
-from exact_demo import exact_demo  # noqa: E402 - it lies in the folder of fakes
+from asking import opened  # noqa: E402 - it lies in the folder of fakes
+from exact_demo import exact_demo  # noqa: E402 - likewise
 
 # In CI every run draws the same examples, so that a failure is the change's; nightly draws new ones.
 settings.register_profile(
