@@ -34,8 +34,8 @@ EPSILON, DELTA = 1.0, Fraction(1, 10**9)
 GROUPS, ROWS_OF_A_UNIT, CAP = 10, 2, 6000
 TARGETS = {"count": 0.015, "sum": 0.015, "avg": 0.02, "seconds_over_plain": 0.7}
 _WORDS = "COUNT(*) AS n, SUM(cost) AS total, AVG(cost) AS mean"
-_PLAIN = f"SELECT code, {_WORDS} FROM visit GROUP BY code ORDER BY code"  # noqa: S608 - our own words
-_ASKED = f"SELECT code, {_WORDS} FROM health.visit GROUP BY code ORDER BY code"  # noqa: S608 - the same
+_PLAIN = f"SELECT code, {_WORDS} FROM visit GROUP BY code ORDER BY code"
+_ASKED = f"SELECT code, {_WORDS} FROM health.visit GROUP BY code ORDER BY code"
 
 
 def loss(epsilon: float, delta: Fraction) -> Fraction:
@@ -114,13 +114,14 @@ def _peer(folder: Path) -> Mapping[str, object]:
     path = folder / "visit.parquet"
     with duckdb.connect(str(folder / "health.duckdb"), read_only=True) as raw:
         columns = "id_number, code, cost::DOUBLE AS cost"
-        raw.execute(f"COPY (SELECT {columns} FROM visit) TO '{path}' (FORMAT parquet)")  # noqa: S608
+        raw.execute(f"COPY (SELECT {columns} FROM visit) TO '{path}' (FORMAT parquet)")
     try:
         interpreter = python_of("smartnoise")
     except PeerError as error:
         return {"peer": "smartnoise-sql", "failed": str(error)}
     script = Path(__file__).parent / "peers" / "smartnoise_peer.py"
-    command = [str(interpreter), str(script), str(path), str(EPSILON), str(float(DELTA)), str(GROUPS), str(CAP)]  # fmt: skip
+    given = [str(each) for each in (path, EPSILON, float(DELTA), GROUPS, CAP)]
+    command = [str(interpreter), str(script), *given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"peer": "smartnoise-sql", "failed": done.stderr.strip().splitlines()[-1]}

@@ -117,7 +117,7 @@ class Broken:
             raise ConnectorError(ErrorKind.UNREACHABLE, "gone")
         return self.inner.describe(names)
 
-    def execute(self, statement, limits):
+    def execute(self, *_):
         raise ConnectorError(ErrorKind.UNREACHABLE, "gone")
 
     def __getattr__(self, name):
@@ -209,5 +209,5 @@ def test_a_ledger_that_refuses_leaves_nothing_read(platform):
     node = platform.nodes["ga"]
     node.budget = BudgetLedger(None)
     node.budget.close()
-    with pytest.raises(Exception, match="file system|privacy"):
+    with pytest.raises(Exception, match=r"file system|privacy"):
         asked(platform, TOTAL)
