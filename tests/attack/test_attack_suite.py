@@ -1,9 +1,11 @@
 """Do the published attacks fail against the default tier, and succeed where a threshold is all there is?
 
 Four hundred targets each. People, their secrets, what is asked and the keys of the noise are the same in every run.
-An attack can differ from its baseline only at targets whom it takes for recipients, so by chance alone it is two
-points better than guessing only if it is right about eight more of them than it is wrong: with odds of one to three
-against it, that has not been seen in a thousand draws.
+An attack differs from its baseline only at targets whom it takes for recipients: it is two points better than guessing
+where it is right about eight more of them than it is wrong, while by chance it is wrong about three of four.
+
+To save time most attacks here ask no more once three batches (120 conditions) told nothing; targets that were not asked
+about count as guessed. The figures of docs/threat-model.md are of runs that went on.
 """
 
 from dataclasses import replace
