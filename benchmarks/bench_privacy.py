@@ -111,10 +111,10 @@ def _ours(folder: Path, runs: int, rho: Fraction) -> Mapping[str, object]:
 
 
 def _peer(folder: Path) -> Mapping[str, object]:
-    path = folder / "visit.parquet"
+    path = folder / "visit.csv"
     with duckdb.connect(str(folder / "health.duckdb"), read_only=True) as raw:
         columns = "id_number, code, cost::DOUBLE AS cost"
-        raw.execute(f"COPY (SELECT {columns} FROM visit) TO '{path}' (FORMAT parquet)")
+        raw.execute(f"COPY (SELECT {columns} FROM visit) TO '{path}' (FORMAT csv)")
     try:
         interpreter = python_of("smartnoise")
     except PeerError as error:

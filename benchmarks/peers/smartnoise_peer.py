@@ -1,4 +1,4 @@
-"""One grouped question through smartnoise-sql over a Parquet file: seconds, privacy cost and relative errors.
+"""One grouped question through smartnoise-sql over a CSV file: seconds, privacy cost and relative errors.
 
 The library counts its loss a column; the loss of a column is found by bisection so that its own ``get_privacy_cost``
 says at most epsilon 1 for the whole answer. Bounds are those of the other side: the same L0, and per row the same cap.
@@ -32,7 +32,7 @@ def _reader(frame, each, delta, groups, cap):
 
 def main() -> None:
     path, epsilon, delta, groups, cap = sys.argv[1], *map(float, sys.argv[2:6])
-    frame = pd.read_parquet(path)
+    frame = pd.read_csv(path, dtype={"id_number": str, "code": str})
     low, high = 0.0, epsilon
     for _ in range(12):
         middle = (low + high) / 2

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from middleplatform.disclosure.disclose import reason_rule
+from middleplatform.disclosure.privacy import Noise
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import LimitError
 from middleplatform.gateway.attempts import attempted
@@ -39,6 +40,7 @@ class BlockAnswer:
         receipts: By party.
         notes: (English, Chinese) sentences about this block.
         counts: Units of the cells of a private join.
+        noise: Of a differentially private answer, each department's.
     """
 
     cells: pa.Table
@@ -46,6 +48,7 @@ class BlockAnswer:
     receipts: dict[str, str]
     notes: tuple[Note, ...] = field(default=(), kw_only=True)
     counts: JoinedUnits | None = field(default=None, kw_only=True)
+    noise: Noise | None = field(default=None, kw_only=True)
 
     @property
     def labelled(self) -> pa.Table:

@@ -1,12 +1,14 @@
 """Stage 6 at the gateway: released words put together, and what stands above the release boundary run on them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from middleplatform.combine.released import Released, release, run_post
 from middleplatform.combine.values import cells_table
 from middleplatform.gateway.blocks import BlockAnswer, notes_of, withheld_summary
+from middleplatform.gateway.intervals import noisy_values
 from middleplatform.gateway.sealed_answer import sealed_answer
 from middleplatform.gateway.sealed_cells import SealedBlock
 from middleplatform.gateway.sealed_desk import SealingDesk
@@ -40,6 +42,18 @@ def combined(
     """
     if sealing is not None and answers and isinstance(answers[0], SealedBlock):
         return sealed_answer(query, plan, answers[0], database, sealing)
+    if answers and all(each.noise is not None for each in answers):
+        noisy = {
+            block.name: (
+                found.labelled if block.name in query.label_only else found.cells,
+                found,
+                block,
+            )
+            for block, found in zip(plan.blocks, answers, strict=True)
+        }
+        values, marks, intervals = noisy_values(database, plan, noisy)
+        notes = notes_of(plan, answers)
+        return replace(release(values, marks, (), notes), intervals=intervals), None
     cells: dict[str, tuple[pa.Table, Layout]] = {}
     for block, found in zip(plan.blocks, answers, strict=True):
         shown = found.labelled if block.name in query.label_only else found.cells

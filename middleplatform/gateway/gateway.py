@@ -25,6 +25,7 @@ from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
+from middleplatform.gateway.intervals import block_noises, with_noise
 from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.leaving import on_grid
 from middleplatform.gateway.method import method_notes
@@ -204,7 +205,9 @@ class Gateway:
         """Have the blocks answered one after the other, so that each is protected against those before it."""
         answers: list[BlockAnswer] = []
         desk = self.sealing if request.sealed_for else None
-        plainly = answering(progress, block_noise(request, decision, plan))
+        noise = block_noise(request, decision, plan)
+        noises = block_noises(plan, decision, self.bundle, self.catalog, noise)
+        plainly = answering(progress, noise)
         ask = plainly if desk is None else answer_sealed(desk)
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
@@ -212,7 +215,7 @@ class Gateway:
             answer, rules = await ask(*given), decision.disclosure
             answers.append(guarded(self.questions, request, block, answer, rules))
         progress("dispatch", len(plan.blocks), len(plan.blocks))
-        return answers
+        return with_noise(answers, noises)
 
     # --- the log --------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,8 @@ class Release:
         withheld: Summary, also of values that HAVING or LIMIT dropped afterwards.
         notes: (English, Chinese) sentences: rewrites, released-only aggregates.
         digest: SHA-256 of the canonical bytes of table and marks, hexadecimal.
+        intervals: Of a differentially private answer: for each output that is an aggregate as released, half the width
+            of the interval that holds the value before noise with probability 95 %; null where none can be told.
     """
 
     table: pa.Table
@@ -78,6 +80,7 @@ class Release:
     withheld: tuple[Withholding, ...]
     notes: tuple[tuple[str, str], ...]
     digest: str
+    intervals: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)

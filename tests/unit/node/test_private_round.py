@@ -96,3 +96,18 @@ def test_an_empty_budget_of_one_department_ends_the_question(platform):
     with pytest.raises(MiddleplatformError) as caught:
         platform.ask(SQL, noise="1")
     assert caught.value.code == "D013"
+
+
+def test_an_answer_tells_its_loss_and_the_intervals_of_its_values(platform):
+    asked = SQL.replace("SUM(staff) AS s", "SUM(staff) AS s, AVG(staff) AS mean, COUNT(*) * 2 AS d")
+    answer = platform.ask(asked, noise="100")
+    release, expected = answer.release, exact(platform)
+    assert release.intervals.column_names == ["n", "s", "mean"]
+    layout = layout_of(made.cell(asked), made.CATALOG)
+    noise = noise_of(layout, RULE, Fraction(100), (300,), None)
+    for row, width in zip(release.table.to_pylist(), release.intervals.to_pylist(), strict=True):
+        n, s = expected[row["section"]]
+        assert width["n"] == pytest.approx(1.95996 * 3**0.5 * noise.word("rows_0").deviation, 1e-4)
+        assert abs(float(row["s"]) - s) <= 4.5 * width["s"]
+        assert abs(row["mean"] - s / n) <= 4.5 * width["mean"]
+    assert any("rho 100" in english for english, _ in release.notes)
