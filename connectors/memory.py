@@ -35,6 +35,7 @@ _KINDS = {
     "distinct": reference_cells.distinct,
     "units": reference_cells.units,
     "totals": reference_cells.totals,
+    "bounded": reference_cells.bounded,
     "rows": reference_cells.rows,
 }
 _SCAN_ROWS = 3  # so that every kernel is seen to get more than one batch

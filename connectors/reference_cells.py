@@ -1,4 +1,4 @@
-"""The five statements over rows, in plain Python (for ``connectors.memory`` only).
+"""The six statements over rows, in plain Python (for ``connectors.memory`` only).
 
 Each function says in its own words what the SQL of the same kind says; columns are as in the SPI's
 specification.
@@ -16,7 +16,7 @@ from connectors.reference_rows import Node, Row, Value, truth, value
 from connectors.reference_types import Type
 from connectors.spi import ConnectorError, ErrorKind, TypeKind
 
-__all__ = ["distinct", "evidence", "rows", "totals", "units"]
+__all__ = ["bounded", "distinct", "evidence", "rows", "totals", "units"]
 
 Column: TypeAlias = tuple[str, Type]
 Cell: TypeAlias = tuple[Value, ...]
@@ -75,6 +75,37 @@ def totals(tree: Node, source: Source) -> pa.Table:
         ]
         found.append((*label, *(_sum(own) for own in numbers)))
     return _table([*_labels(tree, scope), *columns], found)
+
+
+def bounded(tree: Node, source: Source) -> pa.Table:
+    """Return what each unit adds to each cell, clamped: ``d*``, ``u``, ``r*``, ``s*``, ``q*``."""
+    scope = joined(tree["cell"]["rows"], source)
+    layout, caps = tree["layout"], tree["caps"]
+    columns = [*_labels(tree, scope), ("u", typed(layout["unit"], scope))]
+    columns += [(f"r{p}", _COUNT) for p in range(len(layout["populations"]))]
+    for s, word in enumerate(layout["sums"]):
+        columns.append((f"s{s}", (TypeKind.DECIMAL, word["scale"])))
+        if s in layout["squares"]:
+            columns.append((f"q{s}", (TypeKind.DECIMAL, 2 * word["scale"])))
+    found: list[Cell] = []
+    for key, rows in grouped(scope.rows, [*_dimensions(tree), layout["unit"]]).items():
+        own: list[Value] = [
+            min(tree["rows"], sum(_within(population, row) for row in rows))
+            for population in layout["populations"]
+        ]
+        for s, word in enumerate(layout["sums"]):
+            numbers = _numbers(word, layout["populations"][word["population"]], rows)
+            cap = Fraction(caps[s], 10 ** word["scale"])
+            own.append(_within_bounds(_sum(numbers), -cap, cap))
+            if s in layout["squares"]:
+                squares = _sum([number * number for number in numbers])
+                own.append(_within_bounds(squares, Fraction(0), cap * cap))
+        found.append((*key, *own))
+    return _table(columns, found)
+
+
+def _within_bounds(total: Fraction | None, low: Fraction, high: Fraction) -> Fraction | None:
+    return None if total is None else max(low, min(high, total))
 
 
 def evidence(tree: Node, source: Source) -> pa.Table:

@@ -88,7 +88,7 @@ class Statement:
     """One statement, twice: as SQL and as data; both mean the same.
 
     Attributes:
-        kind: ``"evidence"``, ``"distinct"``, ``"units"``, ``"totals"`` or ``"rows"``; it fixes the
+        kind: ``"evidence"``, ``"distinct"``, ``"units"``, ``"totals"``, ``"bounded"`` or ``"rows"``; it fixes the
             result's columns.
         sql: One SELECT in the connector's dialect.
         tree: Mappings with a ``node`` name, lists and scalars (int, Decimal, str, bool, date,

@@ -13,6 +13,7 @@ import small_world
 
 from middleplatform.model.catalog import TypeKind
 from middleplatform.model.policy import Limits
+from middleplatform.planner.bounded import Bounds, bounded_statement
 from middleplatform.planner.evidence import (
     distinct_statement,
     evidence_statement,
@@ -44,6 +45,9 @@ def statements(sql, dialect):
         if layout.sums:
             found.append(("totals", totals_statement(cell, layout, dialect)))
         found.append(("units", units_statement(cell, layout, dialect)))
+        # Bounds so tight that many totals are cut.
+        bounds = Bounds(2, tuple(10 * 10**word.scale for word in layout.sums))
+        found.append(("bounded", bounded_statement(cell, layout, bounds, dialect)))
         if len(layout.populations) > 1:
             found.append(("members", members_statement(cell, layout, dialect)))
     return found

@@ -42,7 +42,14 @@ def test_shipped_cases_are_what_the_planner_writes_today():
 
 
 def test_cases_cover_every_kind_and_data_has_the_hard_rows():
-    assert {case.kind for case in cases()} == {"evidence", "distinct", "units", "totals", "rows"}
+    assert {case.kind for case in cases()} == {
+        "evidence",
+        "distinct",
+        "units",
+        "totals",
+        "bounded",
+        "rows",
+    }
     assert all(set(case.sql) == {"duckdb", "postgres", "spark"} for case in cases())
     assert len({case.name for case in cases()}) == len(cases())
     assert all(table.num_rows == 0 for table in data_sets()["empty"].values())
