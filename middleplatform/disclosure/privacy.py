@@ -78,7 +78,7 @@ class WordNoise:
     @property
     def deviation(self) -> float:
         """Return sigma in the word's own unit."""
-        return math.sqrt(self.variance) * self.step / 10**self.scale
+        return math.sqrt(self.variance) * self.step / float(10**self.scale)
 
 
 @dataclass(frozen=True, slots=True)
