@@ -86,8 +86,8 @@ effective: 2026-01-01
 extends: baseline
 purposes:
   statistics: {{name_zh: 统计分析, name_en: statistics, roles: [analyst]}}
-disclosure: {{min_units: 10, dominance: [[1, 50], [2, 67]], p_percent: 10, homogeneity: true, history: {history}, method: exact}}
-limits: {{near_duplicates_per_day: 1000, projects: ["*"]}}
+disclosure: {{min_units: 10, dominance: [[1, 50], [2, 67]], p_percent: 10, homogeneity: true, history: {history}, method: exact, noise_below: 0, overlaps_max: 0}}
+limits: {{near_duplicates_per_day: 1000, projects: ["*"], answer_grid_ms: 0}}
 datasets:
   health.visit:
     purposes: [statistics]

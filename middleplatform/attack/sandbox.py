@@ -139,7 +139,7 @@ def _bundle(defence: Defence) -> dict[str, object]:
         "name": "attacked", "version": "1", "effective": "2026-01-01", "extends": "baseline",
         "purposes": {PURPOSE: {"name_zh": "统计分析", "name_en": "statistics", "roles": ["analyst"]}},
         "disclosure": rules,
-        "limits": {"projects": list(PROJECTS), "near_duplicates_per_day": alike},
+        "limits": {"projects": list(PROJECTS), "near_duplicates_per_day": alike, "answer_grid_ms": 0},
         "datasets": {
             DATASET: {
                 "purposes": [PURPOSE],

@@ -263,10 +263,12 @@ EXACT = {
     "homogeneity": False,
     "history": False,
     "method": "exact",
+    "noise_below": 0,
+    "overlaps_max": 0,
 }
 STRICT = {
     "min_units": 10, "dominance": [[1, 50], [2, 67]], "p_percent": 10, "homogeneity": True, "history": False,
-    "method": "exact",
+    "method": "exact", "noise_below": 0, "overlaps_max": 0,
 }  # fmt: skip
 UNIT_BREAKPOINTS = [1, 2, 3, 5, 10]
 
@@ -338,7 +340,7 @@ def write_rules(folder: Path, disclosure, *, join="helper", release="plain"):
         {
             "name": "pooled", "version": "1", "effective": date(2026, 1, 1), "extends": "baseline",
             "purposes": {"statistics": {"name_zh": "统计", "name_en": "statistics", "roles": ["analyst"]}},
-            "disclosure": disclosure, "datasets": rules, "limits": {"projects": ["*"]},
+            "disclosure": disclosure, "datasets": rules, "limits": {"projects": ["*"], "answer_grid_ms": 0},
         },
     )  # fmt: skip
     return catalog, bundle
