@@ -22,20 +22,28 @@ Column: TypeAlias = tuple[str, Type]
 Cell: TypeAlias = tuple[Value, ...]
 
 _COUNT: Type = (TypeKind.INTEGER, 0)
+_FLAG: Type = (TypeKind.BOOLEAN, 0)
 _TOTAL: Type = (TypeKind.DECIMAL, 0)
 _LARGEST = 3
 
 
 def units(tree: Node, source: Source) -> pa.Table:
-    """Return each cell's distinct units with their rows in it: ``d*``, ``u``, ``n``; where asked, ``r1`` and on."""
+    """Return each cell's distinct units with their rows in it: ``d*``, ``u``, ``n``; where asked ``r*``, ``c*``."""
     scope = joined(tree["cell"]["rows"], source)
     unit = tree["layout"]["unit"]
     keys = [*_dimensions(tree), unit]
     columns = [*_labels(tree, scope), ("u", typed(unit, scope)), ("n", _COUNT)]
     counted = tree["layout"]["populations"][1:] if tree.get("populations") else []
     columns += [(f"r{place}", _COUNT) for place, _ in enumerate(counted, start=1)]
+    summed = tree["layout"]["sums"] if tree.get("contributors") else []
+    columns += [(f"c{place}", _FLAG) for place, _ in enumerate(summed)]
     found = [
-        (*key, len(rows), *(sum(_within(each, row) for row in rows) for each in counted))
+        (
+            *key,
+            len(rows),
+            *(sum(_within(each, row) for row in rows) for each in counted),
+            *(_contributes(word, tree["layout"], rows) for word in summed),
+        )
         for key, rows in grouped(scope.rows, keys).items()
     ]
     return _table(columns, found)
@@ -172,6 +180,15 @@ def _evidence(layout: Node, by_unit: list[tuple[Value, list[Row]]]) -> list[Valu
 def _numbers(word: Node, population: Node, rows: list[Row]) -> list[Fraction]:
     found = [value(word["operand"], row) for row in rows if _within(population, row)]
     return [Fraction(number) for number in found if isinstance(number, int | Fraction)]
+
+
+def _contributes(word: Node, layout: Node, rows: list[Row]) -> bool | None:
+    """Say whether the total is other than zero; what stands for missing values does not count."""
+    operand = word["operand"]
+    measured = operand["operand"] if operand["node"] == "Coalesce" else operand
+    population = layout["populations"][word["population"]]
+    total = _sum(_numbers({**word, "operand": measured}, population, rows))
+    return None if total is None else total != 0
 
 
 def _sum(values: Sequence[Fraction | None]) -> Fraction | None:

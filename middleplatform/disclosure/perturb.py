@@ -27,7 +27,16 @@ from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import Coalesce, Field
 from middleplatform.sql.extract import fields
 
-__all__ = ["Keys", "Words", "cell_keys", "count_noise", "magnitude_noise", "perturb", "small"]
+__all__ = [
+    "Keys",
+    "Words",
+    "cell_keys",
+    "count_noise",
+    "few_contributors",
+    "magnitude_noise",
+    "perturb",
+    "small",
+]
 
 _MASK = (1 << 64) - 1
 _PERCENT = 100
@@ -153,6 +162,39 @@ def small(
     seen = replace(evidence, units=words.units, keys=words.keys)
     flags = [threshold(formula, layout, seen, parameters) for formula in layout.formulas]
     return np.stack(flags, axis=1) if flags else np.zeros((evidence.cells, 0), dtype=np.bool_)
+
+
+def few_contributors(
+    layout: Layout, contributors: Counts, keys: Keys, parameters: DisclosureParameters
+) -> Flags:
+    """Flag the values that read a sum to which too few units contribute, before or after noise.
+
+    The count of contributors has the noise that a question for it would have, so that nothing else is told.
+
+    Args:
+        layout: Of the cells.
+        contributors: Units whose total is other than zero, shape (cells, sums).
+        keys: Their cell keys, same shape.
+        parameters: Of the policy; with ``min_units`` 1 nothing is flagged.
+
+    Returns:
+        Shape (cells, aggregates).
+
+    Raises:
+        ConfigError: C001 the policy's numbers have no table.
+
+    Source: Handbook on Statistical Disclosure Control, chapter 4: the threshold counts contributors.
+    """
+    flags = np.zeros((len(contributors), len(layout.formulas)), dtype=np.bool_)
+    least = parameters.min_units
+    if least <= 1:
+        return flags
+    noisy = contributors + count_noise(contributors, keys, parameters)
+    few = (contributors < least) | (noisy < least)
+    for column, formula in enumerate(layout.formulas):
+        for number in (number for part in formula.parts for _, number in part.terms):
+            flags[:, column] |= few[:, number]
+    return flags
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

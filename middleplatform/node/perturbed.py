@@ -1,6 +1,7 @@
 """Cell-key perturbation of a measured block (tier S): what leaves are perturbed words only.
 
-The block is read once more, one row for each cell and unit; the record keys of a cell's units add up to its cell keys.
+The block is read once more, one row for each cell and unit; the record keys of a cell's units add up to its cell keys,
+and those whose total is not zero are the contributors of a sum.
 Spec: docs/spec/disclosure.md, "Perturbation".
 """
 
@@ -13,8 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from middleplatform.disclosure.disclose import Marks, small_cells
-from middleplatform.disclosure.evidence import CellEvidence, Flags
-from middleplatform.disclosure.perturb import Keys, Words, cell_keys, perturb, small
+from middleplatform.disclosure.evidence import CellEvidence, Counts, Flags
+from middleplatform.disclosure.perturb import (
+    Keys,
+    Words,
+    cell_keys,
+    few_contributors,
+    perturb,
+    small,
+)
 from middleplatform.errors import SourceError
 from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.plan import Layout
@@ -26,6 +34,8 @@ from middleplatform.planner.evidence import Statement, members_statement
 
 __all__ = ["block_keys", "perturbed"]
 
+_OF_CONTRIBUTORS = frozenset({None, "homogeneity", "dominance", "p_percent"})
+"""Marks that would tell nobody, one or two contributors from a few."""
 _EXACT = Context(prec=100)
 _CODES_MAX, _CODES_FEW = 1 << 62, 1 << 22
 _Places = npt.NDArray[np.int64]
@@ -41,7 +51,9 @@ def perturbed(
     source: Source | Sources,
     numbers: UnitNumbers,
 ) -> tuple[Measured, Flags]:
-    """Return the same cells with perturbed words; mark further values whose perturbed count is below the threshold.
+    """Return the same cells with perturbed words; mark further values below the threshold.
+
+    These are values whose perturbed count is below it, and those of a sum to which too few units contribute.
 
     Args:
         cell: The release block.
@@ -65,8 +77,14 @@ def perturbed(
     evidence = measured.evidence
     if parameters.min_units <= 1:
         return measured, np.zeros(evidence.cells, dtype=np.bool_)
-    keys = block_keys(cell, layout, measured, source, numbers)
-    words = perturb(layout, evidence, keys, parameters)
+    sums = bool(layout.sums)
+    keys, units = _counted(cell, layout, measured, source, numbers, contributors=sums)
+    own = len(layout.populations)
+    few = few_contributors(layout, units[:, own:], keys[:, own:], parameters)
+    for row, column in np.argwhere(few):
+        if marks[row, column] in _OF_CONTRIBUTORS:
+            marks[row, column] = "threshold"
+    words = perturb(layout, evidence, keys[:, :own], parameters)
     for row, column in np.argwhere(small(layout, evidence, words, parameters)):
         marks[row, column] = marks[row, column] or "threshold"
     seen = _evidence(evidence, words)
@@ -89,9 +107,22 @@ def block_keys(
         Nothing here. To who gets them: which cells of different questions have the same units; and with perturbed
         words, the exact ones.
     """
+    return _counted(cell, layout, measured, source, numbers, contributors=False)[0]
+
+
+def _counted(
+    cell: CellQuery,
+    layout: Layout,
+    measured: Measured,
+    source: Source | Sources,
+    numbers: UnitNumbers,
+    *,
+    contributors: bool,
+) -> tuple[Keys, Counts]:
+    """Return cell keys and units by population, then by sum where contributors are asked for, one column each."""
 
     def write(dialect: str, names: PhysicalNames) -> Statement:
-        return members_statement(cell, layout, dialect, names)
+        return members_statement(cell, layout, dialect, names, contributors=contributors)
 
     members = source.rows(cell, layout, write)
     names = [item.name for item in cell.dimensions]
@@ -100,20 +131,27 @@ def block_keys(
         named = pc.is_valid(members["u"])
         members, place = members.filter(named), place[named.to_numpy()]
     counted = ["n", *(f"r{p}" for p in range(1, len(layout.populations)))]
-    inside = np.stack([members[name].to_numpy() > 0 for name in counted], axis=1)
-    found = measured.evidence.units
-    if not _same(found, place, inside):
+    flags = [members[name].to_numpy() > 0 for name in counted]
+    if contributors:
+        flags += [_true(members[f"c{s}"]) for s in range(len(layout.sums))]
+    inside, found = np.stack(flags, axis=1), measured.evidence.units
+    units = _units(place, inside, len(found))
+    if units is None or not np.array_equal(units[:, : len(counted)], found):
         detail = "units changed between two statements"
         raise SourceError("S003", department=source.department, detail=detail)
-    return cell_keys(len(found), place, inside, numbers.keys_of(members["u"]))
+    return cell_keys(len(found), place, inside, numbers.keys_of(members["u"])), units
 
 
-def _same(units: _Places, place: _Places, inside: Flags) -> bool:
-    """Say whether units by cell and population are as they were counted before; no place is none that was measured."""
+def _true(flags: pa.ChunkedArray) -> Flags:
+    return np.asarray(pc.fill_null(flags, fill_value=False).to_numpy(), dtype=np.bool_)
+
+
+def _units(place: _Places, inside: Flags, cells: int) -> Counts | None:
+    """Return the units of each cell and column of ``inside``, or None where one is in no cell that was measured."""
     if place.size and place.min() < 0:
-        return False
-    counted = [np.bincount(place[each], minlength=len(units)) for each in inside.T]
-    return np.array_equal(np.stack(counted, axis=1), units)
+        return None
+    counted = [np.bincount(place[each], minlength=cells) for each in inside.T]
+    return np.stack(counted, axis=1)
 
 
 def _places(cells: pa.Table, rows: pa.Table) -> _Places:

@@ -138,11 +138,24 @@ def units_statement(
 
 @lru_cache(maxsize=512)
 def members_statement(
-    cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames = AS_REGISTERED
+    cell: CellQuery,
+    layout: Layout,
+    dialect: str,
+    names: PhysicalNames = AS_REGISTERED,
+    *,
+    contributors: bool = False,
 ) -> Statement:
     """Return the statement that lists each cell's units with their rows in each population.
 
     Columns ``d*``, ``u``, ``n`` (all rows), ``r1`` and on (further populations). Its rows stay inside the node.
+
+    Args:
+        cell: The release block.
+        layout: Its layout.
+        dialect: Of the connector.
+        names: Of the source.
+        contributors: Also say, in ``c0`` and on, whether the unit's total of each sum is other than zero; missing
+            where it has no value. What stands for missing values (COALESCE) does not count.
     """
     engine = _engine(cell, layout, dialect, names)
     unit = exp.alias_(engine.row(layout.unit), "u")
@@ -151,10 +164,14 @@ def members_statement(
         for p, population in enumerate(layout.populations)
     ]
     projections = [*_projected(engine, cell.dimensions), unit, *counts]
+    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout), "populations": True}
+    if contributors:
+        projections += [_contributes(engine, layout, s) for s in range(len(layout.sums))]
+        tree["contributors"] = True
+    result = members_result(cell, layout, contributors=contributors)
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
-    tree = {"cell": plain_tree(cell), "layout": plain_tree(layout), "populations": True}
-    return Statement("units", _text(select, dialect), tree, members_result(cell, layout))
+    return Statement("units", _text(select, dialect), tree, result)
 
 
 @lru_cache(maxsize=512)
@@ -204,7 +221,7 @@ def _rows_statement(
 def per_unit(
     cell: CellQuery, layout: Layout, dialect: str, names: PhysicalNames
 ) -> tuple[EngineSql, exp.Select]:
-    """Return what writes for a dialect, and the rows of each unit in each cell: ``d*``, ``u``, ``r*``, ``s*``, ``q*``."""
+    """Return what writes for a dialect, and the rows of each cell's units: ``d*``, ``u``, ``r*``, ``s*``, ``q*``."""
     engine = _engine(cell, layout, dialect, names)
     return engine, _per_unit(engine, cell, layout)
 
@@ -267,6 +284,17 @@ def _per_unit(engine: EngineSql, cell: CellQuery, layout: Layout) -> exp.Select:
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
     return select
+
+
+def _contributes(engine: EngineSql, layout: Layout, s: int) -> exp.Expr:
+    """Say whether a unit's total is other than zero; a constant for missing values would make everybody contribute."""
+    word = layout.sums[s]
+    measured = word.operand.operand if isinstance(word.operand, Coalesce) else word.operand
+    assert isinstance(measured, Field), "what is summed is a column"
+    total = exp.Sum(this=engine.summand(measured, word.scale))
+    filtered = _filtered(engine, total, layout.populations[word.population], word.operand)
+    zero = exp.Literal.number(0)
+    return exp.alias_(exp.paren(exp.NEQ(this=filtered, expression=zero)), f"c{s}")
 
 
 def _rows(engine: EngineSql, population: Population) -> exp.Expr:

@@ -79,10 +79,11 @@ def units_result(cell: CellQuery, layout: Layout) -> pa.Schema:
     return pa.schema([*_labels(cell, layout), ("u", unit), ("n", _COUNT)])
 
 
-def members_result(cell: CellQuery, layout: Layout) -> pa.Schema:
-    """Return the columns of a statement that lists units by population."""
+def members_result(cell: CellQuery, layout: Layout, *, contributors: bool = False) -> pa.Schema:
+    """Return the columns of a statement that lists units by population, and by sum where asked."""
     counts = [(f"r{p}", _COUNT) for p in range(1, len(layout.populations))]
-    return pa.schema([*units_result(cell, layout), *counts])
+    flags = [(f"c{s}", pa.bool_()) for s in range(len(layout.sums) if contributors else 0)]
+    return pa.schema([*units_result(cell, layout), *counts, *flags])
 
 
 def totals_result(cell: CellQuery, layout: Layout) -> pa.Schema:

@@ -50,6 +50,9 @@ def statements(sql, dialect):
         found.append(("bounded", bounded_statement(cell, layout, bounds, dialect)))
         if len(layout.populations) > 1:
             found.append(("members", members_statement(cell, layout, dialect)))
+        if layout.sums:
+            made = members_statement(cell, layout, dialect, contributors=True)
+            found.append(("contributors", made))
     return found
 
 
