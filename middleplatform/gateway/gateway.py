@@ -25,11 +25,11 @@ from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.explain import explanation
-from middleplatform.gateway.intervals import block_noises, with_noise
+from middleplatform.gateway.intervals import with_noise
 from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.leaving import on_grid
 from middleplatform.gateway.method import method_notes
-from middleplatform.gateway.noise import asked_noise, block_noise, check_noise
+from middleplatform.gateway.noise import asked_noise, block_noise, block_noises, check_noise
 from middleplatform.gateway.sealed_cells import answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.sealed_explain import sealed_explanation

@@ -12,43 +12,14 @@ import pyarrow as pa
 from middleplatform.combine.released import Released, run_post
 from middleplatform.combine.values import by_labels, cells_table
 from middleplatform.disclosure.intervals import half_widths
-from middleplatform.disclosure.privacy import Noise, noise_of, noisy_words
+from middleplatform.disclosure.privacy import Noise, noisy_words
 from middleplatform.gateway.blocks import BlockAnswer
 from middleplatform.model.budget import epsilon_at
-from middleplatform.model.catalog import Catalog
-from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Layout, Plan
-from middleplatform.model.policy import Bundle
-from middleplatform.planner.bounded import bounds_of, public_labels
 from middleplatform.planner.margins import MARGIN, with_margins
 from middleplatform.sql.post import MARK
 
-__all__ = ["block_noises", "noisy_values", "with_noise"]
-
-
-def block_noises(
-    plan: Plan, decision: Decision, bundle: Bundle, catalog: Catalog, noise: str
-) -> tuple[Noise, ...]:
-    """Return the noise of each block, as its departments compute it; none where none is asked for.
-
-    Raises:
-        DisclosureError: D014 a measure has no cap.
-    """
-    rule = decision.disclosure.privacy
-    if not noise or rule is None:
-        return ()
-    return tuple(
-        noise_of(
-            block.layout, rule, Fraction(noise),
-            bounds_of(block.layout, block.cell.rows, bundle, rule.rows).caps, _cells(block, catalog),
-        )
-        for block in plan.blocks
-    )  # fmt: skip
-
-
-def _cells(block: Block, catalog: Catalog) -> int | None:
-    labels = public_labels(block.cell, catalog)
-    return None if labels is None else len(labels)
+__all__ = ["noisy_values", "with_noise"]
 
 
 def with_noise(answers: Sequence[BlockAnswer], noises: Sequence[Noise]) -> list[BlockAnswer]:
@@ -89,10 +60,9 @@ def noisy_values(
     names = [f"{MARGIN}{place}" for place in places]
     values, marks = run_post(database, sql, cells, [*plan.outputs, *names])
     width = len(plan.outputs)
-    kept = pa.table(
-        [values.column(width + at) for at in range(len(places))],
-        names=[plan.outputs[place] for place in places],
-    )
+    told = {place: values.column(width + at) for at, place in enumerate(places)}
+    halves = [told.get(place, pa.nulls(values.num_rows)) for place in range(width)]
+    kept = pa.table(halves, names=list(plan.outputs))
     return values.select(range(width)), marks.select(range(width)), kept
 
 

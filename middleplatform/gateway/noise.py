@@ -10,7 +10,7 @@ from math import sqrt
 
 from middleplatform.disclosure.privacy import Noise, expected_error, noise_of
 from middleplatform.errors import DisclosureError, QueryError
-from middleplatform.model.budget import POLICY, epsilon_at, read_rho, rho_text
+from middleplatform.model.budget import POLICY, epsilon_at, is_share, read_rho, rho_text
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Plan
@@ -18,7 +18,7 @@ from middleplatform.model.policy import Bundle, PrivacyRule
 from middleplatform.model.request import QueryRequest
 from middleplatform.planner.bounded import bounds_of, check_private, public_labels
 
-__all__ = ["asked_noise", "block_noise", "check_noise", "noise_limits", "spent"]
+__all__ = ["asked_noise", "block_noise", "block_noises", "check_noise", "noise_limits", "spent"]
 
 Note = tuple[str, str]
 
@@ -42,8 +42,8 @@ def check_noise(
 
     Raises:
         DisclosureError: D012 policy answers with noise only; D014 policy offers no noise, or a measure has no cap.
-        QueryError: Q040 more than policy lets one answer spend; Q031 sealed, joined in private, or of a form that
-            cannot be bounded.
+        QueryError: Q040 more than policy lets one answer spend, or shares that no ledger takes; Q031 sealed, joined in
+            private, or of a form that cannot be bounded.
     """
     if not request.noise:
         if decision.disclosure.method == "noise":
@@ -53,9 +53,12 @@ def check_noise(
         found = {name for block in plan.blocks for name in block.facts.datasets}
         names = ", ".join(sorted(found))
         raise DisclosureError("D014", what=(names or "this", names or "该查询"))
-    most = decision.disclosure.privacy.rho
-    if spent(request, decision) > most:
+    most, rho = decision.disclosure.privacy.rho, spent(request, decision)
+    if rho > most:
         what = (f"noise: one answer may spend {most} at most", f"noise：单次作答最多 {most}")
+        raise QueryError("Q040", what=what)
+    if not is_share(rho / max(len(plan.blocks), 1), most):
+        what = ("noise: the statement has too many parts", "noise：语句包含的部分过多")
         raise QueryError("Q040", what=what)
     if request.sealed_for or any(block.join is not None for block in plan.blocks):
         what = (
@@ -64,7 +67,8 @@ def check_noise(
         )
         raise QueryError("Q031", rule="R10", what=what)
     for block in plan.blocks:
-        _noise(request, decision, plan, block, catalog, bundle)
+        check_private(block.cell, block.layout, catalog)
+    _noises(request, decision, plan, catalog, bundle)  # a measure without a cap is refused here
 
 
 def spent(request: QueryRequest, decision: Decision) -> Fraction:
@@ -85,23 +89,36 @@ def block_noise(request: QueryRequest, decision: Decision, plan: Plan) -> str:
     return rho_text(rho / max(len(plan.blocks), 1)) if rho else ""
 
 
-def _noise(
-    request: QueryRequest,
-    decision: Decision,
-    plan: Plan,
-    block: Block,
-    catalog: Catalog,
-    bundle: Bundle,
-) -> Noise:
-    """Return the noise of a block, as its departments will make it."""
+def block_noises(
+    plan: Plan, decision: Decision, bundle: Bundle, catalog: Catalog, noise: str
+) -> tuple[Noise, ...]:
+    """Return the noise of each block, as its departments compute it; none where none is asked for.
+
+    Raises:
+        DisclosureError: D014 a measure has no cap.
+    """
     rule = decision.disclosure.privacy
-    assert rule is not None, "checked before"
-    cell, layout = block.cell, block.layout
-    check_private(cell, layout, catalog)
-    bounds = bounds_of(layout, cell.rows, bundle, rule.rows)
-    labels = public_labels(cell, catalog)
-    rho = spent(request, decision) / len(plan.blocks)
-    return noise_of(layout, rule, rho, bounds.caps, None if labels is None else len(labels))
+    if not noise or rule is None:
+        return ()
+    return tuple(
+        noise_of(
+            block.layout, rule, Fraction(noise),
+            bounds_of(block.layout, block.cell.rows, bundle, rule.rows).caps, _cells(block, catalog),
+        )
+        for block in plan.blocks
+    )  # fmt: skip
+
+
+def _cells(block: Block, catalog: Catalog) -> int | None:
+    labels = public_labels(block.cell, catalog)
+    return None if labels is None else len(labels)
+
+
+def _noises(
+    request: QueryRequest, decision: Decision, plan: Plan, catalog: Catalog, bundle: Bundle
+) -> tuple[Noise, ...]:
+    """Return the noise of each block, as its departments will make it."""
+    return block_noises(plan, decision, bundle, catalog, block_noise(request, decision, plan))
 
 
 def noise_limits(
@@ -111,7 +128,7 @@ def noise_limits(
     rule, rho = decision.disclosure.privacy, spent(request, decision)
     if rule is None or not rho:
         return ()
-    made = [_noise(request, decision, plan, block, catalog, bundle) for block in plan.blocks]
+    made = _noises(request, decision, plan, catalog, bundle)
     half = min([noise.delta_epsilon for noise in made], default=rule.delta)
     # Each block that shows labels by a noisy count spends a part of delta of its own.
     delta = half + sum(noise.delta - noise.delta_epsilon for noise in made)

@@ -26,13 +26,12 @@ from threading import Lock
 from typing import Any, Self
 
 from middleplatform.errors import ConfigError, DisclosureError, MiddleplatformError
-from middleplatform.model.budget import FIRST, Charge, Entry, Left, Reservation, Snapshot
+from middleplatform.model.budget import FIRST, LOSS_MAX, Charge, Entry, Left, Reservation, Snapshot
 from middleplatform.model.policy import PrivacyRule
 
 __all__ = ["BudgetLedger"]
 
 _BUSY_TIMEOUT_S = 60.0
-_INTEGER_MAX = 10**15
 _LABEL_MAX = 64
 
 
@@ -126,7 +125,7 @@ class BudgetLedger:
         if not charges or len({each.dataset for each in charges}) < len(charges):
             raise ValueError("charges are one a dataset")
         if not all(
-            each.rho > 0 and max(each.rho.as_integer_ratio()) <= _INTEGER_MAX for each in charges
+            each.rho > 0 and max(each.rho.as_integer_ratio()) <= LOSS_MAX for each in charges
         ):
             raise ValueError("a loss is above 0, of at most 15 digits")  # fmt: skip
         reserved: Reservation = self._do(

@@ -17,9 +17,9 @@ from middleplatform.errors import QueryError
 from middleplatform.model.policy import PrivacyRule
 
 __all__ = [
-    "DENOMINATOR_MAX", "FIRST", "POLICY",
+    "DENOMINATOR_MAX", "FIRST", "LOSS_MAX", "POLICY", "SHARES_MAX",
     "Balance", "Budgets", "Charge", "Entry", "Left", "Reservation", "Snapshot",
-    "epsilon_at", "read_rho", "rho_text",
+    "epsilon_at", "is_share", "read_rho", "rho_text",
 ]  # fmt: skip
 
 POLICY = "policy"
@@ -30,6 +30,12 @@ FIRST = "first"
 
 DENOMINATOR_MAX = 10_000
 """Of a privacy loss that an analyst asks for: so the denominator of a sum stays bounded too, whatever is asked."""
+
+SHARES_MAX = 64
+"""Release blocks, at most, that share the loss of one answer: denominators stay bounded at a node too."""
+
+LOSS_MAX = 10**15
+"""Of numerator and denominator of one charge: a ledger keeps them as 64-bit integers and adds numerators up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +220,21 @@ def read_rho(text: str) -> Fraction | None:
     if not 0 < rho <= _RHO_MAX or rho.denominator > DENOMINATOR_MAX or "e" in text.lower():
         raise QueryError("Q040", what=_NOT_RHO)
     return rho
+
+
+def is_share(rho: Fraction, most: Fraction) -> bool:
+    """Say whether a loss can be a release block's share: of what ``read_rho`` takes, or of all that policy allows.
+
+    A node asks this of every fragment, so that whatever a gateway signs, sums in its ledger stay short.
+
+    Args:
+        rho: Above 0.
+        most: Policy's rho of one answer.
+    """
+    if max(rho.as_integer_ratio()) > LOSS_MAX:
+        return False
+    wholes = [rho * parts for parts in range(1, SHARES_MAX + 1)]
+    return most in wholes or any(each.denominator <= DENOMINATOR_MAX for each in wholes)
 
 
 def _fraction(value: object) -> Fraction:

@@ -12,7 +12,7 @@ Spec: docs/spec/differential-privacy.md.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -29,9 +29,9 @@ from middleplatform.disclosure.contributions import (
     totals,
 )
 from middleplatform.disclosure.privacy import Noise, WordNoise, noise_of
-from middleplatform.errors import DisclosureError, QueryError, SourceError
+from middleplatform.errors import DisclosureError, ProtocolError, QueryError, SourceError
 from middleplatform.ledger.budget import BudgetLedger
-from middleplatform.model.budget import Charge
+from middleplatform.model.budget import Charge, Snapshot, is_share
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.physical import PhysicalNames
 from middleplatform.model.plan import Fragment, Layout
@@ -85,6 +85,7 @@ def check_noise(fragment: Fragment, parameters: DisclosureParameters) -> None:
 
     Raises:
         DisclosureError: D012 policy answers with noise only, D013 and D014 as ``noise_asked``.
+        ProtocolError: X003 as ``noise_asked``.
         QueryError: Q031 noise for a private join or a sealed answer.
 
     Reveals:
@@ -107,7 +108,9 @@ def noise_asked(fragment: Fragment, rule: PrivacyRule | None) -> Fraction:
     """Return the privacy loss that a fragment may spend.
 
     Raises:
-        DisclosureError: D014 policy offers no noise, D013 more than it lets one answer spend.
+        DisclosureError: D014 policy offers no noise, D013 more than it lets one answer spend, or no fraction above 0.
+        ProtocolError: X003 a loss that is no answer's share (``model.budget.is_share``): no honest gateway asks it,
+            and the ledger would refuse it or could not add it up.
 
     Reveals:
         Nothing: it follows from fragment and policy.
@@ -121,6 +124,9 @@ def noise_asked(fragment: Fragment, rule: PrivacyRule | None) -> Fraction:
         rho = Fraction(0)
     if not 0 < rho <= rule.rho:
         raise DisclosureError("D013", what=("one answer", "单次作答"))
+    if not is_share(rho, rule.rho):
+        detail = "a privacy loss that is no share of an answer's"
+        raise ProtocolError("X003", rule="R14", detail=detail, department=fragment.department)
     return rho
 
 
@@ -155,6 +161,7 @@ class Private:
 
         Raises:
             DisclosureError: D013 the budget does not reach, D014 no noise is offered, or a measure has no cap.
+            ProtocolError: X003 as ``noise_asked``.
             QueryError: Q031 the statement's form cannot be bounded.
             SourceError: The source failed; what was reserved counts once reading had begun.
             ConfigError: C003 OpenDP is not installed, C011 ledger or record cannot be written.
@@ -173,11 +180,13 @@ class Private:
         )
         check_mechanism()  # nothing is spent where it is missing
         datasets = sorted({dataset for dataset, _, _ in layout.reads})
-        key = self._key(question, rho, datasets)
-        known = self.answers.find(key)
+        known = self.answers.find(self._key(question, rho, self._current(datasets)))
         if known is None:
-            known = self._made(question, source, at, (bounds, labels, noise), (rho, datasets), key)
+            known = self._made(question, source, at, (bounds, labels, noise), (rho, datasets))
         return decode_table(known)
+
+    def _current(self, datasets: list[str]) -> list[Snapshot]:
+        return [self.ledger.snapshot(name) for name in datasets]
 
     def _made(
         self,
@@ -186,7 +195,6 @@ class Private:
         at: str,
         how: tuple[Bounds, Labels | None, Noise],
         spent: tuple[Fraction, list[str]],
-        key: bytes,
     ) -> bytes:
         fragment = question.fragment
         bounds, labels, noise = how
@@ -197,11 +205,18 @@ class Private:
             f"{fragment.query_id}.{fragment.number}.{fragment.attempt}",
             at,
         )
+        # Filed under the snapshot that is charged: another may have begun since the answer was looked for.
+        key = self._key(question, spent[0], reserved.snapshots)
         try:
-            _check(source, question)
+            known = self.answers.find(key)
+            if known is None:
+                _check(source, question)
         except Exception:
             self.ledger.release(reserved)
             raise
+        if known is not None:
+            self.ledger.release(reserved)  # somebody else was first; nothing was read
+            return known
         self.ledger.start(reserved)
         rows = source.rows(question.cell, question.layout, _writer(question, bounds))
         made = _noisy(question, rows, labels, noise, self.rng)
@@ -215,7 +230,7 @@ class Private:
             raise DisclosureError("D014", rule="R5", what=(dataset, dataset))
         return Charge(dataset, rho, caps)
 
-    def _key(self, question: Question, rho: Fraction, datasets: list[str]) -> bytes:
+    def _key(self, question: Question, rho: Fraction, snapshots: Sequence[Snapshot]) -> bytes:
         assert question.rule is not None, "checked before"
         fragment = question.fragment
         parts = {
@@ -226,7 +241,7 @@ class Private:
             "rule": {name: str(value) for name, value in asdict(question.rule).items()},
             "policy": self.bundle.digest,
             "catalog": self.catalog.digest,
-            "snapshots": [[name, self.ledger.snapshot(name).label] for name in datasets],
+            "snapshots": [[each.dataset, each.label] for each in snapshots],
         }
         text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()

@@ -10,7 +10,7 @@ import pytest
 
 from middleplatform.errors import DisclosureError, PolicyError, QueryError, SourceError
 from middleplatform.gateway.budgets import budgets
-from middleplatform.model.budget import epsilon_at
+from middleplatform.model.budget import SHARES_MAX, epsilon_at
 from middleplatform.model.policy import PrivacyRule
 
 COUNT = "SELECT sex, COUNT(*) AS n FROM ga.person GROUP BY sex"
@@ -80,6 +80,35 @@ def test_explain_tells_the_cost_and_the_error_in_both_languages(noisy):
     assert "count" in error[0]
     assert "预期绝对误差" in error[1]
     assert noisy.gateway.explain(noisy.request(COUNT)).limits == found.limits[: -len(told)]
+
+
+def test_explain_refuses_a_measure_without_a_cap_as_an_answer_does(noisy):
+    steps = "SELECT SUM(steps) AS s FROM ga.income"
+    error = refusal(noisy, "D014", steps, noise="1/100")
+    assert "ga.income.steps" in error.message("en")
+    found = noisy.gateway.explain(noisy.request(steps, noise="1/100"))
+    assert (found.verdict, found.code) == ("refuse", "D014")
+    assert (
+        noisy.gateway.explain(
+            noisy.request("SELECT AVG(steps) AS s FROM ga.income", noise="policy")
+        ).code
+        == "D014"
+    )
+
+
+def test_a_loss_that_would_be_divided_among_too_many_parts_is_refused(tmp_path):
+    many = SHARES_MAX + 1
+    bundle = made_platform.with_parameters(privacy=RULE)
+    bundle = replace(bundle, limits=replace(bundle.limits, joins_max=2 * many))
+    blocks = ", ".join(
+        f"(SELECT COUNT(*) AS n FROM ga.person WHERE birth_year > {1900 + number}) t{number}"
+        for number in range(many)
+    )
+    sql = f"SELECT {' + '.join(f't{number}.n' for number in range(many))} AS n FROM {blocks}"
+    with made_platform.Platform(tmp_path, bundle=bundle) as opened:
+        found = opened.gateway.explain(opened.request(sql, noise="1/10000"))
+        assert (found.verdict, found.code) == ("refuse", "Q040")
+        assert opened.gateway.explain(opened.request(sql)).verdict == "permit"
 
 
 def test_the_blocks_of_a_statement_share_its_loss(noisy):

@@ -6,12 +6,16 @@ from fractions import Fraction
 import pytest
 
 from middleplatform.errors import QueryError
+from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.model.budget import (
     DENOMINATOR_MAX,
+    LOSS_MAX,
+    SHARES_MAX,
     Balance,
     Left,
     Snapshot,
     epsilon_at,
+    is_share,
     read_rho,
     rho_text,
 )
@@ -88,3 +92,28 @@ def test_a_balance_of_another_form_or_another_department_is_none(changes):
 def test_what_is_no_mapping_is_no_balance(body):
     with pytest.raises((TypeError, KeyError)):
         Balance.from_mapping(body, "ga")
+
+
+@pytest.mark.parametrize("parts", [1, 3, 64])
+def test_equal_parts_of_what_may_be_asked_or_of_what_policy_allows_are_shares(parts):
+    policy = Fraction(1, 65_537)
+    for whole in (Fraction(1, DENOMINATOR_MAX), Fraction(3, 9_973), policy):
+        assert is_share(whole / parts, policy)
+
+
+@pytest.mark.parametrize(
+    "rho",
+    [Fraction(1, 65_539), Fraction(1, 67 * 9_973), Fraction(1, LOSS_MAX + 1), Fraction(2, 65_537)],
+)
+def test_what_no_answer_is_divided_into_is_no_share(rho):
+    assert not is_share(rho, Fraction(1, 65_537))
+
+
+def test_a_ledger_takes_every_share_and_adds_it_up():
+    who = {"query_id": "q", "at": "2026-01-01T00:00:00+00:00"}
+    caps = PrivacyRule()
+    rho = caps.rho / SHARES_MAX
+    with BudgetLedger(None) as ledger:
+        for _ in range(SHARES_MAX):
+            ledger.reserve("ga.person", "p", "a", rho, caps, **who)
+        assert ledger.left("ga.person", "p", "a", caps).spent_snapshot == caps.rho

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.spi import ConnectorError, ErrorKind
 from middleplatform.disclosure.privacy import noise_of
-from middleplatform.errors import DisclosureError, QueryError, SourceError
+from middleplatform.errors import DisclosureError, ProtocolError, QueryError, SourceError
 from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.model.policy import PrivacyRule
 from middleplatform.node.noisy_answers import NoisyAnswers
@@ -132,6 +132,57 @@ def test_a_loss_is_given_back_only_while_nothing_was_read(platform, described, s
     with pytest.raises(SourceError):
         asked(platform, TOTAL)
     assert [entry.state for entry in node.budget.entries()] == [state]
+
+
+def test_a_snapshot_that_begins_between_look_up_and_reservation_has_the_answer_filed_under_it(
+    platform,
+):
+    ledger = platform.nodes["ga"].budget
+    reserve = ledger.reserve_all
+
+    def late(*given):
+        ledger.begin_snapshot("ga.income", "2027", "2027-01-01T00:00:00+00:00")
+        return reserve(*given)
+
+    ledger.reserve_all = late
+    first = asked(platform, TOTAL)
+    del ledger.reserve_all
+    # Asked again of the snapshot that was charged it is the same answer; else this would be a second draw, paid again.
+    assert asked(platform, TOTAL).payload == first.payload
+    assert [entry.snapshot.label for entry in ledger.entries()] == ["2027"]
+
+
+def test_an_answer_that_another_call_filed_meanwhile_is_given_and_nothing_is_paid(platform):
+    ledger = platform.nodes["ga"].budget
+    reserve, other = ledger.reserve_all, []
+
+    def late(*given):
+        del ledger.reserve_all
+        other.append(asked(platform, TOTAL))
+        return reserve(*given)
+
+    ledger.reserve_all = late
+    assert asked(platform, TOTAL).payload == other[0].payload
+    assert sorted(entry.state for entry in ledger.entries()) == ["committed", "released"]
+
+
+@pytest.mark.parametrize("noise", ["1/640009", "7/1000000000001", "1/10000000000000000"])
+def test_a_loss_that_no_answer_is_divided_into_is_refused_and_never_reaches_the_ledger(
+    platform, noise
+):
+    with pytest.raises(ProtocolError) as caught:
+        asked(platform, TOTAL, noise=noise)
+    assert caught.value.code == "X003"
+    assert platform.nodes["ga"].budget.entries() == []
+
+
+def test_equal_shares_of_what_may_be_asked_and_of_what_policy_allows_are_taken(platform):
+    node = platform.nodes["ga"]
+    node.bundle = ruled(replace(RULE, rho=Fraction(1, 65537)))
+    shares = [Fraction(1, 65537 * 3), Fraction(1, 640000), Fraction(1, 70000)]
+    for rho in shares:
+        asked(platform, TOTAL, noise=str(rho))
+    assert [entry.rho for entry in node.budget.entries()] == shares
 
 
 @pytest.mark.parametrize(
