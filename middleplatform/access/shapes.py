@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import date, datetime, time
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "columns",
     "entry",
     "explanation",
+    "half_width",
     "marks",
     "opened",
     "receipt",
@@ -42,9 +43,11 @@ def answer(value: Answer) -> dict[str, object]:
     """Return an answer with its rows."""
     release = value.release
     sealed = {"sealed": value.sealed.to_mapping()} if value.sealed else {}
+    noisy = {"intervals": rows(release.intervals)} if release.intervals is not None else {}
     return answer_head(value) | {
         "rows": rows(release.table),
         "suppressed": marks(release.marks),
+        **noisy,
         **sealed,
     }
 
@@ -89,6 +92,17 @@ def marks(table: pa.Table) -> list[dict[str, object]]:
         for column, values in enumerate(taken)
         if (reason := values[row]) is not None
     ]
+
+
+def half_width(value: float) -> str:
+    """Return half the width of an interval for people: three digits, rounded up."""
+    exact = Decimal(value)
+    if not exact:
+        return "0"
+    places = 2 - exact.adjusted()
+    step = Decimal(1).scaleb(-places)
+    steps = int((exact / step).to_integral_value(ROUND_CEILING))
+    return format(steps * step, "f")
 
 
 def opened(value: Release, key_id: str, bits: int, grade: str) -> dict[str, object]:

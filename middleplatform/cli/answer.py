@@ -1,11 +1,13 @@
 """Print an answer for people: table, marks with their legend, what was withheld, notes, receipt."""
 
 from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from middleplatform.access.shapes import half_width
 from middleplatform.cli import printable
 from middleplatform.cli.context import Context
 from middleplatform.cli.legend import mark_of
@@ -44,12 +46,27 @@ def table(release: "Release", sealed: frozenset[int] = frozenset()) -> Table:
         made.add_column(Text(printable.line(each.name)), justify="right" if right else "left")
     values = [column.to_pylist() for column in release.table.columns]
     reasons = [column.to_pylist() for column in release.marks.columns]
+    halves = _half_widths(release)
     for row in range(release.table.num_rows):
         made.add_row(*(
-            Text("***", style="dim") if number in sealed and marks[row] is None else _cell(column[row], marks[row])
-            for number, (column, marks) in enumerate(zip(values, reasons, strict=True))
+            Text("***", style="dim") if number in sealed and marks[row] is None
+            else _cell(column[row], marks[row]) + _margin(column[row], half[row])
+            for number, (column, marks, half) in enumerate(zip(values, reasons, halves, strict=True))
         ))  # fmt: skip
     return made
+
+
+def _half_widths(release: "Release") -> list[list[float | None]]:
+    if release.intervals is None:
+        return [[None] * release.table.num_rows for _ in release.table.columns]
+    return [column.to_pylist() for column in release.intervals.columns]
+
+
+def _margin(value: object, half: float | None) -> Text:
+    """Return what follows a noisy value: half the width of its interval."""
+    if value is None or half is None or not isfinite(half):
+        return Text("")
+    return Text(f" ± {half_width(half)}", style="dim")
 
 
 def _cell(value: object, reason: str | None) -> Text:
@@ -73,6 +90,14 @@ def _summary(context: Context, answer: "Answer") -> list[str]:
     for reason in sorted(used):
         sign, meaning = mark_of(reason)
         lines.append(f"  {sign} {reason}: {pick(meaning, context.locale)}")
+    if release.intervals is not None:
+        lines.append(
+            say(
+                "± half the width of an interval that holds the value before noise with probability 95 %;"
+                " a value without it has none that can be told",
+                "± 为区间半宽，区间以 95% 的概率包含加噪前的值；未标 ± 的值无法给出区间",
+            )
+        )
     return lines + [
         say(
             f"  rule {each.rule}, {each.reason}: {each.cells} values",

@@ -92,7 +92,8 @@ class Client:
             noise: Differential privacy: rho as a fraction ("1/50"), or "policy".
 
         Returns:
-            The answer document (docs/reference/rest.md).
+            The answer document (docs/reference/rest.md). With ``noise``, ``intervals`` has half the width of each
+            value's 95 % interval, in the shape of ``rows``; None where none can be told.
 
         Raises:
             Refused: The gateway's problem document.

@@ -134,13 +134,15 @@ def _whole_numbers(table: pa.Table, layout: Layout) -> str:
     )
 
 
-def digest(values: pa.Table, marks: pa.Table) -> str:
-    """Return SHA-256 over the canonical JSON of values and marks, hexadecimal.
+def digest(values: pa.Table, marks: pa.Table, intervals: pa.Table | None = None) -> str:
+    """Return SHA-256 over the canonical JSON of values, marks and, where there are any, intervals, hexadecimal.
+
+    Intervals are in it since they do not follow from the values shown: the width of a mean hangs on the released count.
 
     Reveals:
         Nothing to who has not got the answer.
     """
-    body = {
+    body: dict[str, object] = {
         "columns": [[field.name, str(field.type)] for field in values.schema],
         "rows": [
             [None if value is None else str(value) for value in column.to_pylist()]
@@ -148,6 +150,8 @@ def digest(values: pa.Table, marks: pa.Table) -> str:
         ],
         "marks": [column.to_pylist() for column in marks.columns],
     }
+    if intervals is not None:
+        body["intervals"] = [column.to_pylist() for column in intervals.columns]
     return hashlib.sha256(
         json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     ).hexdigest()
@@ -158,6 +162,8 @@ def release(
     marks: pa.Table,
     withheld: Sequence[Withholding],
     notes: Sequence[tuple[str, str]],
+    intervals: pa.Table | None = None,
 ) -> Release:
     """Put a release together."""
-    return Release(values, marks, tuple(withheld), tuple(notes), digest(values, marks))
+    covered = digest(values, marks, intervals)
+    return Release(values, marks, tuple(withheld), tuple(notes), covered, intervals)

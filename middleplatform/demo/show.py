@@ -19,6 +19,7 @@ from rich.progress import Progress as Bar
 from rich.progress import TaskID
 from rich.table import Table
 
+from middleplatform.access.shapes import half_width
 from middleplatform.demo.departments import Departments, running
 from middleplatform.demo.shown import Shown
 from middleplatform.errors import ConfigError, MiddleplatformError
@@ -104,6 +105,9 @@ class Outcome:
             "sealed": answer is not None and answer.sealed,
             "columns": [] if answer is None else answer.table.column_names,
             "rows": [] if answer is None else _rows(answer.table),
+            "intervals": None
+            if answer is None or answer.intervals is None
+            else _rows(answer.intervals),
             "suppressed": 0 if answer is None else sum(each.cells for each in answer.withheld),
             "code": "" if error is None else error.code,
             "rule": "" if error is None else error.rule,
@@ -248,15 +252,14 @@ def _print_answer(
             if pa.types.is_floating(values[name].type) or pa.types.is_integer(values[name].type)
             else "left",
         )
-    for row, marked in zip(
-        _rows(values),
-        zip(*(column.to_pylist() for column in marks.columns), strict=True),
-        strict=True,
-    ):
+    rows = _rows(values)
+    blank: list[list[object]] = [[None] * len(row) for row in rows]
+    halves = blank if answer.intervals is None else _rows(answer.intervals)
+    for row, marked, half in zip(rows, _rows(marks), halves, strict=True):
         shown.add_row(
             *(
-                f"■ {mark}" if mark else escape(_cell(value))
-                for value, mark in zip(row, marked, strict=True)
+                f"■ {mark}" if mark else escape(_cell(value)) + _margin(value, width)
+                for value, mark, width in zip(row, marked, half, strict=True)
             )
         )
     console.print(shown)
@@ -279,6 +282,10 @@ def _one_line(sql: str) -> str:
 
 def _cell(value: object) -> str:
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _margin(value: object, half: object) -> str:
+    return f" ± {half_width(half)}" if value is not None and isinstance(half, float) else ""
 
 
 def _why(error: MiddleplatformError, locale: str) -> str:

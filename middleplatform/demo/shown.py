@@ -24,6 +24,7 @@ class Shown:
         entry: Index in the log that has it: the platform's, or for own data the department's.
         parties: Who took part and signed.
         sealed: Whether the recipient's command opened it; nobody else could read the values.
+        intervals: Half widths of 95 % intervals, same shape; None without noise.
     """
 
     protocol: str
@@ -34,6 +35,7 @@ class Shown:
     entry: int
     parties: tuple[str, ...]
     sealed: bool = False
+    intervals: pa.Table | None = None
 
     @staticmethod
     def of(answer: Answer, parties: tuple[str, ...]) -> "Shown":
@@ -41,8 +43,9 @@ class Shown:
         found = answer.release
         index = answer.receipt.index
         return Shown(
-            answer.protocol, found.table, found.marks, found.withheld, found.notes, index, parties
-        )
+            answer.protocol, found.table, found.marks, found.withheld, found.notes, index, parties,
+            intervals=found.intervals,
+        )  # fmt: skip
 
     @staticmethod
     def of_opened(answer: Answer, parties: tuple[str, ...], opened: Mapping[str, Any]) -> "Shown":

@@ -1,7 +1,6 @@
 """Stage 6 at the gateway: released words put together, and what stands above the release boundary run on them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pyarrow as pa
 
@@ -52,8 +51,7 @@ def combined(
             for block, found in zip(plan.blocks, answers, strict=True)
         }
         values, marks, intervals = noisy_values(database, plan, noisy)
-        notes = notes_of(plan, answers)
-        return replace(release(values, marks, (), notes), intervals=intervals), None
+        return release(values, marks, (), notes_of(plan, answers), intervals), None
     cells: dict[str, tuple[pa.Table, Layout]] = {}
     for block, found in zip(plan.blocks, answers, strict=True):
         shown = found.labelled if block.name in query.label_only else found.cells

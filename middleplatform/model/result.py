@@ -70,9 +70,10 @@ class Release:
         marks: Same shape: reason of each withheld value, or null. Columns bear the output's names.
         withheld: Summary, also of values that HAVING or LIMIT dropped afterwards.
         notes: (English, Chinese) sentences: rewrites, released-only aggregates.
-        digest: SHA-256 of the canonical bytes of table and marks, hexadecimal.
-        intervals: Of a differentially private answer: for each output that is an aggregate as released, half the width
-            of the interval that holds the value before noise with probability 95 %; null where none can be told.
+        digest: SHA-256 of the canonical bytes of table, marks and, where there are any, intervals, hexadecimal.
+        intervals: Of a differentially private answer, same shape: half the width of the interval that holds the value
+            before noise with probability 95 %; null where none can be told. A column is of type null where the output
+            is no aggregate as released.
     """
 
     table: pa.Table

@@ -17,18 +17,21 @@ def stream(answer: Answer) -> bytes:
     """Return the stream.
 
     The first half of the columns are the answer's, in order; the second half, named
-    ``mark:<name>``, tell the reason of each withheld value. The schema's metadata
+    ``mark:<name>``, tell the reason of each withheld value. Those of a differentially private
+    answer are followed by as many ``half_width:<name>``. The schema's metadata
     ``middleplatform`` is the JSON answer without its rows.
     """
     release = answer.release
     marks = [column.cast(pa.string()) for column in release.marks.columns]
     names = release.table.column_names
     head = json.dumps(shapes.answer_head(answer), ensure_ascii=False, allow_nan=False)
-    schema = pa.schema(
-        [*release.table.schema, *(pa.field(f"mark:{name}", pa.string()) for name in names)],
-        {b"middleplatform": head.encode()},
-    )
-    table = pa.Table.from_arrays([*release.table.columns, *marks], schema=schema)
+    fields = [*release.table.schema, *(pa.field(f"mark:{name}", pa.string()) for name in names)]
+    halves: list[pa.ChunkedArray] = []
+    if release.intervals is not None:
+        halves = [column.cast(pa.float64()) for column in release.intervals.columns]
+        fields += [pa.field(f"half_width:{name}", pa.float64()) for name in names]
+    schema = pa.schema(fields, {b"middleplatform": head.encode()})
+    table = pa.Table.from_arrays([*release.table.columns, *marks, *halves], schema=schema)
     buffer = io.BytesIO()
     with pa.ipc.new_stream(buffer, schema) as writer:
         writer.write_table(table)

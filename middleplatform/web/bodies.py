@@ -304,6 +304,10 @@ class AnswerBody(_Body):
     policy: AppliedPolicyBody
     result_digest: str
     receipt: ReceiptBody
+    intervals: Annotated[
+        list[list[float | None]] | None,
+        Field(description="Half widths of 95 % intervals, shaped as rows; with noise only."),
+    ] = None
     sealed: SealedBody | None = None
 
 

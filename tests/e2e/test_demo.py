@@ -85,6 +85,16 @@ def test_one_table_is_shown_in_each_way_of_release(shown, as_shipped):
         assert all(abs(found[label] - exactly[label]) <= most for label in found)
 
 
+def test_a_differentially_private_answer_is_shown_with_its_intervals(as_shipped):
+    shipped = {row["id"]: row for row in reported(as_shipped[0])}
+    noisy = shipped["D03"]
+    assert len(noisy["intervals"]) == len(noisy["rows"]) > 1
+    assert all(label is None and people > 0 for label, people, _ in noisy["intervals"])
+    assert shipped["D02"]["intervals"] is None
+    told = " ".join(as_shipped[1].stdout.split())
+    assert told.count(" ± ") >= len(noisy["rows"])
+
+
 def test_each_answer_of_a_private_join_is_the_pooled_one_and_says_who_took_part(shown):
     folder, done = shown
     joined = [row for row in reported(folder) if row["protocol"] == "private_join"]

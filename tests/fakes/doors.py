@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -67,6 +67,16 @@ def release() -> Release:
     withheld = (Withholding("R5", "dominance", 1), Withholding("R5", "threshold", 1))
     notes = (("birth_year is banded by 10.", "birth_year 已按 10 分段。"),)
     return Release(table, marks, withheld, notes, "ab" * 32)
+
+
+def noisy_release() -> Release:
+    """The same with half widths: of a count, and of a mean that is told none where its count is small."""
+    intervals = pa.table({
+        "区": pa.nulls(3),
+        "n": pa.array([12.25, None, 12.25]),
+        "avg_income": pa.array([None, None, 0.51234]),
+    })  # fmt: skip
+    return replace(release(), intervals=intervals)
 
 
 @dataclass

@@ -31,6 +31,21 @@ def test_rows_are_exact_and_withheld_values_are_null_with_a_mark():
     ]
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (0.0, "0"),
+        (12.25, "12.3"),
+        (0.00012301, "0.000124"),
+        (98765.4, "98800"),
+        (999.5, "1000"),
+        (5.0, "5.00"),
+    ],
+)
+def test_half_widths_are_shown_to_three_digits_and_never_too_narrow(width, shown):
+    assert shapes.half_width(width) == shown
+
+
 def test_no_value_escapes_json():
     table = pa.table({
         "a": pa.array([float("nan"), float("inf"), 0.5]), "b": pa.array([True, None, False]),

@@ -10,6 +10,7 @@ import pytest
 from middleplatform.cli.legend import MARKS
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.model.decision import Reason, Span
+from tests.fakes.doors import noisy_release
 
 ASK = ("query", "SELECT 1", "--as", "analyst_drc", "--purpose", "statistics")
 
@@ -61,6 +62,37 @@ def test_csv_runs_no_formula_and_tells_withheld_from_missing(shell):
         ["'=1+1", "*threshold", "*dominance"], ["", "12", "7.25"],
     ]  # fmt: skip
     assert "audit entry 0" in ran.err
+
+
+def noisy(gateway):
+    gateway.outcome = noisy_release()
+
+
+@pytest.mark.parametrize(("locale", "legend"), [("en", "± half the width"), ("zh", "± 为区间半宽")])
+def test_a_noisy_answer_shows_half_widths_and_says_what_they_are(shell, locale, legend):
+    assert "±" not in shell(*ASK).out
+    shell.prepare = noisy
+    out = shell(*ASK, "--locale", locale).out
+    for text in ("15 ± 12.3", "12 ± 12.3", "7.25 ± 0.513", legend):
+        assert text in out
+    assert "-10.50 ±" not in out
+    assert "[T] ±" not in out
+
+
+def test_csv_of_a_noisy_answer_has_half_widths_after_its_columns(shell):
+    shell.prepare = noisy
+    rows = list(csv.reader(io.StringIO(shell(*ASK, "--csv").out)))
+    assert rows == [
+        ["区", "n", "avg_income", "n_half_width", "avg_income_half_width"],
+        ["990101", "15", "-10.50", "12.25", ""],
+        ["'=1+1", "*threshold", "*dominance", "", ""], ["", "12", "7.25", "12.25", "0.51234"],
+    ]  # fmt: skip
+
+
+def test_json_of_a_noisy_answer_has_half_widths_shaped_as_its_rows(shell):
+    shell.prepare = noisy
+    value = json.loads(shell(*ASK, "--json").out)
+    assert value["intervals"] == [[None, 12.25, None], [None, None, None], [None, 12.25, 0.51234]]
 
 
 def test_request_carries_all_that_was_said(shell):

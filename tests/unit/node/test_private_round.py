@@ -8,6 +8,7 @@ import made_platform
 import made_world as made
 import pytest
 
+from middleplatform.combine.released import digest
 from middleplatform.disclosure.privacy import noise_of
 from middleplatform.errors import MiddleplatformError, ProtocolError
 from middleplatform.model.policy import PrivacyRule
@@ -102,7 +103,14 @@ def test_an_answer_tells_its_loss_and_the_intervals_of_its_values(platform):
     asked = SQL.replace("SUM(staff) AS s", "SUM(staff) AS s, AVG(staff) AS mean, COUNT(*) * 2 AS d")
     answer = platform.ask(asked, noise="100")
     release, expected = answer.release, exact(platform)
-    assert release.intervals.column_names == ["n", "s", "mean"]
+    assert release.intervals.column_names == release.table.column_names
+    assert (
+        release.intervals["section"].null_count
+        == release.intervals["d"].null_count
+        == release.table.num_rows
+    )
+    assert release.digest != digest(release.table, release.marks)
+    assert release.digest == digest(release.table, release.marks, release.intervals)
     layout = layout_of(made.cell(asked), made.CATALOG)
     noise = noise_of(layout, RULE, Fraction(100), (300,), None)
     for row, width in zip(release.table.to_pylist(), release.intervals.to_pylist(), strict=True):

@@ -10,6 +10,7 @@ from middleplatform.errors import AuditError, PolicyError, SourceError
 from middleplatform.model.request import Subject
 from middleplatform.web import bodies
 from middleplatform.web.jobs import Bounds
+from tests.fakes.doors import noisy_release
 
 BODY = {"sql": "SELECT COUNT(*) FROM ga.population", "purpose": "statistics"}
 
@@ -75,6 +76,24 @@ def test_arrow_stream_carries_values_marks_and_the_receipt(service):
     head = json.loads(table.schema.metadata[b"middleplatform"])
     assert (head["receipt"]["index"], head["protocol"]) == (0, "local")
     assert "rows" not in head
+
+
+def test_a_noisy_answer_tells_half_widths_in_the_shape_of_its_rows(service):
+    service.gateway.outcome = noisy_release()
+    found = service.ask("POST", "/v1/queries?wait=5", json=BODY)
+    value = bodies.AnswerBody.model_validate_json(found.content)
+    assert value.intervals == [[None, 12.25, None], [None, None, None], [None, 12.25, 0.51234]]
+    answer = service.ask(
+        "POST", "/v1/queries?wait=5", json=BODY,
+        headers={"Accept": "application/vnd.apache.arrow.stream"},
+    )  # fmt: skip
+    table = pa.ipc.open_stream(answer.content).read_all()
+    assert table.column_names[6:] == ["half_width:区", "half_width:n", "half_width:avg_income"]
+    assert table["half_width:n"].to_pylist() == [12.25, None, 12.25]
+
+
+def test_an_exact_answer_has_no_intervals(service):
+    assert "intervals" not in service.ask("POST", "/v1/queries?wait=5", json=BODY).json()
 
 
 def test_other_media_types_are_not_acceptable(service):
