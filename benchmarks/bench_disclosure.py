@@ -27,11 +27,11 @@ from connectors.duckdb import DuckDBConnector
 from connectors.spi import ExecutionLimits
 from middleplatform.catalog import load
 from middleplatform.disclosure.disclose import disclose
-from middleplatform.disclosure.perturb import perturb, small
+from middleplatform.disclosure.perturb import few_contributors, perturb, small
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.node.measure import Source
-from middleplatform.node.perturbed import block_keys
+from middleplatform.node.perturbed import keys_and_units
 from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
@@ -66,10 +66,17 @@ def _run(source: Source, catalog: Catalog, sql: str, seconds: dict[str, list[flo
     layout, numbers = layout_of(cell, catalog), UnitNumbers(bytes(32))
     begin, busy = time.perf_counter(), time.process_time()
     measured = _timed(seconds, "evidence", lambda: source.measure(cell, layout))
-    keys = _timed(seconds, "cell_keys", lambda: block_keys(cell, layout, measured, source, numbers))
+
+    def count() -> object:
+        return keys_and_units(cell, layout, measured, source, numbers, contributors=True)
+
+    found, contributors = _timed(seconds, "cell_keys", count)
+    own = len(layout.populations)
+    keys = found[:, :own]
 
     def decide() -> object:
         disclose(layout, measured.evidence, _PARAMETERS)
+        few_contributors(layout, contributors[:, own:], found[:, own:], _PARAMETERS)
         words = perturb(layout, measured.evidence, keys, _PARAMETERS)
         small(layout, measured.evidence, words, _PARAMETERS)
         return words

@@ -183,11 +183,8 @@ def _numbers(word: Node, population: Node, rows: list[Row]) -> list[Fraction]:
 
 
 def _contributes(word: Node, layout: Node, rows: list[Row]) -> bool | None:
-    """Say whether the total is other than zero; what stands for missing values does not count."""
-    operand = word["operand"]
-    measured = operand["operand"] if operand["node"] == "Coalesce" else operand
-    population = layout["populations"][word["population"]]
-    total = _sum(_numbers({**word, "operand": measured}, population, rows))
+    """Say whether the total is other than zero."""
+    total = _sum(_numbers(word, layout["populations"][word["population"]], rows))
     return None if total is None else total != 0
 
 

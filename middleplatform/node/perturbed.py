@@ -32,7 +32,7 @@ from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.units import UnitNumbers
 from middleplatform.planner.evidence import Statement, members_statement
 
-__all__ = ["block_keys", "perturbed"]
+__all__ = ["block_keys", "keys_and_units", "perturbed"]
 
 _OF_CONTRIBUTORS = frozenset({None, "homogeneity", "dominance", "p_percent"})
 """Marks that would tell nobody, one or two contributors from a few."""
@@ -78,7 +78,7 @@ def perturbed(
     if parameters.min_units <= 1:
         return measured, np.zeros(evidence.cells, dtype=np.bool_)
     sums = bool(layout.sums)
-    keys, units = _counted(cell, layout, measured, source, numbers, contributors=sums)
+    keys, units = keys_and_units(cell, layout, measured, source, numbers, contributors=sums)
     own = len(layout.populations)
     few = few_contributors(layout, units[:, own:], keys[:, own:], parameters)
     for row, column in np.argwhere(few):
@@ -107,10 +107,10 @@ def block_keys(
         Nothing here. To who gets them: which cells of different questions have the same units; and with perturbed
         words, the exact ones.
     """
-    return _counted(cell, layout, measured, source, numbers, contributors=False)[0]
+    return keys_and_units(cell, layout, measured, source, numbers, contributors=False)[0]
 
 
-def _counted(
+def keys_and_units(
     cell: CellQuery,
     layout: Layout,
     measured: Measured,
@@ -119,7 +119,25 @@ def _counted(
     *,
     contributors: bool,
 ) -> tuple[Keys, Counts]:
-    """Return cell keys and units by population, then by sum where contributors are asked for, one column each."""
+    """Return cell keys and counts of units by population, then by sum: of the units that contribute to it.
+
+    Args:
+        cell: The release block.
+        layout: Its layout.
+        measured: Its exact cells.
+        source: Is asked for each cell's units.
+        numbers: Gives their record keys.
+        contributors: Whether there are columns by sum.
+
+    Returns:
+        Keys and counts, each of shape (cells, populations), or (cells, populations + sums).
+
+    Raises:
+        SourceError: As ``perturbed``.
+
+    Reveals:
+        As ``block_keys``.
+    """
 
     def write(dialect: str, names: PhysicalNames) -> Statement:
         return members_statement(cell, layout, dialect, names, contributors=contributors)

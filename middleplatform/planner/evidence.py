@@ -155,7 +155,7 @@ def members_statement(
         dialect: Of the connector.
         names: Of the source.
         contributors: Also say, in ``c0`` and on, whether the unit's total of each sum is other than zero; missing
-            where it has no value. What stands for missing values (COALESCE) does not count.
+            where it has no value.
     """
     engine = _engine(cell, layout, dialect, names)
     unit = exp.alias_(engine.row(layout.unit), "u")
@@ -287,11 +287,9 @@ def _per_unit(engine: EngineSql, cell: CellQuery, layout: Layout) -> exp.Select:
 
 
 def _contributes(engine: EngineSql, layout: Layout, s: int) -> exp.Expr:
-    """Say whether a unit's total is other than zero; a constant for missing values would make everybody contribute."""
+    """Say whether a unit's total is other than zero."""
     word = layout.sums[s]
-    measured = word.operand.operand if isinstance(word.operand, Coalesce) else word.operand
-    assert isinstance(measured, Field), "what is summed is a column"
-    total = exp.Sum(this=engine.summand(measured, word.scale))
+    total = exp.Sum(this=engine.summand(word.operand, word.scale))
     filtered = _filtered(engine, total, layout.populations[word.population], word.operand)
     zero = exp.Literal.number(0)
     return exp.alias_(exp.paren(exp.NEQ(this=filtered, expression=zero)), f"c{s}")

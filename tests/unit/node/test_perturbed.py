@@ -1,6 +1,7 @@
 """A node under ``perturb``: what leaves is perturbed, agrees with itself, and is the same whenever the units are."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import made_platform
 import made_world as made
@@ -19,6 +20,8 @@ from middleplatform.planner.plan import read_fragment
 
 PARAMETERS = DisclosureParameters(min_units=10, method="perturb", history=False)
 BUNDLE = made_platform.with_parameters(method="perturb", history=False)
+AMOUNTS = {"nobody": (0, 0), "missing": (0, None), "one": (1, 0), "few": (5, 0), "known": (5, None), "many": (30, 0)}  # fmt: skip
+"""Kinds of income: how many of forty people have one, and what the table says of the others."""
 BY_SEX = "SELECT sex, COUNT(*) AS n, COUNT(DISTINCT id) AS p, SUM(education) AS s, AVG(education) AS a FROM ga.person GROUP BY sex"
 
 
@@ -189,6 +192,86 @@ def test_a_source_without_sql_gives_the_same_words(noisy, sql):
     ]  # fmt: skip
     names = [name for formula in layout.formulas for name in layout.words(formula)]
     assert found[0].table.select(names).equals(found[1].table.select(names))
+
+
+def incomes(alone=()):
+    """Return a source of ``AMOUNTS``: one row a person; ``alone`` are further rows."""
+    rows = [
+        (f"9901011990010{number}{unit:03d}0", None, 2024, kind, *_paid(unit < paid, other), None)
+        for number, (kind, (paid, other)) in enumerate(AMOUNTS.items())
+        for unit in range(40)
+    ]
+    tables = {"income": table_of("ga.income", [*rows, *alone])}
+    return Source("ga", MemoryConnector(tables), made.EXECUTION)
+
+
+def _paid(paid, other):
+    return (Decimal(100), 3) if paid else (other, other)
+
+
+def marks_of(sql, parameters=PARAMETERS, number=0, source=None):
+    """Return the marks of each cell by its label."""
+    _, found, marks, _ = run(source or incomes(), sql, UnitNumbers(bytes([number]) * 32), parameters)  # fmt: skip
+    return dict(zip(found.table["d0"].to_pylist(), marks.tolist(), strict=True))
+
+
+def test_a_sum_to_which_few_contribute_is_withheld_and_its_count_is_not():
+    sql = "SELECT kind AS d0, SUM(amount) AS a0, AVG(amount) AS a1, STDDEV_SAMP(amount) AS a2, COUNT(*) AS a3 FROM ga.income GROUP BY kind"
+    found = marks_of(sql)
+    assert found["many"] == [None] * 4
+    for kind in ("nobody", "one", "few"):
+        assert found[kind] == ["threshold"] * 3 + [None], "one mark, however few"
+    for kind in ("missing", "known"):
+        assert found[kind] == ["complement"] * 3 + [None], "as before: a value is a condition"
+
+
+def test_a_zero_for_missing_values_makes_nobody_contribute():
+    sql = "SELECT kind AS d0, SUM(COALESCE(steps, 0)) AS a0 FROM ga.income GROUP BY kind"
+    found = marks_of(sql)
+    assert found["known"] == found["missing"] == found["few"] == ["threshold"]
+    assert found["many"] == [None]
+
+
+def test_a_sum_of_two_columns_needs_contributors_to_both():
+    sql = (
+        "SELECT kind AS d0, SUM(amount + year) AS a0, SUM(year) AS a1 FROM ga.income GROUP BY kind"
+    )
+    found = marks_of(sql)
+    assert found["few"] == ["threshold", None]
+    assert found["many"] == [None] * 2
+
+
+def test_totals_that_add_up_to_zero_are_no_contributions():
+    amounts = [
+        (f"99010119900109{unit:02d}00", None, 2024, "back", Decimal(sign * 7), 1, None)
+        for unit in range(40)
+        for sign in (1, -1)
+    ]
+    sql = "SELECT kind AS d0, SUM(amount) AS a0 FROM ga.income GROUP BY kind"
+    assert marks_of(sql, source=incomes(amounts))["back"] == ["threshold"]
+
+
+def test_per_unit_totals_and_conditions_are_counted_alike():
+    block = "SELECT q.kind AS d0, SUM(q.t) AS a0 FROM (SELECT id, kind, SUM(amount) AS t FROM ga.income GROUP BY id, kind) AS q GROUP BY q.kind"
+    found = marks_of(block)
+    assert found["few"] == found["nobody"] == ["threshold"]
+    assert found["many"] == [None]
+    part = "SELECT kind AS d0, SUM(amount) FILTER (WHERE year = 2024) AS a0 FROM ga.income GROUP BY kind"
+    off = replace(PARAMETERS, homogeneity=False)
+    assert marks_of(part, off)["few"] == ["threshold"]
+
+
+def test_contributors_count_with_their_noise():
+    sql = "SELECT kind AS d0, SUM(amount) AS a0 FROM ga.income GROUP BY kind"
+    near = replace(PARAMETERS, min_units=28)
+    told = {marks_of(sql, near, number)["many"][0] for number in range(12)}
+    assert told == {None, "threshold"}, "the mark does not say that they are fewer than 28"
+
+
+def test_contributors_of_public_data_are_not_counted():
+    sql = "SELECT kind AS d0, SUM(amount) AS a0 FROM ga.income GROUP BY kind"
+    public = replace(PARAMETERS, min_units=1, dominance=(), p_percent=0)
+    assert marks_of(sql, public)["one"] == [None]
 
 
 def table_of(dataset, rows):
