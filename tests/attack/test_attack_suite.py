@@ -27,9 +27,6 @@ ROUNDS, LEAVING = 4, 100
 THOROUGH, PATIENCE = ("differencing",), 3
 """Which attack asks of every target even after 120 in a row told nothing; ``middleplatform attack`` always does."""
 
-OPEN = {"tables": 0.07}
-"""Attacks that are known to be better than the margin, and how much at most (docs/threat-model.md, "What remains")."""
-
 CONTROLS = {
     "differencing": (400, 0.99),
     "individual_tracker": (400, 0.99),
@@ -74,7 +71,7 @@ def test_the_default_tier_holds(defended, people, name):
     patience = ENDLESS if name in THOROUGH else PATIENCE
     (found,) = suite.run(defended, people, ANY_NUMBER, [name], patience=patience)
     assert found.targets >= 400
-    assert found.success <= found.baseline + OPEN.get(name, suite.MARGIN), found
+    assert found.held, found
     assert "C099" not in found.refused, "a defence that breaks down is none"
 
 
