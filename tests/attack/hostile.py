@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from node_world import duckdb_sources, shipped
+from exact_demo import exact_rules
+from node_world import duckdb_sources
 from recorder import Recorder
 
 from middleplatform.access.system import SystemClock, SystemRng
@@ -37,7 +38,7 @@ LEGITIMATE = {
     "tax": "SELECT tax_year AS d0, COUNT(*) AS a0 FROM tax.individual_income GROUP BY tax_year",
     "ss": "SELECT plan_code AS d0, COUNT(*) AS a0 FROM ss.insurance GROUP BY plan_code",
 }
-BUNDLE = shipped()[1]
+EXACT, CATALOG, BUNDLE = exact_rules()
 _SECONDS = 60.0
 _SAYS_MAX = 2_000
 _ALERT = b"\x15\x03\x03\x01\x00\x02\x02\x50\x46\x0a\x28"
@@ -323,6 +324,7 @@ def hostile_gateway(
         duckdb_sources(data, departments),
         tuple(PERSONAS.values()),
         key_holder=key_holder,
+        bundle=EXACT,
     )
     processes.limits = {**processes.limits, **(limits or {})}
     with processes.start(SystemClock(), SystemRng(), lambda *_: None):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from node_world import shipped
+from exact_demo import exact_rules
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.crypto.sum_words import round_key
@@ -15,7 +15,7 @@ from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.wire.join_lists import GroupLists, ListHead, ListPart
 
-CATALOG, BUNDLE = shipped()
+_, CATALOG, BUNDLE = exact_rules()
 TAXES = (
     "SELECT p.region_code AS d0, COUNT(*) AS a0, SUM(t.income_total) AS a1, SUM(p.education_years) AS a2"
     " FROM ga.population AS p JOIN tax.individual_income AS t ON t.id_number = p.id_number GROUP BY p.region_code"

@@ -227,7 +227,8 @@ def test_lying_gateway_cannot_name_a_steward(tmp_path: Path) -> None:
             cells = platform.nodes["ga"].node.answer(raw, signature).cells
         except MiddleplatformError:
             return
-        assert min(int(value) for value in cells["rows_0"].to_pylist() if value is not None) >= 10
+        shown = [int(value) for value in cells["rows_0"].to_pylist() if value is not None]
+        assert min(shown, default=10) >= 10
 
 
 @pytest.mark.parametrize("sql", [

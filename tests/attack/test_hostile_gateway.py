@@ -389,5 +389,5 @@ def test_a_project_is_the_only_thing_that_parts_two_histories(hostile, targets):
     assert hostile.ask("ga", first, project="drc").code == ""
     assert hostile.ask("ga", second, project="drc").code == "D010"
     assert hostile.ask("ga", second, project="repeat").code == ""
-    listed = {"elderly", "cohorts", "repeat", "uninsured_city"}
+    listed = {"elderly", "cohorts", "repeat", "uninsured_city", "statutory_tables"}
     assert set(shipped()[1].limits.projects) == listed

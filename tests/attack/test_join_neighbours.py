@@ -150,8 +150,8 @@ def test_another_group_of_an_unmatched_row_shows_in_one_code(world):
 def test_a_row_that_matches_no_more_shows_as_another_token_and_one_row_less_of_a_group(world):
     spare = next(each for each in made.region_numbers()[::-1] if each not in {*world.persons, *world.payers})  # fmt: skip
     other, _ = world.other(replaced(world.place(matched=True), id=spare))
-    # A database gives rows in an order that depends on keys, and the secret order is applied to that.
-    assert differences(world.one, other) == at("tax", *LIST) | PLACED
+    # A database may give rows in an order that depends on keys, and the secret order is applied to that.
+    assert {("tax", "tokens")} <= differences(world.one, other) <= at("tax", *LIST) | PLACED
     tokens = [{each.tobytes() for each in every.tokens("tax")} for every in (world.one, other)]
     assert len(tokens[0] - tokens[1]) == len(tokens[1] - tokens[0]) == 1
     moved = np.array(of_cells(other)) - np.array(of_cells(world.one))
