@@ -39,8 +39,8 @@ from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.perturbed import perturbed
-from middleplatform.node.protected import Margins, protect
 from middleplatform.node.private import Private, Question, check_noise, noisy_cells
+from middleplatform.node.protected import Margins, protect
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.sealed_keys import KnownKeys
