@@ -95,6 +95,9 @@ PARTS: Mapping[str, Callable[[How], object]] = {
         *how.pick(["--earlier", "1000", "--questions", "100", "--runs", "5"], []),
         *how.where,
     ),
+    "privacy": lambda how: _object(
+        "bench_privacy", *how.pick(["--rows", "100000", "--runs", "2", "--no-peer"], [])
+    ),
 }
 """Every part, in order, with what measures it."""
 
@@ -128,6 +131,7 @@ def markdown(found: Mapping) -> str:
                       *_join(found.get("join", {"sizes": ()})), "",
                       *_sealed(found.get("sealed")), *_blinded(found.get("blinded")),
                       *_perturb(found.get("perturb")), *_history(found.get("history")),
+                      *_privacy(found.get("privacy")),
                       *_parts(found), ""])  # fmt: skip
 
 
@@ -321,6 +325,25 @@ def _history(found: Mapping | None) -> Iterator[str]:
         f"{name}: {told['bytes_per_1000'] / 1e6:.1f} MB" for name, told in growth.items()
     )
     yield f"| 1,000 different questions on disk | {figures} | | | | |"
+    yield ""
+
+
+def _privacy(found: Mapping | None) -> Iterator[str]:
+    if found is None:
+        return
+    targets = found["targets"]
+    yield (
+        f"| Tier D, epsilon {found['epsilon']}, {found['rows']:,} rows, {found['units']:,} units "
+        f"| COUNT error (target {targets['count']:.1%}) | SUM ({targets['sum']:.1%}) | AVG ({targets['avg']:.1%}) "
+        f"| s over plain SQL (target {targets['seconds_over_plain']}) |"
+    )
+    yield "|---|--:|--:|--:|--:|"
+    for name in ("middleplatform", "smartnoise"):
+        told = found.get(name, {})
+        if "mean_relative_error" in told:
+            found_errors = told["mean_relative_error"]
+            errors = " | ".join(f"{found_errors[each]:.2%}" for each in ("count", "sum", "avg"))
+            yield f"| {name} | {errors} | {told.get('seconds_over_plain', told.get('seconds', ''))} |"
     yield ""
 
 

@@ -51,6 +51,8 @@ def protect(
     Reveals:
         Nothing: the caller decides what leaves.
     """
+    if not measured.evidence.cells:
+        return  # a table without a cell withholds none
     families = families_of(layout)
     cube = cube_of(cell, layout, measured, parameters, margins)
     judged: list[_Judged] = []

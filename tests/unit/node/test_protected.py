@@ -238,6 +238,12 @@ def test_a_block_without_dimensions_has_no_margins(exact_world):
     assert before.tolist() == after.tolist()
 
 
+def test_a_table_without_a_cell_is_answered_as_one(exact_world):
+    sql = "SELECT region, COUNT(*) FROM ga.person WHERE birth_year > 3000 GROUP BY region"
+    labels, _, _, after = released(exact_world, sql)
+    assert (labels, after.shape) == ([], (0, 1))
+
+
 def test_too_many_cells_are_refused(exact_world, monkeypatch):
     monkeypatch.setattr(table_cube, "CELLS_MAX", 20)
     with pytest.raises(LimitError) as caught:
