@@ -54,7 +54,7 @@ def _bundle(folder: Path, rho: Fraction) -> Path:
         f"privacy: {{rho: {rho}, delta: 1/1000000000, groups: {GROUPS}, rows: {ROWS_OF_A_UNIT},"
         f" rho_snapshot: {whole}, rho_project: {whole}, rho_analyst: {whole}}}"
     )
-    text = text.replace("method: exact}", f"method: exact, {privacy}}}").replace(
+    text = text.replace("method: exact,", f"method: exact, {privacy},").replace(
         "cost: {}", f"cost: {{cap: {CAP}}}"
     )
     path = folder / "noise.yaml"
