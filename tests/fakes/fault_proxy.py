@@ -95,13 +95,13 @@ class FaultProxy:
             each.silent = True
 
     def cut(self) -> None:
-        """Reset the open connections."""
+        """Reset the open connections, and return when they are: what is asked next is not cut by this."""
 
-        def work() -> None:
+        async def work() -> None:
             for each in list(self._open):
                 each.reset()
 
-        self._loop.call_soon_threadsafe(work)
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
     def at_request(self, number: int, action: Callable[[], None]) -> None:
         """Call ``action`` just before the next, second, ... request from now on is passed on."""
