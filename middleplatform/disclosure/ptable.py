@@ -16,7 +16,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
 
 from middleplatform.errors import ConfigError
 from middleplatform.policy.noise_numbers import NO_TABLE
@@ -238,6 +237,8 @@ def normal_draw(keys: Keys) -> npt.NDArray[np.int64]:
     Reveals:
         Nothing: the caller decides what leaves.
     """
+    from scipy.special import ndtr, ndtri  # noqa: PLC0415 - heavy, and needed for sums only
+
     low = ndtr(-float(DRAW_MAX))
     share = ((keys >> np.uint64(11)).astype(np.float64) + 0.5) / float(1 << 53)
     drawn = ndtri(low + share * (1 - 2 * low))

@@ -40,7 +40,6 @@ from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.perturbed import perturbed
 from middleplatform.node.private import Private, Question, check_noise, noisy_cells
-from middleplatform.node.protected import Margins, protect
 from middleplatform.node.release import released_cells, sensitive_dimensions
 from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.sealed_keys import KnownKeys
@@ -426,6 +425,11 @@ class Node:
         telling = self._mark_groups(task, measured, marks)
         parameters = task.decision.disclosure
         if parameters.method == "table":
+            from middleplatform.node.protected import (  # noqa: PLC0415 - the solver is heavy: most nodes need none
+                Margins,
+                protect,
+            )
+
             margins = Margins(source, self.catalog, self.sensitive(task, pinned=False))
             protect(task.cell, task.layout, measured, marks, parameters, margins)
         if parameters.history:
