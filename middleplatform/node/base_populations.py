@@ -7,7 +7,7 @@ Spec: docs/spec/history.md, "Base populations".
 Reveals: Nothing: it follows from the statement and the policy.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from middleplatform.errors import QueryError
@@ -73,7 +73,16 @@ def bases(cell: CellQuery, sensitive: Sensitive) -> tuple[CellQuery, ...]:
         reads(item) for item in _read(bare)
     ):
         return (bare,)  # the text that the rows have
-    found: dict[CellQuery, None] = {}
+    found = dict.fromkeys(_bases(cell, reads))
+    # An aggregate of a unit may tell no more than open columns do: of these few units could else be left out by it.
+    narrow = sensitive_fields(cell, sensitive, aggregates=False)
+    if any(reads(item) != narrow(item) for item in _named((bare.dimensions, bare.rows))):
+        found |= dict.fromkeys(_bases(cell, narrow))
+    return tuple(found)
+
+
+def _bases(cell: CellQuery, reads: Callable[[Field], bool]) -> Iterator[CellQuery]:
+    """Yield what remains of a block under each way its sensitive conditions could hold."""
     waiting: list[dict[Predicate, bool | None]] = [{}]
     while waiting:
         values = waiting.pop()
@@ -85,12 +94,19 @@ def bases(cell: CellQuery, sensitive: Sensitive) -> tuple[CellQuery, ...]:
             waiting += [{**values, opened.atom: value} for value in (None, False, True)]
             continue
         if made is not None:
-            found[made] = None
-    return tuple(found)
+            yield made
 
 
-def sensitive_fields(cell: CellQuery, sensitive: Sensitive) -> Callable[[Field], bool]:
-    """Return what says of a field of a block whether it reads a sensitive value or an aggregate for each unit."""
+def sensitive_fields(
+    cell: CellQuery, sensitive: Sensitive, *, aggregates: bool = True
+) -> Callable[[Field], bool]:
+    """Return what says of a field of a block whether it reads a sensitive value.
+
+    Args:
+        cell: The block.
+        sensitive: Says which columns are.
+        aggregates: Whether every aggregate for each unit is; else those that read a sensitive value.
+    """
     known = {relation.alias: relation for relation in relations(cell.rows)}
 
     def reads(target: Field) -> bool:
@@ -98,9 +114,23 @@ def sensitive_fields(cell: CellQuery, sensitive: Sensitive) -> Callable[[Field],
         if isinstance(relation, Table):
             return sensitive(relation.dataset, target.name)
         content = next(column.content for column in relation.columns if column.name == target.name)
-        return isinstance(content, Aggregate) or any(reads(inner) for inner in fields(content))
+        if aggregates and isinstance(content, Aggregate):
+            return True
+        return any(reads(inner) for inner in _named(content))
 
     return reads
+
+
+def _named(value: object) -> Iterator[Field]:
+    """Return the fields anywhere inside a governed value."""
+    found: list[Field] = []
+
+    def look(node: object) -> None:
+        if isinstance(node, Field):
+            found.append(node)
+
+    mapped(value, look)
+    return iter(found)
 
 
 def _read(cell: CellQuery) -> Iterator[Field]:
@@ -170,8 +200,7 @@ class _Base:
         columns = tuple(
             UnitColumn(column.name, label)
             for column in relation.columns
-            if not isinstance(column.content, Aggregate)
-            and (label := labels.get(column.content, column.content)) is not None
+            if (label := self._column(relation, column, labels)) is not None
         )
         keys = tuple(label for label in labels.values() if label is not None)
         return replace(
@@ -181,6 +210,16 @@ class _Base:
             columns=columns,
             having=None if having == _TRUE else having,
         )
+
+    def _column(
+        self,
+        relation: UnitBlock,
+        column: UnitColumn,
+        labels: Mapping[RowExpression, RowExpression | None],
+    ) -> RowExpression | Aggregate | None:
+        if isinstance(column.content, Aggregate):
+            return None if self._reads(Field(relation.alias, column.name)) else column.content
+        return labels.get(column.content, column.content)
 
     # --- predicates -----------------------------------------------------------------------------------------------
 

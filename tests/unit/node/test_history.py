@@ -170,6 +170,30 @@ def test_a_few_units_cannot_hide_behind_a_sensitive_condition(snapshots, where):
     assert told(ask, f"{ALL} WHERE {where}") == "D010"
 
 
+@pytest.mark.parametrize("bundle", [EXACT, PERTURBED])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) FROM (SELECT id, COUNT(*) AS c FROM ga.person GROUP BY id HAVING SUM(CASE WHEN region = '990103' THEN 1 ELSE 0 END) = 0) AS t",
+        "SELECT COUNT(*) FROM (SELECT id, COUNT(*) FILTER (WHERE region = '990103') AS c FROM ga.person GROUP BY id) AS t WHERE c = 0",
+        "SELECT COUNT(*) FROM ga.person AS p LEFT JOIN (SELECT id, COUNT(*) AS c FROM ga.person WHERE region = '990103' GROUP BY id) AS t ON p.id = t.id WHERE t.c IS NULL",
+    ],
+)
+def test_a_few_units_cannot_hide_behind_an_aggregate_for_each_unit(snapshots, bundle, sql):
+    ask = snapshots(bundle).of(persons())
+    assert told(ask, ALL) == (None,)
+    assert told(ask, sql) == "D010"
+
+
+def test_an_aggregate_for_each_unit_over_sensitive_values_does_not_decide(snapshots):
+    taught = "SELECT COUNT(*) FROM (SELECT id, SUM(education) AS c FROM ga.person GROUP BY id) AS t WHERE c >= 9"
+    found = []
+    for rows in (persons(), persons(schooling=lambda place: 20 if place > 2 else 0)):
+        ask = snapshots(PERTURBED).of(rows)
+        found.append([told(ask, ALL), told(ask, taught)])
+    assert found[0] == found[1] == [(None,), (None,)]
+
+
 def test_a_sensitive_dimension_is_not_what_is_compared(snapshots):
     ask = snapshots(PERTURBED).of(persons())
     by = "SELECT diagnosis, COUNT(*) FROM ga.person"
