@@ -19,7 +19,15 @@ from middleplatform.model.plan import Formula, Layout
 from middleplatform.model.policy import DisclosureParameters
 from middleplatform.model.query import AggregateKind, CellQuery
 from middleplatform.node.measure import Measured
-from middleplatform.node.table_cube import Cube, Family, Margins, Side, cube_of, families_of
+from middleplatform.node.table_cube import (
+    Cube,
+    Family,
+    Margins,
+    Side,
+    cube_of,
+    families_of,
+    shows_all,
+)
 
 __all__ = ["Margins", "protect"]
 
@@ -53,6 +61,8 @@ def protect(
     """
     if not measured.evidence.cells:
         return  # a table without a cell withholds none
+    if shows_all(cell, layout, measured, parameters, margins):
+        return
     families = families_of(layout)
     cube = cube_of(cell, layout, measured, parameters, margins)
     judged: list[_Judged] = []

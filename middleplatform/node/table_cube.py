@@ -20,7 +20,17 @@ from middleplatform.model.query import AggregateKind, CellQuery, Dimension, Valu
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.table_levels import Level, levels_of
 
-__all__ = ["CELLS_MAX", "Cube", "Family", "Link", "Margins", "Side", "cube_of", "families_of"]
+__all__ = [
+    "CELLS_MAX",
+    "Cube",
+    "Family",
+    "Link",
+    "Margins",
+    "Side",
+    "cube_of",
+    "families_of",
+    "shows_all",
+]
 
 CELLS_MAX = 10_000
 """Cells of a block and all its margins together: what is judged within about two seconds a word."""
@@ -124,6 +134,33 @@ def families_of(layout: Layout) -> list[Family]:
         formula = Formula(AggregateKind.COUNT_DISTINCT, (part,), key=i)
         found.append(Family("key", i, key.population, formula))
     return found
+
+
+def shows_all(
+    cell: CellQuery,
+    layout: Layout,
+    measured: Measured,
+    parameters: DisclosureParameters,
+    margins: Margins,
+) -> bool:
+    """Say whether the primary rules withhold nothing of a block, and so of none of its margins either.
+
+    False also where that does not follow: a sensitive label may stand alone at a coarser level only, and totals of a
+    unit with two signs may cancel. Else a rule that some cells pass is passed by their union: numbers of units only
+    grow, and what the p % rule and dominance compare is subadditive.
+
+    Source: L. H. Cox, Linear sensitivity measures in statistical disclosure control (1981).
+
+    Reveals:
+        Nothing: the caller decides what leaves.
+    """
+    if margins.sensitive or any(
+        (each.total != each.absolute).any() for each in measured.evidence.magnitudes
+    ):
+        return False
+    builder = _Builder(cell, layout, parameters, margins, [()] * len(cell.dimensions))
+    marks = builder.side((0,) * len(cell.dimensions), measured).marks
+    return all(mark is None for mark in marks.flat)
 
 
 def cube_of(

@@ -304,3 +304,44 @@ def test_a_node_releases_a_protected_table_and_its_margin(tmp_path):
             for rows in cells.values()
             for row in rows
         )
+
+
+# --- nothing withheld -----------------------------------------------------------------------------------------------
+
+CLEAN = [
+    "SELECT region, COUNT(*) FROM ga.person GROUP BY region",
+    "SELECT region, birth_year, COUNT(*), COUNT(*) FILTER (WHERE sex = '1') FROM ga.person GROUP BY region, birth_year",
+    "SELECT EXTRACT(MONTH FROM born) AS m, COUNT(*) FROM ga.person GROUP BY 1",
+    "SELECT kind, year, SUM(amount), COUNT(DISTINCT firm) FROM ga.income GROUP BY kind, year",
+    "SELECT kind, AVG(amount), STDDEV(amount) FROM ga.income GROUP BY kind",
+]
+
+
+def sides(world, sql, parameters, sensitive=()):
+    """Return (whether all is shown, the marks of each combination)."""
+    cell = made.cell(sql)
+    layout = layout_of(cell, made.CATALOG)
+    margins = Margins(world.source, made.CATALOG, sensitive)
+    measured = world.source.measure(cell, layout)
+    cube = table_cube.cube_of(cell, layout, measured, parameters, margins)
+    shown = table_cube.shows_all(cell, layout, measured, parameters, margins)
+    return shown, {vector: side.marks for vector, side in cube.sides.items()}
+
+
+def test_where_nothing_of_a_table_is_withheld_nothing_of_its_margins_is(exact_world):
+    seen = []
+    for sql, k, percent in product(CLEAN, (2, 5, 20, 60), (1, 5, 20, 60)):
+        parameters = replace(PARAMETERS, min_units=k, p_percent=percent)
+        shown, marks = sides(exact_world, sql, parameters)
+        bottom = min(marks, key=sum)
+        assert shown == (marks[bottom] == None).all()  # noqa: E711 - of an array
+        assert not shown or all((each == None).all() for each in marks.values())  # noqa: E711
+        seen.append(shown)
+    assert 10 < sum(seen) < len(seen) - 10, "both happen"
+
+
+def test_margins_are_measured_where_a_label_is_sensitive(exact_world):
+    sql = "SELECT region, COUNT(*) FROM ga.person GROUP BY region"
+    parameters = replace(PARAMETERS, min_units=2)
+    assert sides(exact_world, sql, parameters)[0]
+    assert not sides(exact_world, sql, parameters, ("region",))[0]
