@@ -1,6 +1,7 @@
 """What every test may use: the folder of fakes, Hypothesis profiles, a built demonstration platform."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def _folders_in_memory() -> bool:
 
 if _folders_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# What is started in the background by a shell ignores interrupts, and so would all programs that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for _folder in ("fakes", "property"):
     sys.path.insert(0, str(Path(__file__).parent / _folder))

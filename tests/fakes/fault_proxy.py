@@ -101,7 +101,11 @@ class FaultProxy:
             for each in list(self._open):
                 each.reset()
 
-        asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+        work_done = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        if (
+            threading.current_thread() is not self._thread
+        ):  # an action at a request is the proxy's own
+            work_done.result()
 
     def at_request(self, number: int, action: Callable[[], None]) -> None:
         """Call ``action`` just before the next, second, ... request from now on is passed on."""
