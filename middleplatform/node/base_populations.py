@@ -36,7 +36,7 @@ from middleplatform.model.query import (
 from middleplatform.sql.extract import fields
 from middleplatform.sql.rename import mapped, relations
 
-__all__ = ["CONDITIONS_MAX", "Sensitive", "bases", "sensitive_fields"]
+__all__ = ["CONDITIONS_MAX", "Sensitive", "bases", "readings", "sensitive_fields"]
 
 Sensitive = Callable[[str, str], bool]
 """Says of (dataset, column) whether its values are sensitive."""
@@ -53,6 +53,27 @@ _OUTER = (
     "sensitive conditions mixed with others in the table of an outer join",
     "外连接表中敏感条件与其他条件混用",
 )
+
+
+def readings(cell: CellQuery, sensitive: Sensitive) -> tuple[tuple[CellQuery, ...], ...]:
+    """Return the base populations of a block's rows in each way to read them; those of one way belong together.
+
+    Every aggregate for a unit is taken for a sensitive value, as it may stand beside others. One that tells no more
+    than open columns do is also taken for an open one: few units could else be left out by it.
+
+    Args:
+        cell: The block.
+        sensitive: Says which columns are.
+
+    Raises:
+        QueryError: As ``bases``.
+    """
+    wide = sensitive_fields(cell, sensitive)
+    narrow = sensitive_fields(cell, sensitive, aggregates=False)
+    found = (bases(cell, sensitive),)
+    if any(wide(item) != narrow(item) for item in _named((cell.dimensions, cell.rows))):
+        return (*found, _distinct(cell, narrow))
+    return found
 
 
 def bases(cell: CellQuery, sensitive: Sensitive) -> tuple[CellQuery, ...]:
@@ -73,12 +94,11 @@ def bases(cell: CellQuery, sensitive: Sensitive) -> tuple[CellQuery, ...]:
         reads(item) for item in _read(bare)
     ):
         return (bare,)  # the text that the rows have
-    found = dict.fromkeys(_bases(cell, reads))
-    # An aggregate of a unit may tell no more than open columns do: of these few units could else be left out by it.
-    narrow = sensitive_fields(cell, sensitive, aggregates=False)
-    if any(reads(item) != narrow(item) for item in _named((bare.dimensions, bare.rows))):
-        found |= dict.fromkeys(_bases(cell, narrow))
-    return tuple(found)
+    return _distinct(cell, reads)
+
+
+def _distinct(cell: CellQuery, reads: Callable[[Field], bool]) -> tuple[CellQuery, ...]:
+    return tuple(dict.fromkeys(_bases(cell, reads)))
 
 
 def _bases(cell: CellQuery, reads: Callable[[Field], bool]) -> Iterator[CellQuery]:

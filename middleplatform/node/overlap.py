@@ -36,7 +36,7 @@ from middleplatform.model.query import (
     Table,
     UnitBlock,
 )
-from middleplatform.node.base_populations import Sensitive, bases
+from middleplatform.node.base_populations import Sensitive, bases, readings
 from middleplatform.node.beneath import beneath
 from middleplatform.node.comparison import Comparison, Kept
 from middleplatform.node.measure import Measured, Source, Sources
@@ -157,10 +157,10 @@ class Overlap:
             for whole in _cuts(cell, layout, listed=listed):
                 for cut in self._rows_of(whole):
                     view = _View(cut, self._dataset(cut.cell), measured, marks)
-                    found = bases(cut.cell, self._sensitive)
-                    fewest = 1 if len(found) > 1 or least == 0 else self._least
-                    for base in found:
-                        self._base(view, base, fewest, moment, ways=len(found))
+                    for found in readings(cut.cell, self._sensitive):
+                        fewest = 1 if len(found) > 1 or least == 0 else self._least
+                        for base in found:
+                            self._base(view, base, fewest, moment, ways=len(found))
                     exact = self._parameters.method in _EXACT
                     if exact and (view.free() or not cut.beneath):
                         self._full(view, moment)
