@@ -115,7 +115,6 @@ class Gateway:
             raise LimitError("L001")
         self._running += 1
         try:
-            await self._append(received(request))
             return await self._answer(request, progress)
         except MiddleplatformError as error:
             await self._record(request, error)
@@ -133,10 +132,14 @@ class Gateway:
 
     async def _answer(self, request: QueryRequest, progress: Progress) -> Answer:
         watch = Watch()
-        query, decision = self._judge(request)
-        watch.lap("authorize")
-        plan = self._plan(request, query, decision)
-        watch.lap("plan")
+        entered = self.audit.submit(received(request))
+        try:  # judged while the disk is at work; nobody hears of it before the entry stands
+            query, decision = self._judge(request)
+            watch.lap("authorize")
+            plan = self._plan(request, query, decision)
+            watch.lap("plan")
+        finally:
+            await asyncio.wrap_future(entered)
         answers = await self._dispatch(request, plan, decision, progress)
         watch.lap("dispatch")
         outcome, sealed = await asyncio.to_thread(
@@ -149,9 +152,8 @@ class Gateway:
         )  # fmt: skip
         receipt = await self._append(entry)
         watch.lap("audit")
-        quality = min(
-            (self.catalog.datasets[name].quality for name in query.facts.datasets), default=1.0
-        )
+        read = [self.catalog.datasets[name] for name in query.facts.datasets]
+        quality = min((dataset.quality for dataset in read), default=1.0)
         return Answer(
             request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps, sealed
         )

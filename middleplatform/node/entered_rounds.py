@@ -62,11 +62,13 @@ class EnteredRounds(Generic[R]):
                 yield current
         except Exception as error:
             if known is not None and not known.dropped:
+                self._dropped(known)
                 self._node.failed(known.task, error)
             raise
 
     def _expired(self, left: R) -> None:
         """Enter that a gateway never ended a round; what the log cannot take now must not end another's call."""
+        self._dropped(left)
         with suppress(MiddleplatformError):
             self._node.failed(left.task, SourceError("S002", department=self._node.department))
 
@@ -84,7 +86,7 @@ class EnteredRounds(Generic[R]):
             self._node.failed(current.task, LimitError("L003"))
 
     def _dropped(self, current: R) -> None:
-        """Stop what else works for a round."""
+        """Stop what else works for a round that has ended too early."""
 
     def sweep(self) -> None:
         """Forget the rounds that nobody went on with.

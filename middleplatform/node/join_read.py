@@ -33,7 +33,7 @@ from middleplatform.planner.side_statement import (
 )
 from middleplatform.wire.join_lists import TOKEN_BYTES
 
-__all__ = ["SideReader", "SideRows", "any_twice"]
+__all__ = ["First", "SideReader", "SideRows", "any_twice"]
 
 Tokens = npt.NDArray[np.uint8]
 
@@ -51,6 +51,19 @@ class SideRows:
     tokens: Tokens
 
 
+@dataclass(frozen=True, eq=False)
+class First:
+    """What a side's first statement gave.
+
+    Attributes:
+        table: Rows of ``planner.side_statement``.
+        as_they_lie: Whether duplicate registrations, if there are any, were left in.
+    """
+
+    table: pa.Table
+    as_they_lie: bool = False
+
+
 class SideReader:
     """Reads the rows of own sides; safe between threads.
 
@@ -64,7 +77,38 @@ class SideReader:
             set()
         )  # datasets that had duplicates: a hint, which costs time where it is wrong
 
-    def read(self, task: Task, side: Side, source: Source | Sources, party: JoinParty) -> SideRows:
+    def first(self, task: Task, side: Side, source: Source | Sources) -> First:
+        """Return what is read first: it hangs on no key, so it can be read before the parties have agreed.
+
+        Args:
+            task: A private join.
+            side: The own one.
+            source: Ends its statements when nobody waits.
+
+        Raises:
+            LimitError: L005 more rows than policy lets a private join have.
+            SourceError: The source failed.
+
+        Reveals:
+            Nothing: what is read stays here.
+        """
+        plan = task.join
+        assert plan is not None, "a private join has a plan"
+        (dataset, *_) = datasets_in(side.rows)
+        hopeful = plan.protocol is not JoinProtocol.BLINDED and dataset not in self._doubled
+        if not hopeful or not shows_doubles(side, self._node.catalog):
+            return First(self._table(task, side, source))
+        try:
+            return First(self._table(task, side, source, doubles=True), as_they_lie=True)
+        except LimitError as error:
+            if error.code == "L003":  # nobody waits any more
+                raise
+            # Rows that are too many may be fewer without doubles.
+            return First(self._table(task, side, source))
+
+    def read(
+        self, task: Task, side: Side, source: Source | Sources, party: JoinParty, first: First
+    ) -> SideRows:
         """Return the rows of a side.
 
         Args:
@@ -72,6 +116,7 @@ class SideReader:
             side: The own one.
             source: Ends its statements when nobody waits.
             party: Whose label key is known.
+            first: What ``first`` gave.
 
         Raises:
             LimitError: L005 more rows than policy lets a private join have.
@@ -81,33 +126,16 @@ class SideReader:
         Reveals:
             As the module says.
         """
-        plan = task.join
+        plan, table = task.join, first.table
         assert plan is not None, "a private join has a plan"
         if plan.protocol is JoinProtocol.BLINDED:
-            table = self._table(task, side, source)
             return SideRows(table, np.zeros((0, TOKEN_BYTES), dtype=np.uint8))
-        (dataset, *_) = datasets_in(side.rows)
-        if dataset not in self._doubled and shows_doubles(side, self._node.catalog):
-            found = self._as_they_lie(task, side, source, party)
-            if found is not None:
-                return found
-            self._doubled.add(dataset)
+        tokens = party.tokens(table["k"], plan.unit)
+        if not first.as_they_lie or not any_twice(tokens):
+            return SideRows(table, tokens)
+        self._doubled.add(datasets_in(side.rows)[0])
         table = self._table(task, side, source)
         return SideRows(table, party.tokens(table["k"], plan.unit))
-
-    def _as_they_lie(
-        self, task: Task, side: Side, source: Source | Sources, party: JoinParty
-    ) -> SideRows | None:
-        """Return the rows with duplicates left in, if there are none; rows that are too many may be fewer without."""
-        assert task.join is not None, "a private join has a plan"
-        try:
-            table = self._table(task, side, source, doubles=True)
-        except LimitError as error:
-            if error.code == "L003":  # nobody waits any more
-                raise
-            return None
-        tokens = party.tokens(table["k"], task.join.unit)
-        return None if any_twice(tokens) else SideRows(table, tokens)
 
     def _table(
         self, task: Task, side: Side, source: Source | Sources, *, doubles: bool = False

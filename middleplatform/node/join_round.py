@@ -6,6 +6,7 @@ takes part signs a receipt. Spec: docs/spec/private-join.md, "Steps"; docs/spec/
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Event
 
@@ -29,7 +30,7 @@ from middleplatform.node.join_blinding import Blinding
 from middleplatform.node.join_list import MadeList, few_units, make_list, short_list
 from middleplatform.node.join_marks import check_marks
 from middleplatform.node.join_population import check_population
-from middleplatform.node.join_read import SideReader
+from middleplatform.node.join_read import First, SideReader
 from middleplatform.node.join_seal import HeldMasks
 from middleplatform.node.join_steps import (
     BLINDED_DEPARTMENT,
@@ -81,11 +82,17 @@ class _Round:
         default_factory=Event
     )  # of the round; ``stop`` is of the call that reads rows
     dropped: bool = False
+    ahead: "Future[First] | None" = None
     sealed: bytes = b""
     held: HeldMasks = field(init=False)
 
     def __post_init__(self) -> None:
         self.held = HeldMasks(self.plan)
+
+    @property
+    def over(self) -> Event:
+        """Set when nobody waits for rows: the call that reads them was left, or the round has ended."""
+        return _Either(self)
 
     @property
     def key_holder(self) -> str:
@@ -106,6 +113,17 @@ class _Round:
         return self.side is None or (
             made is not None and not made.head.short and self.sent == made.head.parts
         )
+
+
+class _Either(Event):
+    """Set once a round's own event is, or that of the call under way."""
+
+    def __init__(self, current: _Round) -> None:
+        super().__init__()
+        self._current = current
+
+    def is_set(self) -> bool:
+        return self._current.end.is_set() or self._current.stop.is_set()
 
 
 class JoinRounds(EnteredRounds[_Round]):
@@ -132,6 +150,7 @@ class JoinRounds(EnteredRounds[_Round]):
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = SideReader(node)
+        self._ahead = ThreadPoolExecutor(rounds_max, thread_name_prefix="join rows")
         self._workers = Workers() if workers is None else workers
         idle = idle_s or join_idle_s(node.source.limits.timeout_s)
         super().__init__(node, idle, rounds_max, now)
@@ -157,6 +176,7 @@ class JoinRounds(EnteredRounds[_Round]):
                 current, hello = self._start(task)
                 taken.result()
                 put(round_key(task.fragment), current, current.order)
+                self._begin(current)
             except MiddleplatformError as error:
                 self._node.failed(task, error)
                 raise
@@ -173,6 +193,14 @@ class JoinRounds(EnteredRounds[_Round]):
             departments=plan.departments,
         )  # fmt: skip
         return _Round(task, plan, context, party, plan.side_of(node.department)), hello
+
+    def _begin(self, current: _Round) -> None:
+        """Begin to read the own side: the engine works while the parties agree on keys."""
+        side, source = current.side, self._node.source
+        if side is not None:
+            current.ahead = self._ahead.submit(
+                self._reader.first, current.task, side, source.until(current.over)
+            )
 
     def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
         """Take all hellos; the leader returns the label key sealed for each other department.
@@ -221,8 +249,10 @@ class JoinRounds(EnteredRounds[_Round]):
     def _made(self, current: _Round) -> MadeList:
         task, plan, side, node = current.task, current.plan, current.side, self._node
         assert side is not None, "who has no side has no such step"
-        source = node.source.until(current.stop)
-        rows = self._reader.read(task, side, source, current.party)
+        assert current.ahead is not None, "begun when the round was opened"
+        source, first = node.source.until(current.over), current.ahead.result()
+        current.ahead = None
+        rows = self._reader.read(task, side, source, current.party, first)
         if few_units(rows.table["k"], plan.min_units, unique=side.unique):
             return short_list(side)
         check_population(node, task, side, source)
@@ -432,6 +462,7 @@ class JoinRounds(EnteredRounds[_Round]):
             Nothing.
         """
         super().close()
+        self._ahead.shutdown(wait=False, cancel_futures=True)
         self._workers.close()
 
 
