@@ -81,6 +81,8 @@ CODES: dict[str, Code] = _table(
          "没有协议可以回答这种形式：{what}。", "See docs/reference/sql.md.", "参见 docs/reference/sql.md。"),
     Code("Q040", "BAD_REQUEST", "The request is not valid: {what}.", "请求无效：{what}。"),
     Code("Q041", "NOT_FOUND", "There is no {what}.", "不存在{what}。"),
+    Code("Q042", "NOT_NOW", "That is not possible as things stand: {what}.", "在当前状态下无法执行：{what}。",
+         "Look at the present state and try again.", "请查看当前状态后重试。"),
     Code("P001", "DENIED", "Refused by rule {rule}: {what}.", "按规则 {rule} 拒绝：{what}。"),
     Code("P002", "PURPOSE", "Refused by rule {rule}: {what}.", "按规则 {rule} 拒绝：{what}。"),
     Code("P003", "GRANT", "Refused by rule {rule}: {what}.", "按规则 {rule} 拒绝：{what}。",
@@ -169,6 +171,8 @@ CODES: dict[str, Code] = _table(
     Code("C014", "HISTORY_OLD", "The history {name} is of an earlier version, without sets of units.",
          "历史记录 {name} 属于旧版本，不含保护单元集合。", "Move it away; answers given before are then not compared.",
          "请将其移走；此后不再与以前的答复比较。"),
+    Code("C015", "STORE", "The platform's store cannot be used: {what}.", "无法使用平台存储：{what}。",
+         "Check the setting store, and that the database runs.", "请检查设置 store 以及数据库是否运行。"),
     Code("C099", "INTERNAL", "An internal error occurred; the query ended. Its record is {record}.",
          "发生内部错误，查询已终止。记录号 {record}。"),
 )  # fmt: skip

@@ -33,6 +33,8 @@ class Settings:
         trust: Folder made by ``gateway init``: nodes are reached at their addresses in its roster. Empty runs the
             demonstration's nodes in this process.
         passphrase_file: File with the passphrase of encrypted key files, mode 0600.
+        store: Address of the platform's own records, ``sqlite:///<file>`` or
+            ``postgresql+pg8000://user:password@host/database``; empty for ``store.db`` in the state folder.
     """
 
     state: Path = Path("var/state")
@@ -49,6 +51,7 @@ class Settings:
     threads: int = 2
     trust: Path | None = None
     passphrase_file: Path | None = None
+    store: str = ""
 
     def __post_init__(self) -> None:
         if self.retention_years < 3:  # noqa: PLR2004 - the decree's number
@@ -89,7 +92,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
 def _typed(name: str, value: object) -> object:
     if name in ("state", "catalog", "bundle", "data", "trust", "passphrase_file"):
         return Path(str(value)).expanduser() if str(value) else None
-    if name in ("host", "origin"):
+    if name in ("host", "origin", "store"):
         return str(value)
     try:
         return int(str(value))

@@ -31,7 +31,7 @@ def page():
     texts = described()
     rows = []
     for field in fields(Settings):
-        default = "" if field.default is None else f"`{field.default}`"
+        default = "" if field.default in (None, "") else f"`{field.default}`"
         rows.append(f"| `{field.name}` | {default} | {texts[field.name]} |\n")
     return _HEAD + "".join(rows)
 
