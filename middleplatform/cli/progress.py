@@ -14,6 +14,7 @@ __all__ = ["shown"]
 _STAGES: Mapping[str, str] = {
     "parse": "解析", "qualify": "限定", "authorize": "授权", "plan": "规划", "dispatch": "分发",
     "combine": "合并", "disclose": "披露控制", "audit": "审计", "build": "建立部门数据",
+    "simulate": "模拟",
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class Platform:
             MiddleplatformError: Refused or failed; logged as well.
         """
         gateway = self.gateway
-        gateway.audit.append(received(request))
+        gateway.audit.append(received(request, inside=True))
         try:
             found = own_answer(self._own_node(request), request, gateway.database)
         except MiddleplatformError as error:

@@ -33,13 +33,20 @@ def _request(request: QueryRequest, at: str) -> dict[str, object]:
     }
 
 
-def received(request: QueryRequest) -> AuditRecord:
-    """Return the entry that a query came in."""
+def received(request: QueryRequest, *, inside: bool = False) -> AuditRecord:
+    """Return the entry that a query came in: all that policy judges it by, so that it can be judged again.
+
+    Args:
+        request: As it came in.
+        inside: It is a steward's question, answered inside his own department.
+    """
     body = _request(request, request.received_at.isoformat())
     sealed = {"sealed_for": request.sealed_for} if request.sealed_for else {}
     noise = {"noise": request.noise} if request.noise else {}
-    said = {"sql": request.sql, "strict": request.strict, **sealed, **noise}
-    return AuditRecord("received", {**body, **said})
+    own = {"inside": True} if inside else {}
+    regions = sorted(request.subject.regions)
+    said = {"sql": request.sql, "strict": request.strict, "regions": regions}
+    return AuditRecord("received", {**body, **said, **sealed, **noise, **own})
 
 
 def ended(

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from middleplatform.access.system import SystemClock
 from middleplatform.cli import printable
+from middleplatform.cli.commands import policy_simulate
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, group, leaf
@@ -31,7 +32,7 @@ __all__ = ["add"]
 
 
 def add(commands: Commands, say: Say) -> None:
-    """Declare the three."""
+    """Declare them."""
     mine = group(commands, say, "policy", say("Policies", "策略"))
     for name, run, text in (
         ("check", _check, say("Validate and lint a bundle", "校验并检查策略包")),
@@ -46,6 +47,7 @@ def add(commands: Commands, say: Say) -> None:
                 "--suite", help=say("only the suite of this name", "只运行该名称的测试")
             )
     leaf(mine, say, "show", _show, say("Show the bundle in force", "显示生效的策略包"))
+    policy_simulate.add(mine, say)
 
 
 def _check(context: Context, options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from middleplatform.audit.entry import LogEntry
     from middleplatform.audit.findings import Finding, Tally
 
-__all__ = ["add", "moment"]
+__all__ = ["add", "moment", "opened"]
 
 _SQLITE = b"SQLite format 3\0"
 _FOUND = 16
@@ -66,8 +66,8 @@ def _reconcile(context: Context, options: argparse.Namespace) -> int:
         origin, reach, entries = {}, {}, {}
         for side in ("platform", "node"):
             key = getattr(options, f"{side}_log_key")
-            opened = _opened(context, getattr(options, side), key)
-            origin[side], taken, entries[side] = open_logs.enter_context(opened)
+            log = opened(context, getattr(options, side), key)
+            origin[side], taken, entries[side] = open_logs.enter_context(log)
             reach[side] = max(taken or beginning, until or beginning)
         department = options.department or origin["node"].partition(".")[0]
         compared = Reconciler(
@@ -83,7 +83,7 @@ def _reconcile(context: Context, options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _opened(
+def opened(
     context: Context, path: Path, keys: Path | None
 ) -> "Iterator[tuple[str, datetime | None, Iterable[LogEntry]]]":
     """Open and verify a log; give its name, when it was taken if that is known, and its entries."""
