@@ -95,11 +95,13 @@ class FaultProxy:
             each.silent = True
 
     def cut(self) -> None:
-        """Reset the open connections, and return when they are: what is asked next is not cut by this."""
+        """Reset the open connections, and return when they are."""
 
         async def work() -> None:
             for each in list(self._open):
                 each.reset()
+            for _ in range(3):  # sockets are closed in the loop's next turn
+                await asyncio.sleep(0)
 
         work_done = asyncio.run_coroutine_threadsafe(work(), self._loop)
         if (

@@ -220,6 +220,12 @@ class NodeWorld:
         assert found, text
         return float(found[1])
 
+    def has_noticed(self):
+        """Let the gateway see which of its idle connections were cut: none of them is tried for the next question."""
+        io = self.platform.transport._io
+        for _ in range(3):
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001), io.loop).result()
+
     def at_rest(self, departments: Iterable[str] = ()) -> bool:
         """Tell whether no node runs a call or holds a round."""
         return all(

@@ -35,6 +35,7 @@ def right(world, proxy):
 def place(world, proxy, right):
     """Return the number of bytes after a part of all that one question carries on a connection of its own."""
     proxy.cut()
+    world.has_noticed()
     proxy.befall()
     assert world.answered(PEOPLE) == right
     whole = dict(proxy.carried)
@@ -50,6 +51,7 @@ def place(world, proxy, right):
 def _healed(world, proxy, right):
     """Begin without open connections; end with the right answer and nothing under way."""
     proxy.cut()
+    world.has_noticed()
     yield
     proxy.befall()
     assert world.answered(PEOPLE) == right
@@ -104,6 +106,7 @@ def test_a_reply_that_dribbles_in_is_the_right_one_or_late(world, proxy, right):
     proxy.befall(Fault(piece=50))
     assert world.answered(PEOPLE) == right
     proxy.cut()
+    world.has_noticed()
     proxy.befall(Fault(piece=1))
     found = world.ask(PEOPLE)
     assert (found.code, found.rows) in (("", right), ("S002", ()))
@@ -136,6 +139,7 @@ def test_questions_over_a_network_that_is_cut_once_anywhere_are_all_answered_rig
 ):
     for step in range(12):
         proxy.cut()
+        world.has_noticed()
         way = "up" if step % 2 else "down"
         proxy.befall(Fault(**{f"{way}_max": place(way, step / 12)}, times=1))
         found = world.ask(PEOPLE)
