@@ -11,6 +11,7 @@ from middleplatform.errors import ConfigError
 __all__ = ["Settings", "load"]
 
 _PREFIX = "MIDDLEPLATFORM_"
+_PATHS = ("state", "catalog", "bundle", "data", "trust", "passphrase_file", "calendar", "regulation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Settings:
         passphrase_file: File with the passphrase of encrypted key files, mode 0600.
         store: Address of the platform's own records, ``sqlite:///<file>`` or
             ``postgresql+pg8000://user:password@host/database``; empty for ``store.db`` in the state folder.
+        calendar: File (YAML) with days off and extra working days, for years that the platform does not know or knows
+            wrongly; none when empty.
+        regulation: File (YAML) with deadlines in working days, each with its article; those of decree 809 when empty.
     """
 
     state: Path = Path("var/state")
@@ -52,6 +56,8 @@ class Settings:
     trust: Path | None = None
     passphrase_file: Path | None = None
     store: str = ""
+    calendar: Path | None = None
+    regulation: Path | None = None
 
     def __post_init__(self) -> None:
         if self.retention_years < 3:  # noqa: PLR2004 - the decree's number
@@ -90,7 +96,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def _typed(name: str, value: object) -> object:
-    if name in ("state", "catalog", "bundle", "data", "trust", "passphrase_file"):
+    if name in _PATHS:
         return Path(str(value)).expanduser() if str(value) else None
     if name in ("host", "origin", "store"):
         return str(value)

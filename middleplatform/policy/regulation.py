@@ -45,12 +45,23 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Regulation:
-    """The numbers of one regulation, by name."""
+    """The numbers of one regulation, by name.
+
+    Attributes:
+        name: Its short name.
+        name_zh: 名称.
+        deadlines: By name.
+        retention: By name.
+        emergency_hours_max: Most hours that an emergency grant holds; 0 for no emergency lane.
+        emergency_review: Within which an emergency grant is reviewed after it ended; None without the lane.
+    """
 
     name: str
     name_zh: str
     deadlines: Mapping[str, Deadline]
     retention: Mapping[str, Retention]
+    emergency_hours_max: int = 0
+    emergency_review: Deadline | None = None
 
 
 def load(file: Path | Traversable | None = None) -> Regulation:
@@ -73,4 +84,12 @@ def load(file: Path | Traversable | None = None) -> Regulation:
         name_zh=raw["name_zh"],
         deadlines={name: Deadline(**each) for name, each in raw["deadlines"].items()},
         retention={name: Retention(**each) for name, each in raw["retention"].items()},
+        **_emergency(raw.get("emergency")),
     )
+
+
+def _emergency(raw: dict[str, Any] | None) -> dict[str, Any]:
+    if raw is None:
+        return {}
+    hours = raw.pop("hours_max")
+    return {"emergency_hours_max": hours, "emergency_review": Deadline(**raw)}

@@ -1,5 +1,6 @@
 """Which days are working days, how long a term lasts, and when nobody can know."""
 
+import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 
@@ -52,7 +53,7 @@ def test_spring_festival_of_2026_is_off_and_its_saturdays_are_worked():
     ("start", "count", "last"),
     [
         ("2025-01-27", 1, "2025-02-05"),  # the day before Spring Festival
-        ("2025-09-26", 10, "2025-10-15"),  # a Friday: a worked Sunday, eight days off, a worked Saturday
+        ("2025-09-26", 10, "2025-10-16"),  # a Friday: a worked Sunday, eight days off, a worked Saturday
         ("2025-04-26", 1, "2025-04-27"),  # a Saturday, and a worked Sunday after it
         ("2026-02-13", 1, "2026-02-14"),
         ("2026-02-14", 1, "2026-02-24"),
@@ -142,6 +143,4 @@ def test_the_command_line_does_not_load_the_calendar():
         "import sys, middleplatform.cli.program, middleplatform.governance.workdays;"
         "sys.exit('chinese_calendar' in sys.modules)"
     )
-    import subprocess
-
     assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0
