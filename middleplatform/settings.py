@@ -11,7 +11,16 @@ from middleplatform.errors import ConfigError
 __all__ = ["Settings", "load"]
 
 _PREFIX = "MIDDLEPLATFORM_"
-_PATHS = ("state", "catalog", "bundle", "data", "trust", "passphrase_file", "calendar", "regulation")
+_PATHS = (
+    "state",
+    "catalog",
+    "bundle",
+    "data",
+    "trust",
+    "passphrase_file",
+    "calendar",
+    "regulation",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ metadata = MetaData(
 
 REVISIONS = {
     "0001": "middleplatform.store.migrations.versions.revision_0001",
+    "0002": "middleplatform.store.migrations.versions.revision_0002",
 }
 """The forms that the store has had, oldest first, and the module that leads to each."""
 
