@@ -1,0 +1,79 @@
+"""Grants that people gave join the bundle's own, without anybody editing YAML, and leave it as they are stopped.
+
+A bundle with them keeps the digest of the published version: nodes take part in rounds under the very
+policy that they have, logs of both sides are compared by it, and versions are found by it. Which grants a
+release rests on stands in its entry by number, and what each says stands in the log before it, since every
+act is an entry. Nodes judge by their own bundle: one that does not know a grant refuses (X003).
+
+Spec: docs/spec/grants.md, "In force".
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from middleplatform.governance.granted import Granted, granted
+from middleplatform.governance.handling import states
+from middleplatform.model.policy import Bundle, Grant
+from middleplatform.policy import evaluate
+from middleplatform.store.applications import count
+from middleplatform.store.database import Store
+
+__all__ = ["GrantsInForce", "with_grants"]
+
+
+class GrantsInForce:
+    """What the store's applications yield, as of now; many threads may use it."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store; it is not closed here."""
+        self._store, self._lock = store, threading.Lock()
+        self._known = -1
+        self._grants: tuple[Granted, ...] = ()
+
+    def current(self) -> tuple[Granted, ...]:
+        """Return all grants that nobody has stopped; events are folded again only where there are new ones.
+
+        Raises:
+            ConfigError: C015 the store cannot be read: then nobody knows what was withdrawn.
+        """
+        with self._store.reading() as connection:
+            found = count(connection)
+            with self._lock:
+                if found == self._known:
+                    return self._grants
+            grants = tuple(each for state in states(connection) for each in granted(state))
+        with self._lock:
+            self._known, self._grants = found, grants
+        return grants
+
+
+def with_grants(bundle: Bundle, grants: Iterable[Granted], now: datetime) -> Bundle:
+    """Return ``bundle`` with the grants that hold at ``now`` and are still the provider's to give.
+
+    A column whose dataset has another owner by now, or that is denied, is left out; so is a grant that
+    bears a number of the bundle's own.
+    """
+    taken = {each.id for each in bundle.grants}
+    held = [
+        grant
+        for each in grants
+        if each.grant.starts <= now < each.grant.ends and each.grant.id not in taken
+        for grant in _still(each, bundle)
+    ]
+    return replace(bundle, grants=(*bundle.grants, *held)) if held else bundle
+
+
+def _still(each: Granted, bundle: Bundle) -> Iterator[Grant]:
+    columns = frozenset(name for name in each.grant.columns if _owned(name, each.provider, bundle))
+    if columns:
+        yield replace(each.grant, columns=columns)
+
+
+def _owned(name: str, provider: str, bundle: Bundle) -> bool:
+    dataset, _, column = name.rpartition(".")
+    rule = evaluate.dataset_rule(bundle, dataset)
+    if rule is None or rule.owner != provider:
+        return False
+    return not evaluate.denied(evaluate.column_rule(bundle, dataset, column))
