@@ -6,6 +6,7 @@ received -> parse -> qualify -> authorize -> plan -> dispatch -> combine and dis
 import asyncio
 import logging
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from middleplatform.access.operator_log import where
@@ -40,7 +41,6 @@ from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Plan
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QualifiedQuery
-from middleplatform.model.record import AuditRecord, Receipt
 from middleplatform.model.request import QueryRequest, Subject
 from middleplatform.model.result import Answer, Explanation
 from middleplatform.planner.plan import make_plan
@@ -60,7 +60,7 @@ class Gateway:
 
     Attributes:
         catalog: What exists.
-        bundle: What may be done with it.
+        bundle: What may be done with it. Another may be put here at any time: a question keeps that of its start.
         audit: No receipt, no answer.
         dispatcher: Reaches the nodes.
         questions: Near-duplicate questions by project and day.
@@ -107,13 +107,17 @@ class Gateway:
         Raises:
             MiddleplatformError: Refused or failed: ``audit_index`` names its entry, ``reasons`` say why.
         """
-        async with on_grid(self.bundle.limits.answer_grid_ms):
-            return await self._submitted(request, progress or silent)
+        pinned = copy(self)
+        async with on_grid(pinned.bundle.limits.answer_grid_ms):
+            if self._running >= self.queries_max:
+                raise LimitError("L001")
+            self._running += 1
+            try:
+                return await pinned._submitted(request, progress or silent)  # noqa: SLF001 - its own copy
+            finally:
+                self._running -= 1
 
     async def _submitted(self, request: QueryRequest, progress: Progress) -> Answer:
-        if self._running >= self.queries_max:
-            raise LimitError("L001")
-        self._running += 1
         try:
             return await self._answer(request, progress)
         except MiddleplatformError as error:
@@ -127,8 +131,6 @@ class Gateway:
             failure = ConfigError("C099", record=request.query_id)
             await self._record(request, failure)
             raise failure from None
-        finally:
-            self._running -= 1
 
     async def _answer(self, request: QueryRequest, progress: Progress) -> Answer:
         watch = Watch()
@@ -150,7 +152,7 @@ class Gateway:
         entry = released(
             request, decision, plan, query.facts, outcome, told, self._now(), self.catalog.digest, sealed
         )  # fmt: skip
-        receipt = await self._append(entry)
+        receipt = await asyncio.wrap_future(self.audit.submit(entry))
         watch.lap("audit")
         read = [self.catalog.datasets[name] for name in query.facts.datasets]
         quality = min((dataset.quality for dataset in read), default=1.0)
@@ -209,8 +211,7 @@ class Gateway:
         desk = self.sealing if request.sealed_for else None
         noise = block_noise(request, decision, plan)
         noises = block_noises(plan, decision, self.bundle, self.catalog, noise)
-        plainly = answering(progress, noise)
-        ask = plainly if desk is None else answer_sealed(desk)
+        ask = answering(progress, noise) if desk is None else answer_sealed(desk)
         for number, block in enumerate(plan.blocks):
             progress("dispatch", number, len(plan.blocks))
             given = (self.dispatcher, request, block, number, decision, self.bundle, self._now())
@@ -221,27 +222,26 @@ class Gateway:
 
     # --- the log --------------------------------------------------------------------------------------------------
 
-    async def _append(self, record: AuditRecord) -> Receipt:
-        return await asyncio.wrap_future(self.audit.submit(record))
-
     async def _record(self, request: QueryRequest, error: MiddleplatformError) -> None:
         """Log how a query ended; a log that cannot take it has said so already, unless it was a department's."""
         with suppress(*(AuditError,) if error.prefix == "A" else ()):
             entry = ended(request, error, self._now(), self.bundle.digest)
-            error.audit_index = (await self._append(entry)).index
+            error.audit_index = (await asyncio.wrap_future(self.audit.submit(entry))).index
 
     def _now(self) -> str:
         return self.clock.now().isoformat()
 
     def explain(self, request: QueryRequest) -> Explanation:
         """Say what would happen to a query; nothing is run and no department is asked."""
+        pinned = copy(self)
         try:
-            query, decision = self._judge(request)
-            plan = self._made(request, query, decision)
+            query, decision = pinned._judge(request)  # noqa: SLF001 - its own copy
+            plan = pinned._made(request, query, decision)  # noqa: SLF001 - its own copy
         except MiddleplatformError as error:
-            return explanation(request, error, self.catalog, self.bundle)
+            return explanation(request, error, pinned.catalog, pinned.bundle)
         judged, holder = (query, decision, plan), self.dispatcher.key_holder
-        return sealed_explanation(explanation(request, judged, self.catalog, self.bundle, holder), request)  # fmt: skip
+        told = explanation(request, judged, pinned.catalog, pinned.bundle, holder)
+        return sealed_explanation(told, request)
 
     def close(self) -> None:
         """Close what the gateway itself opened."""
