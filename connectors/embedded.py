@@ -1,8 +1,9 @@
 """An engine inside the department's process, for sources that cannot run the platform's statements.
 
-Every statement gets a fresh DuckDB in memory with all doors shut. What the statement reads is told
-by the engine's own parser (``connectors.reads``); those columns of those tables are loaded, and the
-statement runs on them. A source has to describe its tables and to hand rows over, exactly.
+Every statement gets an empty DuckDB in memory with all doors shut (``connectors.engines``). What the
+statement reads is told by the engine's own parser (``connectors.reads``); those columns of those
+tables are loaded, and the statement runs on them. A source has to describe its tables and to hand
+rows over, exactly.
 
 A table or column that the source does not have under the name in the statement is SCHEMA: the
 engine holds nothing else that the name could mean.
@@ -11,7 +12,7 @@ engine holds nothing else that the name could mean.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
 from typing import Protocol
 
@@ -23,13 +24,12 @@ from connectors.engine import (
     answered,
     column_of,
     identifier,
-    in_memory,
     interrupt_of,
     only_select,
-    shut_doors,
     streamed,
     translated,
 )
+from connectors.engines import Engines
 from connectors.reads import Reads, reads
 from connectors.spi import (
     Capabilities,
@@ -90,8 +90,7 @@ class EmbeddedConnector(ABC):
     """
 
     def __init__(self, threads: int = 2, memory_mb: int = 1024) -> None:
-        self._threads = threads
-        self._memory_mb = memory_mb
+        self._engines = Engines(threads, memory_mb)
         self._calls = Calls()
 
     @abstractmethod
@@ -137,39 +136,55 @@ class EmbeddedConnector(ABC):
             return streamed(engine, statement, kernel, result, limits, call.check)
 
     def close(self) -> None:
-        """End what runs in other threads as UNREACHABLE; nothing is open between calls."""
+        """End what runs in other threads as UNREACHABLE; of the source nothing is open between calls."""
         self._calls.close()
+        self._engines.close()
 
     @contextmanager
     def _loaded(
         self, statement: Statement, limits: ExecutionLimits
     ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Call]]:
-        with (
-            self._calls.running(limits) as call,
-            translated(),
-            closing(in_memory(self._threads, self._memory_mb)) as engine,
-        ):
-            call.interrupted_by(interrupt_of(engine))
-            only_select(engine, statement.sql)
-            wanted = reads(engine, statement.sql)
+        with self._calls.running(limits) as call, translated():
+            with self._engines.empty() as engine:
+                only_select(engine, statement.sql)
+                wanted = reads(engine, statement.sql)
             with self._session(call) as session:
-                _load(engine, session, wanted, call)
-                yield engine, call
+                found = _found(session, wanted)
+                files = {file for name in found for file in session.files(name)}
+                with self._engines.empty(files) as engine:
+                    call.interrupted_by(interrupt_of(engine))
+                    _load(engine, session, wanted, found, call)
+                    yield engine, call
                 session.finish()
 
 
-def _load(engine: duckdb.DuckDBPyConnection, session: Session, wanted: Reads, call: Call) -> None:
-    """Make every table that is read, then nothing more can be reached.
+def _found(session: Session, wanted: Reads) -> Mapping[str, TableDescription]:
+    """Return the tables that are read.
 
     Raises:
-        ConnectorError: SCHEMA when the source does not have it.
+        ConnectorError: SCHEMA when the source does not have them.
     """
-    paths = {".".join(path): path for path in sorted(wanted.tables | wanted.optional)}
+    paths = _paths(wanted)
     found = session.describe(tuple(paths)) if paths else {}
     missing = [".".join(path) for path in wanted.tables if ".".join(path) not in found]
     if missing or any(len(path) > _PATH_MAX for path in paths.values()):
         raise ConnectorError(ErrorKind.SCHEMA, f"no table {missing or list(paths)}")
-    shut_doors(engine, [file for name in found for file in session.files(name)])
+    return found
+
+
+def _paths(wanted: Reads) -> Mapping[str, tuple[str, ...]]:
+    return {".".join(path): path for path in sorted(wanted.tables | wanted.optional)}
+
+
+def _load(
+    engine: duckdb.DuckDBPyConnection,
+    session: Session,
+    wanted: Reads,
+    found: Mapping[str, TableDescription],
+    call: Call,
+) -> None:
+    """Make every table that is read."""
+    paths = _paths(wanted)
     for name, table in found.items():
         columns = wanted.columns(table)
         path = paths[name]

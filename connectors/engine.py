@@ -43,6 +43,7 @@ EXTENSIONS_OFF: Mapping[str, str | bool] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
     "allow_persistent_secrets": False,
+    "enable_external_file_cache": False,
     "temp_directory": "",
 }
 """Settings that an engine is opened with; the file system is shut by ``shut_doors``."""
@@ -70,7 +71,7 @@ _RUNNING: tuple[tuple[type[duckdb.Error], ErrorKind], ...] = (
 
 
 def in_memory(threads: int, memory_mb: int) -> duckdb.DuckDBPyConnection:
-    """Return a fresh engine without a file; its doors are still to be shut."""
+    """Return a new engine without a file; its doors are still to be shut."""
     return duckdb.connect(
         ":memory:",
         config={**EXTENSIONS_OFF, "threads": threads, "memory_limit": f"{memory_mb}MiB"},
