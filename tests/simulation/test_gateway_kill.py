@@ -95,7 +95,7 @@ def killed_run(process, run, chance):
     process.stdin.flush()
     child = json.loads(process.stdout.readline())
     lines = []
-    wanted = chance.choice((0, 0, *range(1, 40)))
+    wanted = chance.choice((0, 0, *range(1, 16)))
     while len([line for line in lines if line != "open"]) < wanted:
         lines.append(json.loads(process.stdout.readline()))
         assert lines[-1][0] != "ended", "the platform ended before it was killed"
