@@ -25,7 +25,7 @@ from middleplatform.governance.simulation import (
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Obligation
 from middleplatform.model.policy import Bundle
-from middleplatform.policy.suite import Case
+from middleplatform.policy.suite import Case, Verdict
 from middleplatform.ports import Progress
 
 __all__ = ["simulate", "terms_of"]
@@ -113,9 +113,15 @@ class _Judge:
         )  # fmt: skip
         found = self._said.get(key)
         if found is None:
-            found = judged(case, self._query, self._catalog, self.bundle)
+            found = self._judged(case, self._query)
             self._said[key] = found
         return key, found
+
+    def _judged(self, case: Case, query: Read) -> Judgement:
+        try:
+            return judged(case, query, self._catalog, self.bundle)
+        except Exception:  # noqa: BLE001 - a bundle that lint refuses can do this; the gateway ends it with C099 too
+            return Judgement(Verdict("refuse", "", "C099"))
 
 
 @dataclass
