@@ -45,10 +45,8 @@ def questions():
     """Yield (text, who, purpose, what more is said) of some sixty questions."""
     alone = [case for case in CASES.values() if case.protocol != "private_join"]
     asked_for = [case for case in alone if case.expect == "permit" and not case.sealed]
-    refused = [case for case in alone if case.stage == "authorization" and case.expect == "refuse"][
-        ::3
-    ]
-    for case in [*asked_for, *refused, *(CASES[name] for name in JOINED)]:
+    refused = [case for case in alone if case.stage == "authorization" and case.expect == "refuse"]
+    for case in [*asked_for, *refused[::2], *(CASES[name] for name in JOINED)]:
         more = {"strict": case.strict, "project": case.project, "recipient": case.recipient}
         yield case.sql, case.subject, case.purpose, {**more, "noise": case.noise}
     for who in ("analyst_drc", "analyst_stats", "county_analyst"):
