@@ -5,17 +5,18 @@ one, the demonstration's nodes run in this process, through the same interfaces.
 """
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
 from middleplatform.access.system import SystemClock, SystemRng
-from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.log import AuditLog
+from middleplatform.audit.opened import open_log
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.demo import build
 from middleplatform.dispatch.dispatcher import KEY_HOLDER, Dispatcher
@@ -43,6 +44,9 @@ from middleplatform.policy.examples import example
 from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.settings import Settings
 
+if TYPE_CHECKING:  # the store is imported where there is one
+    from middleplatform.governance.lifecycle import Lifecycle, Standing
+
 __all__ = ["PERSONAS", "Platform", "SystemClock", "SystemRng", "open_platform"]
 
 
@@ -62,12 +66,20 @@ class Platform:
         settings: What it was opened with.
         nodes: Those that run in this process.
         transport: To those that do not; None when there are none.
+        lifecycle: Of its policy; None without a store.
+        standing: Policy in force when it was opened.
     """
 
     gateway: Gateway
     settings: Settings
     nodes: Mapping[str, OpenNode]
     transport: Transport | None = None
+    lifecycle: "Lifecycle | None" = None
+    standing: "Standing | None" = None
+
+    def publish(self, bundle: Bundle) -> None:
+        """Put another bundle in force: on the event loop, so that every question sees the one or the other whole."""
+        self.gateway.bundle = bundle
 
     def own(self, request: QueryRequest) -> Answer:
         """Have a steward's question answered inside the own department; the log is told that it was asked.
@@ -114,6 +126,8 @@ class Platform:
         self.gateway.questions.close()
         self.gateway.close()
         self.gateway.audit.close()
+        if self.lifecycle is not None:
+            self.lifecycle.desk.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +146,19 @@ def open_platform(
     progress: Progress | None = None,
     clock: Clock | None = None,
     rng: Rng | None = None,
+    *,
+    governed: bool = False,
 ) -> Platform:
     """Open the platform; with the shipped catalogue, the demonstration's departments are built where missing.
+
+    In force is the newest published policy, else the bundle of the settings.
+
+    Args:
+        settings: What an operator sets.
+        progress: Hears how far it is.
+        clock: The machine's unless given.
+        rng: The operating system's unless given.
+        governed: Make the store where there is none yet, so that what is published later is seen.
 
     Raises:
         ConfigError: C001 to C011: what is wrong, and where.
@@ -146,19 +171,25 @@ def open_platform(
     if settings.catalog is None and settings.trust is None:
         build.build(settings.data, progress)
     state = _state(settings.state)
-    audit = AuditLog.open(
-        state / "audit.db",
-        CheckpointSigner.load_or_create(state / "audit.key", settings.origin, rng),
-        clock,
-        retention_years=settings.retention_years,
-    )
-    try:
+    with ExitStack() as opened:
+        audit = open_log(settings, clock, rng)
+        opened.callback(audit.close)
+        lifecycle = None
+        if governed or settings.store or (state / "store.db").exists():
+            from middleplatform.governance import opened as governance  # noqa: PLC0415 - slow to import
+
+            lifecycle = governance.lifecycle(settings, catalog, bundle, audit, clock, rng)
+            opened.callback(lifecycle.desk.store.close)
+        standing = None if lifecycle is None else lifecycle.standing()
+        rules = bundle if standing is None else standing.bundle
+        given = (catalog, rules, audit, state, clock, rng)
         if settings.trust is not None:
-            return _reached(settings, settings.trust, catalog, bundle, audit, state, clock, rng)
-        return _assembled(settings, catalog, bundle, audit, state, clock, rng)
-    except BaseException:
-        audit.close()
-        raise
+            platform = _reached(settings, settings.trust, *given)
+        else:
+            platform = _assembled(settings, *given)
+        platform.lifecycle, platform.standing = lifecycle, standing
+        opened.pop_all()
+        return platform
 
 
 def _state(folder: Path) -> Path:

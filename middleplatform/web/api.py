@@ -1,7 +1,8 @@
 """Put the application together from a gateway and its surroundings."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-def build(
+def build(  # noqa: PLR0913 - the gateway and all around it
     gateway: "Gateway",
     tokens: Tokens,
     operator_log: OperatorLog,
@@ -29,6 +30,7 @@ def build(
     timer: Callable[[], float] = time.monotonic,
     requests_max: int = REQUESTS_MAX,
     closing: Callable[[], None] = lambda: None,
+    beside: Callable[[], Coroutine[None, None, None]] | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -40,14 +42,19 @@ def build(
         timer: Monotonic seconds, for the expiry of answers.
         requests_max: Requests under way at once.
         closing: Called once when the server stops.
+        beside: Runs beside the service on its event loop, and is canceled when the server stops.
     """
     jobs = JobTable(gateway, bounds, timer, operator_log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = None if beside is None else asyncio.create_task(beside())
         try:
             yield
         finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
             await jobs.close()
             closing()
 

@@ -7,6 +7,7 @@ from middleplatform.access.operator_log import OperatorLog
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.access.tokens import TokenStore
 from middleplatform.demo.runtime import open_platform
+from middleplatform.governance.watching import watch
 from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds
 
@@ -24,11 +25,15 @@ def create() -> FastAPI:
     tokens = TokenStore(chosen.state / "tokens.sqlite", clock, rng)
     operator_log = OperatorLog(chosen.state / "operator.log", clock, rng)
     operator_log.attach()
-    platform = open_platform(chosen)
+    platform = open_platform(chosen, governed=True)
 
     def closing() -> None:
         platform.close()
         tokens.close()
 
+    async def beside() -> None:
+        if platform.lifecycle is not None and platform.standing is not None:
+            await watch(platform.lifecycle, platform.standing, platform.publish)
+
     bounds = Bounds(running_max=chosen.queries_max)
-    return build(platform.gateway, tokens, operator_log, bounds, closing=closing)
+    return build(platform.gateway, tokens, operator_log, bounds, closing=closing, beside=beside)

@@ -1,0 +1,69 @@
+"""Opens what governance works with: the log, the store, and the life-cycle over both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from middleplatform.audit.log import AuditLog
+from middleplatform.audit.opened import open_log
+from middleplatform.errors import AuditError
+from middleplatform.governance.desk import Desk
+from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.model.catalog import Catalog
+from middleplatform.model.policy import Bundle
+from middleplatform.ports import Clock, Rng
+from middleplatform.settings import Settings
+from middleplatform.store.database import Store, url_of
+
+__all__ = ["lifecycle", "open_lifecycle"]
+
+
+def lifecycle(
+    settings: Settings, catalog: Catalog, configured: Bundle, log: AuditLog, clock: Clock, rng: Rng
+) -> Lifecycle:
+    """Return the life-cycle of the process that holds the log, with all finished that others left; its store is open.
+
+    Raises:
+        AuditError: A001 the log cannot take an entry.
+        ConfigError: C003, C011, C015.
+    """
+    store = Store.open(url_of(settings))
+    try:
+        desk = Desk(store, clock, rng, log)
+        desk.finish()
+        return Lifecycle(desk, catalog, configured)
+    except BaseException:
+        store.close()
+        raise
+
+
+@contextmanager
+def open_lifecycle(
+    settings: Settings, catalog: Catalog, configured: Bundle, clock: Clock, rng: Rng
+) -> Iterator[Lifecycle]:
+    """Give the life-cycle to a command: with the log, or beside the process that holds it.
+
+    Args:
+        settings: Of the platform.
+        catalog: What exists.
+        configured: What is in force while nothing was published.
+        clock: Time.
+        rng: For ids.
+
+    Raises:
+        AuditError: A002 the log does not verify.
+        ConfigError: C003, C011, C015.
+    """
+    with Store.open(url_of(settings)) as store:
+        try:
+            log = open_log(settings, clock, rng)
+        except AuditError as error:
+            if error.code != "A003":
+                raise
+            log = None
+        try:
+            desk = Desk(store, clock, rng, log)
+            desk.finish()
+            yield Lifecycle(desk, catalog, configured)
+        finally:
+            if log is not None:
+                log.close()

@@ -1,0 +1,57 @@
+"""Keeps a running gateway's policy that of the store: no restart, no half state.
+
+Spec: docs/spec/policy-lifecycle.md, "Coming into force".
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from middleplatform.errors import MiddleplatformError
+from middleplatform.governance.lifecycle import Lifecycle, Standing
+from middleplatform.model.policy import Bundle
+
+__all__ = ["EVERY_S", "watch"]
+
+EVERY_S = 1.0
+"""Seconds between two looks at the store."""
+
+_LOG = logging.getLogger("middleplatform.governance")
+
+
+async def watch(
+    lifecycle: Lifecycle,
+    standing: Standing,
+    put: Callable[[Bundle], None],
+    every_s: float = EVERY_S,
+) -> None:
+    """Finish what other processes have decided, and put each new version in force, until canceled.
+
+    The store is read in a thread; ``put`` is called on the event loop, between two steps of any question. While the
+    store cannot be read, or a version does not load, what is in force stays so.
+
+    Args:
+        lifecycle: With the process's log.
+        standing: What is in force now.
+        put: Puts another bundle in force.
+        every_s: Seconds between two looks.
+    """
+    number, told = standing.number, ""
+    while True:
+        try:
+            seen = await asyncio.to_thread(_look, lifecycle)
+            if seen.number != number:
+                put(seen.bundle)
+                number = seen.number
+            told = ""
+        except MiddleplatformError as error:
+            said = f"{error.code} {error.public_message} {error.detail}"
+            if said != told:  # once, not each second
+                _LOG.error("policy in the store: %s", said)
+            told = said
+        await asyncio.sleep(every_s)
+
+
+def _look(lifecycle: Lifecycle) -> Standing:
+    lifecycle.desk.finish()
+    return lifecycle.standing()
