@@ -1,7 +1,7 @@
 """Opens what governance works with: the log, the store, and the life-cycle over both."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from middleplatform.audit.log import AuditLog
 from middleplatform.audit.opened import open_log
@@ -38,7 +38,13 @@ def lifecycle(
 
 @contextmanager
 def open_lifecycle(
-    settings: Settings, catalog: Catalog, configured: Bundle, clock: Clock, rng: Rng
+    settings: Settings,
+    catalog: Catalog,
+    configured: Bundle,
+    clock: Clock,
+    rng: Rng,
+    *,
+    acting: bool = True,
 ) -> Iterator[Lifecycle]:
     """Give the life-cycle to a command: with the log, or beside the process that holds it.
 
@@ -48,22 +54,27 @@ def open_lifecycle(
         configured: What is in force while nothing was published.
         clock: Time.
         rng: For ids.
+        acting: Whether acts will be done; who only reads needs no log.
 
     Raises:
         AuditError: A002 the log does not verify.
         ConfigError: C003, C011, C015.
     """
-    with Store.open(url_of(settings)) as store:
-        try:
-            log = open_log(settings, clock, rng)
-        except AuditError as error:
-            if error.code != "A003":
-                raise
-            log = None
-        try:
-            desk = Desk(store, clock, rng, log)
-            desk.finish()
-            yield Lifecycle(desk, catalog, configured)
-        finally:
-            if log is not None:
-                log.close()
+    with ExitStack() as opened:
+        store = opened.enter_context(Store.open(url_of(settings)))
+        log = _log(settings, clock, rng) if acting else None
+        if log is not None:
+            opened.callback(log.close)
+        desk = Desk(store, clock, rng, log)
+        desk.finish()
+        yield Lifecycle(desk, catalog, configured)
+
+
+def _log(settings: Settings, clock: Clock, rng: Rng) -> AuditLog | None:
+    """Return the log, or None where another process holds it."""
+    try:
+        return open_log(settings, clock, rng)
+    except AuditError as error:
+        if error.code != "A003":
+            raise
+        return None

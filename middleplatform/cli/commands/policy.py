@@ -9,7 +9,7 @@ from rich.text import Text
 
 from middleplatform.access.system import SystemClock
 from middleplatform.cli import printable
-from middleplatform.cli.commands import policy_simulate
+from middleplatform.cli.commands import policy_simulate, policy_versions
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, group, leaf
@@ -48,6 +48,7 @@ def add(commands: Commands, say: Say) -> None:
             )
     leaf(mine, say, "show", _show, say("Show the bundle in force", "显示生效的策略包"))
     policy_simulate.add(mine, say)
+    policy_versions.add(mine, say)
 
 
 def _check(context: Context, options: argparse.Namespace) -> int:
