@@ -98,6 +98,9 @@ PARTS: Mapping[str, Callable[[How], object]] = {
     "privacy": lambda how: _object(
         "bench_privacy", *how.pick(["--rows", "100000", "--runs", "2", "--no-peer"], [])
     ),
+    "policy": lambda how: _object(
+        "bench_policy", *how.pick(["--questions", "1000", "--texts", "200"], []), *how.where
+    ),
 }
 """Every part, in order, with what measures it."""
 
@@ -131,7 +134,7 @@ def markdown(found: Mapping) -> str:
                       *_join(found.get("join", {"sizes": ()})), "",
                       *_sealed(found.get("sealed")), *_blinded(found.get("blinded")),
                       *_perturb(found.get("perturb")), *_history(found.get("history")),
-                      *_privacy(found.get("privacy")),
+                      *_privacy(found.get("privacy")), *_policy(found.get("policy")),
                       *_parts(found), ""])  # fmt: skip
 
 
@@ -344,6 +347,20 @@ def _privacy(found: Mapping | None) -> Iterator[str]:
             found_errors = told["mean_relative_error"]
             errors = " | ".join(f"{found_errors[each]:.2%}" for each in ("count", "sum", "avg"))
             yield f"| {name} | {errors} | {told.get('seconds_over_plain', told.get('seconds', ''))} |"
+    yield ""
+
+
+def _policy(found: Mapping | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield (
+        f"| `policy simulate`, {found['questions']:,} audited questions of {found['texts']:,} texts, one core "
+        f"| seconds (target {found['target_s']:g}) | verdicts that change |"
+    )
+    yield "|---|--:|--:|"
+    yield f"| opening the log, reading the questions | {found['open_s']} + {found['read_s']} | |"
+    for name, told in found["simulate"].items():
+        yield f"| candidate with {name} | {told['seconds']} | {told['changed']:,} |"
     yield ""
 
 
