@@ -188,6 +188,10 @@ def open_platform(
         else:
             platform = _assembled(settings, *given)
         platform.lifecycle, platform.standing = lifecycle, standing
+        if lifecycle is not None:
+            from middleplatform.governance.grants_in_force import GrantsInForce  # noqa: PLC0415 - as above
+
+            platform.gateway.grants = GrantsInForce(lifecycle.desk.store)
         opened.pop_all()
         return platform
 

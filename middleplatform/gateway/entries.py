@@ -3,12 +3,13 @@
 Spec: docs/spec/audit-log.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from middleplatform.errors import MiddleplatformError
 from middleplatform.gateway.noise import block_noise, spent
 from middleplatform.model.budget import rho_text
+from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.plan import Block, Plan
 from middleplatform.model.query import QueryFacts
@@ -17,7 +18,12 @@ from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Release
 from middleplatform.model.sealed import SealedAnswer
 
-__all__ = ["ended", "received", "released"]
+__all__ = ["ended", "quality_of", "received", "released"]
+
+
+def quality_of(catalog: Catalog, datasets: Iterable[str]) -> float:
+    """Return the quality of an answer, 0 to 1: that of the worst dataset read."""
+    return min((catalog.datasets[name].quality for name in datasets), default=1.0)
 
 
 def _request(request: QueryRequest, at: str) -> dict[str, object]:

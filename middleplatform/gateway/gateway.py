@@ -8,6 +8,7 @@ import logging
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from middleplatform.access.operator_log import where
 from middleplatform.audit.log import AuditLog
@@ -18,19 +19,20 @@ from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import (
     AuditError,
     ConfigError,
-    DisclosureError,
     LimitError,
     MiddleplatformError,
 )
 from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
-from middleplatform.gateway.entries import ended, received, released
+from middleplatform.gateway.entries import ended, quality_of, received, released
 from middleplatform.gateway.explain import explanation
+from middleplatform.gateway.granting import Grants, PublishedOnly, check_held
 from middleplatform.gateway.intervals import with_noise
 from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.leaving import on_grid
 from middleplatform.gateway.method import method_notes
 from middleplatform.gateway.noise import asked_noise, block_noise, block_noises, check_noise
+from middleplatform.gateway.planned import checked, count_alike
 from middleplatform.gateway.sealed_cells import answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.sealed_explain import sealed_explanation
@@ -47,7 +49,7 @@ from middleplatform.planner.plan import make_plan
 from middleplatform.planner.sealed import sealed_outputs
 from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.sql.parse import parse
-from middleplatform.sql.qualify import fingerprint, qualify
+from middleplatform.sql.qualify import qualify
 
 __all__ = ["Gateway"]
 
@@ -69,6 +71,7 @@ class Gateway:
         queries_max: Questions under way at once; more are refused with L001.
         database: Runs what stands above the release boundary.
         sealing: Published keys, under which answers may leave; None where none can be published.
+        grants: Those that people give and take while it runs.
     """
 
     catalog: Catalog
@@ -81,6 +84,7 @@ class Gateway:
     queries_max: int = 8
     database: Released = field(default_factory=Released)
     sealing: SealingDesk | None = None
+    grants: Grants = field(default_factory=PublishedOnly)
     _running: int = 0
 
     def request(  # noqa: PLR0913 - all that a person says
@@ -107,7 +111,7 @@ class Gateway:
         Raises:
             MiddleplatformError: Refused or failed: ``audit_index`` names its entry, ``reasons`` say why.
         """
-        pinned = copy(self)
+        pinned = await asyncio.to_thread(self._pinned)
         async with on_grid(pinned.bundle.limits.answer_grid_ms):
             if self._running >= self.queries_max:
                 raise LimitError("L001")
@@ -116,6 +120,12 @@ class Gateway:
                 return await pinned._submitted(request, progress or silent)  # noqa: SLF001 - its own copy
             finally:
                 self._running -= 1
+
+    def _pinned(self) -> Self:
+        """Return a copy that keeps the policy and the grants of this moment."""
+        made = copy(self)
+        made.bundle = self.grants.joined(self.bundle, self.clock.now())
+        return made
 
     async def _submitted(self, request: QueryRequest, progress: Progress) -> Answer:
         try:
@@ -148,14 +158,14 @@ class Gateway:
             combined, query, plan, answers, self.database, self.sealing
         )
         watch.lap("combine")
+        await asyncio.to_thread(check_held, decision, request, self.grants, self.bundle, self.clock)
         told = [each.receipts for each in answers]
         entry = released(
             request, decision, plan, query.facts, outcome, told, self._now(), self.catalog.digest, sealed
         )  # fmt: skip
         receipt = await asyncio.wrap_future(self.audit.submit(entry))
         watch.lap("audit")
-        read = [self.catalog.datasets[name] for name in query.facts.datasets]
-        quality = min((dataset.quality for dataset in read), default=1.0)
+        quality = quality_of(self.catalog, query.facts.datasets)
         return Answer(
             request.query_id, outcome, plan.protocol, decision, receipt, quality, watch.laps, sealed
         )
@@ -179,18 +189,8 @@ class Gateway:
     def _plan(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         """Plan, count near-duplicates, and judge what will really be sent."""
         plan = self._made(request, query, decision)
-        day = request.received_at.date().isoformat()
-        alike = fingerprint(query.parsed.tree)
-        asked = self.questions.ask(request.project, day, alike, request.sql)
-        if asked > self.bundle.limits.near_duplicates_per_day:
-            raise DisclosureError("D011", rule="R14")
-        asking = replace(self._asking(request), strict=False)
-        for block in plan.blocks:
-            again = authorize(block.facts, asking, self.bundle, self.catalog)
-            if not again.permit or {duty.kind for duty in again.obligations} & {"band", "bucket"}:
-                detail = f"a fragment is not within what was granted: {block.sql}"
-                raise ConfigError("C099", record=request.query_id, detail=detail)
-        return plan
+        count_alike(self.questions, request, query, self.bundle)
+        return checked(plan, self._asking(request), self.bundle, self.catalog, request.query_id)
 
     def _made(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         bundle, sealed = self.bundle, bool(request.sealed_for)
@@ -233,7 +233,7 @@ class Gateway:
 
     def explain(self, request: QueryRequest) -> Explanation:
         """Say what would happen to a query; nothing is run and no department is asked."""
-        pinned = copy(self)
+        pinned = self._pinned()
         try:
             query, decision = pinned._judge(request)  # noqa: SLF001 - its own copy
             plan = pinned._made(request, query, decision)  # noqa: SLF001 - its own copy

@@ -8,19 +8,25 @@ act is an entry. Nodes judge by their own bundle: one that does not know a grant
 Spec: docs/spec/grants.md, "In force".
 """
 
+import logging
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from middleplatform.errors import ConfigError
 from middleplatform.governance.granted import Granted, granted
-from middleplatform.governance.handling import states
+from middleplatform.governance.handling import PREFIX, states
 from middleplatform.model.policy import Bundle, Grant
 from middleplatform.policy import evaluate
 from middleplatform.store.applications import count
 from middleplatform.store.database import Store
 
 __all__ = ["GrantsInForce", "with_grants"]
+
+_LOG = logging.getLogger("middleplatform.governance")
+_OF_AN_APPLICATION = re.compile(rf"{PREFIX}[0-9]+/")
 
 
 class GrantsInForce:
@@ -48,21 +54,36 @@ class GrantsInForce:
             self._known, self._grants = found, grants
         return grants
 
+    def joined(self, bundle: Bundle, now: datetime) -> Bundle:
+        """Return ``bundle`` with the grants of this moment (``gateway.granting.Grants``).
+
+        While the store cannot be read nobody knows what was withdrawn: then no application's grant holds.
+        """
+        try:
+            grants = self.current()
+        except ConfigError as error:
+            _LOG.error(
+                "grants in the store: %s %s %s", error.code, error.public_message, error.detail
+            )
+            grants = ()
+        return with_grants(bundle, grants, now)
+
 
 def with_grants(bundle: Bundle, grants: Iterable[Granted], now: datetime) -> Bundle:
     """Return ``bundle`` with the grants that hold at ``now`` and are still the provider's to give.
 
-    A column whose dataset has another owner by now, or that is denied, is left out; so is a grant that
-    bears a number of the bundle's own.
+    A grant of the bundle's own that bears an application's number holds only as the application says now:
+    officers may have written it down for the nodes, and its withdrawal must not wait for them. A column
+    whose dataset has another owner by now, or that is denied, is left out.
     """
-    taken = {each.id for each in bundle.grants}
-    held = [
+    own = tuple(each for each in bundle.grants if not _OF_AN_APPLICATION.match(each.id))
+    held = tuple(
         grant
         for each in grants
-        if each.grant.starts <= now < each.grant.ends and each.grant.id not in taken
+        if each.grant.starts <= now < each.grant.ends
         for grant in _still(each, bundle)
-    ]
-    return replace(bundle, grants=(*bundle.grants, *held)) if held else bundle
+    )
+    return replace(bundle, grants=own + held) if own + held != bundle.grants else bundle
 
 
 def _still(each: Granted, bundle: Bundle) -> Iterator[Grant]:

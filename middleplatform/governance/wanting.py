@@ -16,7 +16,7 @@ from middleplatform.model.request import Subject
 from middleplatform.policy import evaluate
 from middleplatform.policy.grants import moment
 
-__all__ = ["wanted"]
+__all__ = ["wanted", "when"]
 
 _DAY = 10
 """Length of an ISO date: what is no longer has no time of day."""
@@ -107,14 +107,18 @@ def _times(raw: Mapping[str, Any], now: datetime, lane: Lane) -> tuple[datetime,
     if field not in raw or other in raw or (lane is Lane.EMERGENCY and "starts" in raw):
         what = (f"an application in this lane states {field}", f"该类申请须写明 {field}")
         raise QueryError("Q040", what=what)
-    starts = _moment(raw["starts"]) if "starts" in raw else now
+    starts = when(raw["starts"]) if "starts" in raw else now
     if lane is Lane.EMERGENCY:
         return starts, starts + timedelta(hours=raw["hours"])
-    return starts, _moment(raw["ends"])
+    return starts, when(raw["ends"])
 
 
-def _moment(text: str) -> datetime:
-    """Return a moment in UTC; a bare day begins when it begins in China."""
+def when(text: str) -> datetime:
+    """Return a written moment in UTC; a bare day begins when it begins in China.
+
+    Raises:
+        QueryError: Q040 there is no such day or hour.
+    """
     try:
         if len(text) == _DAY:
             return moment(datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).isoformat())

@@ -13,6 +13,7 @@ Spec: docs/spec/grants.md, "Working days".
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import cache
 
 from middleplatform.policy.holidays import Notice
 
@@ -48,6 +49,14 @@ def local_day(moment: datetime) -> date:
     return moment.astimezone(SHANGHAI).date()
 
 
+@cache
+def _known_years() -> frozenset[int]:
+    """Return the years whose notice the library has: those in which it knows of a holiday."""
+    import chinese_calendar  # noqa: PLC0415 - as in ``Calendar.working``
+
+    return frozenset(each.year for each in chinese_calendar.holidays)
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Which days are worked.
@@ -70,10 +79,9 @@ class Calendar:
         # Imported when first asked: only commands that count days pay for it.
         import chinese_calendar  # noqa: PLC0415 - see above
 
-        try:
-            return bool(chinese_calendar.is_workday(day)), True
-        except NotImplementedError:
+        if day.year not in _known_years():
             return weekday, False
+        return bool(chinese_calendar.is_workday(day)), True
 
     def due(self, start: datetime, working_days: int) -> Due:
         """Return the last day of a term of ``working_days`` that something coming in at ``start`` begins.
