@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
-from typing import TypeAlias
+from itertools import zip_longest
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.sealed import release_refusals
@@ -23,7 +23,22 @@ from middleplatform.model.query import QueryFacts
 from middleplatform.model.request import Role, Subject
 from middleplatform.policy import evaluate, regions
 
-__all__ = ["Axes", "Cell", "Kind", "Person", "Standing", "Verdict", "Verdicts", "axes", "verdicts"]
+__all__ = [
+    "Axes",
+    "Cell",
+    "Kind",
+    "Person",
+    "Standing",
+    "Standings",
+    "Verdict",
+    "Verdicts",
+    "axes",
+    "verdicts",
+]
+
+
+_STEWARDS = frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD})
+"""Who may be a department's steward."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +58,11 @@ class Person:
     def asks(self) -> Subject:
         """Return the subject that stands for the person; its own regions are not narrowed."""
         return Subject(self.subject, self.department, frozenset({self.role}), (regions.ALL,))
+
+    def asks_inside(self) -> Subject:
+        """Return who asks inside the department: an analyst may be its steward too (``access.roles``)."""
+        both = {self.role, Role.DEPARTMENT_STEWARD} if self.role in _STEWARDS else {self.role}
+        return dataclasses.replace(self.asks(), roles=frozenset(both))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +108,10 @@ class Verdict:
         release: ``plain``, ``sealed`` or both: how values may leave.
         min_units: Threshold in distinct units.
         imposed_by: Department that imposed it.
-        min_units_inside: Threshold for the same person inside the owning department.
-        until: First moment at which another verdict holds, UTC; None where it holds without end.
-        then: That verdict.
+        min_units_inside: The same for who asks inside the owning department and, where the role allows it, is its
+            steward too.
+        until: First moment at which the next verdict holds, UTC; None where this one holds without end.
+        later: The verdicts that follow, in order of time; empty in each of them.
     """
 
     kind: Kind
@@ -102,14 +123,11 @@ class Verdict:
     imposed_by: str = ""
     min_units_inside: int = 0
     until: datetime | None = None
-    then: "Verdict | None" = None
+    later: "tuple[Verdict, ...]" = ()
 
-    def steps(self) -> Iterator["Verdict"]:
-        """Yield this verdict and those that follow it, each on its own, its end kept."""
-        each: Verdict | None = self
-        while each is not None:
-            yield dataclasses.replace(each, then=None)
-            each = each.then
+    def steps(self) -> "tuple[Verdict, ...]":
+        """Return this verdict and those that follow it, each on its own."""
+        return (dataclasses.replace(self, later=()) if self.later else self, *self.later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,21 +176,30 @@ def axes(bundles: Sequence[Bundle], catalog: Catalog) -> Axes:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that a verdict on a dataset depends on beside the bundle, at a moment.
+    """All that a verdict on a dataset depends on beside the rules of the dataset, at a moment.
 
     Attributes:
         purposed: Whether the dataset may be asked by the person for the purpose at all.
-        grants: Those in force that name the dataset, by place in the bundle.
-        inside: The steward whom a grant may let see small cells of the department's own data.
+        grants: Those in force that name the dataset, in order.
+        inside: Whom a grant may let see small cells of the department's own data.
     """
 
     purposed: bool
-    grants: tuple[int, ...] = ()
+    grants: tuple[Grant, ...] = ()
     inside: Person | None = None
 
 
-Standings: TypeAlias = tuple[tuple[datetime, Standing], ...]
-"""What holds from each moment on, in order of time."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Standings:
+    """What holds from each moment on, in order of time; there is one object for all who have the same.
+
+    Attributes:
+        steps: (first moment, standing).
+        askings: Somebody who has each standing, at a moment at which it holds.
+    """
+
+    steps: tuple[tuple[datetime, Standing], ...]
+    askings: tuple[Asking, ...]
 
 
 class Verdicts(Mapping[Cell, Verdict]):
@@ -190,8 +217,9 @@ class Verdicts(Mapping[Cell, Verdict]):
         self.bundle, self.catalog, self.now, self.axes = bundle, catalog, now, over
         self._binding: dict[tuple[str, str, str], tuple[int, ...]] = {}
         self._standings: dict[tuple[Person, str, str], Standings] = {}
+        self._alike: dict[tuple[str, tuple[tuple[datetime, Standing], ...]], Standings] = {}
         self._askings: dict[tuple[str, Standing], Asking] = {}
-        self._steps: dict[tuple[str, str, str, Standing], Verdict] = {}
+        self._steps: dict[tuple[str, str, str, int], Verdict] = {}
         self._verdicts: dict[tuple[str, str, str, Standings], Verdict] = {}
 
     def __iter__(self) -> Iterator[Cell]:
@@ -244,24 +272,29 @@ class Verdicts(Mapping[Cell, Verdict]):
         """Return what the verdicts of ``person`` on ``dataset`` depend on, from now on."""
         key = (person, purpose, dataset)
         if key not in self._standings:
-            found = []
-            for since in self._moments(person, purpose, dataset):
-                standing = self._standing(person, purpose, dataset, since)
-                # Whoever has this standing is judged as this one is, and at whatever moment.
-                asking = Asking(person.asks(), purpose, since)
-                self._askings.setdefault((dataset, standing), asking)
-                found.append((since, standing))
-            self._standings[key] = tuple(found)
+            steps = tuple(
+                (since, self._standing(person, purpose, dataset, since))
+                for since in self._moments(person, purpose, dataset)
+            )
+            # Whoever has a standing is judged as the first who had it is, and at whatever moment.
+            askings = tuple(
+                self._askings.setdefault((dataset, each), Asking(person.asks(), purpose, since))
+                for since, each in steps
+            )
+            alike = self._alike.setdefault((dataset, steps), Standings(steps, askings))
+            self._standings[key] = alike
         return self._standings[key]
 
     def _standing(self, person: Person, purpose: str, dataset: str, since: datetime) -> Standing:
         subject = person.asks()
         if not evaluate.purpose_permits(self.bundle, subject, purpose, dataset):
             return Standing(purposed=False)
-        places = self._bound(person, purpose, dataset)
-        held = tuple(place for place in places if self._holds(place, subject, purpose, since))
-        steward = person.role is Role.DEPARTMENT_STEWARD
-        own = steward and any(self.bundle.grants[place].own_data for place in held)
+        held = tuple(
+            self.bundle.grants[place]
+            for place in self._bound(person, purpose, dataset)
+            if self._holds(place, subject, purpose, since)
+        )
+        own = person.role in _STEWARDS and any(grant.own_data for grant in held)
         return Standing(purposed=True, grants=held, inside=person if own else None)
 
     def _holds(self, place: int, subject: Subject, purpose: str, moment: datetime) -> bool:
@@ -311,29 +344,39 @@ class Verdicts(Mapping[Cell, Verdict]):
         """Return the verdict on a question, of all who have ``standings``."""
         key = (dataset, column, question.name, standings)
         if key not in self._verdicts:
-            found: Verdict | None = None
-            after: datetime | None = None
-            for since, standing in reversed(standings):
-                step = self._step(dataset, column, question, standing)
-                if found is None or dataclasses.replace(found, until=None, then=None) != step:
-                    found = dataclasses.replace(step, until=after, then=found)
-                after = since
-            assert found is not None, "there is always a standing from now on"
-            self._verdicts[key] = found
+            steps = [
+                (since, self._step(dataset, column, question, standing, asking))
+                for (since, standing), asking in zip(
+                    standings.steps, standings.askings, strict=True
+                )
+            ]
+            self._verdicts[key] = _over_time(steps)
         return self._verdicts[key]
 
-    def _step(self, dataset: str, column: str, question: Question, standing: Standing) -> Verdict:
-        key = (dataset, column, question.name, standing)
+    def _step(
+        self, dataset: str, column: str, question: Question, standing: Standing, asking: Asking
+    ) -> Verdict:
+        key = (dataset, column, question.name, id(asking))  # there is one asking for each standing
         if key not in self._steps:
-            asking = self._askings[dataset, standing]
             facts = question.facts(dataset, column)
-            inside = standing.inside is not None
-            self._steps[key] = _verdict(facts, asking, self.bundle, self.catalog, inside=inside)
+            self._steps[key] = _verdict(facts, asking, self.bundle, self.catalog, standing.inside)
         return self._steps[key]
 
 
+def _over_time(steps: Sequence[tuple[datetime, Verdict]]) -> Verdict:
+    """Return verdicts that hold one after another as one; what does not change is one step."""
+    kept = [each for place, each in enumerate(steps) if not place or each[1] != steps[place - 1][1]]
+    if len(kept) == 1:
+        return kept[0][1]
+    ends = [since for since, _ in kept[1:]]
+    first, *later = (
+        dataclasses.replace(step, until=until) for (_, step), until in zip_longest(kept, ends)
+    )
+    return dataclasses.replace(first, later=tuple(later))
+
+
 def _verdict(
-    facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalog, *, inside: bool
+    facts: QueryFacts, asking: Asking, bundle: Bundle, catalog: Catalog, inside: Person | None
 ) -> Verdict:
     """Return the verdict at one moment, from the functions that judge every statement."""
     decision = authorize(facts, asking, bundle, catalog)
@@ -345,8 +388,8 @@ def _verdict(
     if not ways:
         return Verdict(Kind.REFUSED, refusals["plain"][0].rule)
     units = least = decision.disclosure.min_units
-    if inside:
-        there = dataclasses.replace(asking, inside=True)
+    if inside is not None:
+        there = dataclasses.replace(asking, subject=inside.asks_inside(), inside=True)
         least = authorize(facts, there, bundle, catalog).disclosure.min_units
     return Verdict(
         kind=Kind.PERMITTED if decision.permit else Kind.NEEDS_GRANT,
@@ -380,7 +423,7 @@ def verdicts(bundle: Bundle, catalog: Catalog, now: datetime, over: Axes | None 
     Args:
         bundle: Judges.
         catalog: What is asked about.
-        now: From when on, UTC; what grants end or begin later is in the verdicts' ``until`` and ``then``.
+        now: From when on, UTC; what grants end or begin later is in the verdicts' ``until`` and ``later``.
         over: What is enumerated; the bundle's own when left out.
     """
     return Verdicts(bundle, catalog, now, over or axes((bundle,), catalog))

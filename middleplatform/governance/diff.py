@@ -192,6 +192,8 @@ class _Cells:
     def changes(self) -> Iterator[Change]:
         for dataset, columns in self.axes.columns.items():
             askings = self._askings(dataset)
+            if not askings:
+                continue
             blocks: dict[_Block, list[str]] = {}
             for column in columns:
                 for block in self._column(dataset, column, askings):
@@ -200,12 +202,19 @@ class _Cells:
                 yield self._change(dataset, tuple(together), block)
 
     def _askings(self, dataset: str) -> dict[_Both, list[_Asking]]:
-        """Return everybody, for every purpose, by what the two verdicts depend on."""
+        """Return whoever may be judged otherwise, for each purpose, by what the two verdicts depend on."""
         found: dict[_Both, list[_Asking]] = {}
+        ruled_alike = self._ruled_alike(dataset)
         for person, purpose in product(self.axes.persons, self.axes.purposes):
             old, new = (side.standings(person, purpose, dataset) for side in self.sides)
-            found.setdefault((old, new), []).append((person, purpose))
+            if not ruled_alike or old.steps != new.steps:
+                found.setdefault((old, new), []).append((person, purpose))
         return found
+
+    def _ruled_alike(self, dataset: str) -> bool:
+        """Say whether all that bears on a verdict beside a person's standing is the same in both."""
+        old, new = self.bundles
+        return old.limits == new.limits and old.datasets.get(dataset) == new.datasets.get(dataset)
 
     def _column(
         self, dataset: str, column: str, askings: Mapping[_Both, list[_Asking]]

@@ -116,24 +116,23 @@ def verdict_words(verdict: Verdict, other: Verdict) -> Said:
         verdict: To tell.
         other: What it is told beside.
     """
-    english, chinese = _step(verdict, other)
-    each = verdict
-    while each.then is not None and not _same_later(each, other):
-        until, (then, chinese_then) = _moment(each.until), _step(each.then, other)
+    steps = verdict.steps()
+    english, chinese = _step(steps[0], other)
+    for place, each in enumerate(steps[1:]):
+        if _same_later(steps[place:], other.steps()):
+            break
+        until, (then, said) = _moment(steps[place].until), _step(each, other)
         english += f" until {until}, then {then}"
-        chinese += f"（至 {until}，其后{chinese_then}）"
-        each = each.then
+        chinese += f"（至 {until}，其后{said}）"
     return english, chinese
 
 
-def _same_later(verdict: Verdict, other: Verdict) -> bool:
-    """Say whether the same follows at the same moment: then it need not be told."""
-    each: Verdict | None = other
-    while each is not None:
-        if (each.until, each.then) == (verdict.until, verdict.then):
-            return True
-        each = each.then
-    return False
+def _same_later(mine: Sequence[Verdict], others: Sequence[Verdict]) -> bool:
+    """Say whether the same follows at the same moment beside: then it need not be told."""
+    follows = mine[0].until, tuple(mine[1:])
+    return any(
+        (each.until, tuple(others[place + 1 :])) == follows for place, each in enumerate(others)
+    )
 
 
 def _moment(moment: datetime | None) -> str:
@@ -160,7 +159,7 @@ def _respects(verdict: Verdict, other: Verdict) -> Iterable[Said]:
     others = list(other.steps())
 
     def told(field: str) -> bool:
-        """Told where it differs from some like verdict beside it, or there is none."""
+        """Told where it differs from a like verdict beside it, or there is none."""
         like = [each for each in others if each.kind == verdict.kind]
         return not like or any(getattr(each, field) != getattr(verdict, field) for each in like)
 

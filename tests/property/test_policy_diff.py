@@ -1,0 +1,141 @@
+"""The difference of two policies is the one that judging every cell on its own finds."""
+
+import random
+from collections import Counter
+from dataclasses import astuple, replace
+from datetime import date
+
+import policy_mutations as made
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import examples
+
+from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.contexts import judge_use
+from middleplatform.authorization.sealed import release_refusals
+from middleplatform.governance.cells import Cell, Kind, axes, verdicts
+from middleplatform.governance.diff import diff
+from middleplatform.governance.settings import settings as setting_changes
+from middleplatform.model.query import Clause, ColumnUse, Context, QueryFacts
+from middleplatform.model.request import Role, Subject
+from middleplatform.policy import canonical_form
+
+
+def judged(bundle, subject, purpose, facts, moment):
+    """Return what comes of a statement with these facts, judged whole and on its own."""
+    decision = authorize(facts, Asking(subject, purpose, moment), bundle, made.CATALOG)
+    refused = [release_refusals(facts, bundle, sealed=sealed) for sealed in (False, True)]
+    against = [reason.rule for reason in decision.reasons if reason.rule != "G1"]
+    if against or all(refused):
+        return Kind.REFUSED, against[0] if against else refused[0][0].rule
+    inside = decision
+    if Role.ANALYST in subject.roles or Role.DEPARTMENT_STEWARD in subject.roles:
+        there = replace(subject, roles=subject.roles | {Role.DEPARTMENT_STEWARD})
+        inside = authorize(facts, Asking(there, purpose, moment, inside=True), bundle, made.CATALOG)
+    return (
+        Kind.PERMITTED if decision.permit else Kind.NEEDS_GRANT,
+        tuple((each.kind, each.column, each.argument) for each in decision.obligations),
+        [not each for each in refused],
+        (decision.disclosure.min_units, decision.threshold_owner, inside.disclosure.min_units),
+    )
+
+
+def asked(dataset, column, question):
+    """Return the facts of a statement that asks nothing but ``question``."""
+    if question.context is None:
+        return QueryFacts((), (), (dataset,), 0, 0)
+    clause = Clause.WHERE if question.context is Context.COMPARE else Clause.SELECT
+    use = ColumnUse(
+        dataset, column, question.context, clause, question.op, question.literals, question.per_unit
+    )
+    return QueryFacts((use,), (), (dataset,), 1, 0)
+
+
+def moments(pair):
+    """Return now and every later moment at which any grant begins or ends."""
+    grants = [grant for bundle in pair for grant in bundle.grants]
+    ends = {moment for grant in grants for moment in (grant.starts, grant.ends)}
+    return [made.NOW, *sorted(moment for moment in ends if moment > made.NOW)]
+
+
+@examples(200)
+@given(made.pairs(), st.data())
+def test_the_cells_that_change_are_those_that_judging_each_alone_finds(pair, data):
+    """Of each pair one person, purpose and dataset are drawn; of these every column, use and moment is judged."""
+    over = axes(pair, made.CATALOG)
+    asking = [each for each in over.persons if each.role in (Role.ANALYST, Role.DEPARTMENT_STEWARD)]
+    person = data.draw(st.sampled_from([*asking, *asking, *over.persons]))
+    purpose = data.draw(st.sampled_from(over.purposes or ("none",)))
+    dataset = data.draw(st.sampled_from(sorted(over.columns)))
+    subject = Subject(person.subject, person.department, frozenset({person.role}))
+    changed, rises, falls = set(), set(), set()
+    for column in over.columns[dataset] if over.purposes else ():
+        for question in over.questions[dataset, column]:
+            facts = asked(dataset, column, question)
+            said = [
+                [judged(bundle, subject, purpose, facts, moment) for bundle in pair]
+                for moment in moments(pair)
+            ]
+            cell = Cell(*astuple(person), purpose, dataset, column, question.name)
+            changed |= {cell} if any(old != new for old, new in said) else set()
+            rises |= {cell} if any(old[0] < new[0] for old, new in said) else set()
+            falls |= {cell} if any(old[0] > new[0] for old, new in said) else set()
+    found = diff(*pair, made.CATALOG, made.NOW)
+
+    def cells(changes):
+        mine = [each for each in changes if each.dataset == dataset and person in each.persons]
+        told = [replace(each, persons=(person,)) for each in mine]
+        return {cell for each in told for cell in each.each() if cell.purpose == purpose}
+
+    assert cells((*found.loosens, *found.tightens, *found.other)) == changed
+    assert rises <= cells(found.loosens)
+    assert falls <= cells(found.tightens)
+
+
+@examples(25)
+@given(made.pairs())
+def test_a_difference_is_empty_only_of_equal_bundles_and_turns_around(pair):
+    old, new = pair
+    there, back = (diff(*each, made.CATALOG, made.NOW) for each in (pair, (new, old)))
+    assert bool(there) == bool(back) == (canonical_form(old) != canonical_form(new))
+    assert (there.loosened, there.tightened) == (back.tightened, back.loosened)
+    assert {each.setting for each in there.loosens} == {each.setting for each in back.tightens}
+    assert there.owners == frozenset(owner for each in back.tightens for owner in each.owners)
+    changes = {id(each): each for each in (*there.loosens, *there.tightens, *there.other)}.values()
+    counted = Counter(cell for change in changes for cell in change.each())
+    assert (counted.total(), set(counted.values()) <= {1}) == (sum(each.cells for each in changes), True)  # fmt: skip
+    said = [verdicts(bundle, made.CATALOG, made.NOW, axes(pair, made.CATALOG)) for bundle in pair]
+    some = random.Random(1).sample([*said[0]], 100)
+    assert {cell for cell in some if said[0][cell] != said[1][cell]} == {*some} & counted.keys()
+
+
+NUMBERS = st.one_of(st.integers(-2, 120), st.decimals(0, 120, places=1))
+LITERALS = st.one_of(
+    NUMBERS, st.dates(date(1999, 1, 1), date(2001, 1, 1)), st.sampled_from(["1", "F10", "F21.3", "F3", "B2", "A01"])
+)  # fmt: skip
+OPS = st.sampled_from(["=", "<>", "<", "<=", ">", ">=", "month", "quarter", "year", "5", "6", "10", "30", "7"])  # fmt: skip
+
+
+@examples(400)
+@given(made.column_pairs(), st.sampled_from([*Context]), OPS, LITERALS, st.booleans())
+def test_no_use_or_literal_is_judged_otherwise_without_a_change_being_told(
+    drawn, context, op, literal, per_unit
+):
+    """The questions stand for every literal: what any use tells apart, cells or the withheld ranges tell too."""
+    pair, dataset, column = drawn
+    assume((context in BANDS) == op.isdigit())
+    rules = [bundle.datasets[dataset] for bundle in pair]
+    questions = axes(pair, made.CATALOG).questions[dataset, column]
+
+    def permitted(use):
+        return [judge_use(use, rule.columns[column], rule) is None for rule in rules]
+
+    use = ColumnUse(dataset, column, context, Clause.WHERE, op, (literal,), per_unit)
+    apart = [
+        each for each in questions if len({*permitted(asked(dataset, column, each).uses[0])}) > 1
+    ]
+    ranges = {each.path[-1] for each in setting_changes(*pair)} & {"withheld"}
+    assert apart or ranges or len({*permitted(use)}) == 1
+
+
+BANDS = (Context.GROUP_BAND, Context.COMPARE_BAND)
