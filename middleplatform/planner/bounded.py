@@ -263,8 +263,8 @@ def _clamped(engine: EngineSql, name: str, within: tuple[int, int], scale: int) 
     ]
     cut = exp.Case(ifs=ifs, default=total.copy())
     if name[0] == "r":
-        return exp.alias_(exp.cast(cut, "BIGINT"), name)
-    return exp.alias_(engine.exact(cut, scale), name)
+        return exp.alias_(exp.cast(cut, "BIGINT", copy=False), name, copy=False)
+    return exp.alias_(engine.exact(cut, scale), name, copy=False)
 
 
 def bounded_result(cell: CellQuery, layout: Layout) -> pa.Schema:

@@ -67,7 +67,7 @@ class _Ranking(EngineSql):
         """Add ``k*``: a unit's place by its absolute total among its cell's, missing ones last."""
         if not sums:
             return per_unit
-        places = [exp.alias_(_rank(s, labels), f"k{s}") for s in range(sums)]
+        places = [exp.alias_(_rank(s, labels), f"k{s}", copy=False) for s in range(sums)]
         select = exp.Select(expressions=[exp.Star(), *places])
         alias = exp.TableAlias(this=exp.to_identifier("unranked"))
         select.set("from_", exp.From(this=exp.Subquery(this=per_unit, alias=alias)))
@@ -104,20 +104,20 @@ class EngineSqlPostgres(_Ranking):
         if kind.kind is not TypeKind.TEXT:
             return node
         binary = exp.to_identifier("C", quoted=True)
-        return exp.Collate(this=exp.cast(node, "TEXT"), expression=binary)
+        return exp.Collate(this=exp.cast(node, "TEXT", copy=False), expression=binary)
 
     def arithmetic(self, node: Arithmetic) -> exp.Expr:
         """Compute in numeric: a whole number of the engine's would overflow."""
         left, right = _numeric(self.row(node.left)), _numeric(self.row(node.right))
-        return exp.paren(ARITHMETIC[node.op](this=left, expression=right))
+        return exp.paren(ARITHMETIC[node.op](this=left, expression=right), copy=False)
 
     def bucket(self, unit: str, operand: exp.Expr) -> exp.Expr:
         """Cut a timestamp without a zone: a date alone would become one with the session's zone."""
-        return super().bucket(unit, exp.cast(operand, "TIMESTAMP"))
+        return super().bucket(unit, exp.cast(operand, "TIMESTAMP", copy=False))
 
     def date_part(self, unit: str, operand: exp.Expr) -> exp.Expr:
         """Return a whole number: the engine's own is a numeric, and a double before version 14."""
-        return exp.cast(super().date_part(unit, operand), "INT")
+        return exp.cast(super().date_part(unit, operand), "INT", copy=False)
 
     def band(self, width: int, operand: exp.Expr) -> exp.Expr:
         """Compute in numeric; its remainder has the sign of the dividend too."""
@@ -139,12 +139,14 @@ class EngineSqlPostgres(_Ranking):
         """Divide whole numbers, as everywhere."""
         total = _numeric(total)
         doubled = exp.Mul(this=exp.Abs(this=total), expression=number(_DOUBLED_MICRO))
-        upper = exp.Add(this=exp.Floor(this=exp.paren(doubled)), expression=count.copy())
+        upper = exp.Add(
+            this=exp.Floor(this=exp.paren(doubled, copy=False)), expression=count.copy()
+        )
         lower = exp.Mul(this=count, expression=number(2))
         whole = exp.Anonymous(this="DIV", expressions=[upper, lower])
         micro = number(Decimal(1).scaleb(-MEAN_PLACES))
         signed = exp.Mul(this=exp.Sign(this=total.copy()), expression=whole)
-        return exp.paren(exp.Mul(this=signed, expression=micro))
+        return exp.paren(exp.Mul(this=signed, expression=micro), copy=False)
 
     def affine(self, form: Affine) -> exp.Expr:
         """Compute in numeric; a column alone is summed exactly as it is."""
@@ -155,7 +157,8 @@ class EngineSqlPostgres(_Ranking):
                 exp.Mul(
                     this=_numeric(self.row(term.operand)),
                     expression=number(finite(term.coefficient)),
-                )
+                ),
+                copy=False,
             )
             for term in form.terms
         ]
@@ -173,7 +176,7 @@ class EngineSqlPostgres(_Ranking):
 
 
 def _numeric(node: exp.Expr) -> exp.Expr:
-    return exp.cast(node, "DECIMAL")
+    return exp.cast(node, "DECIMAL", copy=False)
 
 
 class EngineSqlSpark(_Ranking):
@@ -196,7 +199,7 @@ class EngineSqlSpark(_Ranking):
                 decimal(self.row(node.left), scale, _DIGITS - 1),
                 decimal(self.row(node.right), scale, _DIGITS - 1),
             )
-        return exp.paren(ARITHMETIC[node.op](this=sides[0], expression=sides[1]))
+        return exp.paren(ARITHMETIC[node.op](this=sides[0], expression=sides[1]), copy=False)
 
     def _type(self, expression: RowExpression) -> ColumnType:
         return expression_type(expression, self._scope.type_of)
@@ -232,30 +235,35 @@ class EngineSqlSpark(_Ranking):
 
     def band(self, width: int, operand: exp.Expr) -> exp.Expr:
         """Compute in 64 bits, whatever the column has."""
-        return super().band(width, exp.cast(operand, "BIGINT"))
+        return super().band(width, exp.cast(operand, "BIGINT", copy=False))
 
     def spread(self, argument: exp.Expr) -> exp.Expr:
         """Take variances in double precision, as the engine does anyway."""
-        return exp.cast(argument, "DOUBLE")
+        return exp.cast(argument, "DOUBLE", copy=False)
 
     def mean(self, total: exp.Expr, count: exp.Expr, scale: int) -> exp.Expr:
         """Divide whole numbers; the remainder is taken off before, so that nothing is left to round."""
         size = exp.Abs(this=decimal(total, scale, _DIGITS - _FACTOR - 1))
         doubled = exp.Mul(this=size, expression=decimal(number(_DOUBLED_MICRO), 0, _FACTOR))
-        floor = decimal(exp.Floor(this=exp.paren(doubled)), 0, _DIGITS - 1)
-        upper = exp.paren(exp.Add(this=floor, expression=decimal(count, 0, _COUNT_DIGITS)))
+        floor = decimal(exp.Floor(this=exp.paren(doubled, copy=False)), 0, _DIGITS - 1)
+        upper = exp.paren(
+            exp.Add(this=floor, expression=decimal(count, 0, _COUNT_DIGITS)), copy=False
+        )
         twice = exp.Nullif(
             this=exp.Mul(this=count.copy(), expression=number(2)), expression=number(0)
         )
         lower = decimal(twice, 0, _COUNT_DIGITS)
-        rest = exp.paren(exp.Mod(this=upper.copy(), expression=lower.copy()))
-        whole = exp.Div(this=exp.paren(exp.Sub(this=upper, expression=rest)), expression=lower)
+        rest = exp.paren(exp.Mod(this=upper.copy(), expression=lower.copy()), copy=False)
+        whole = exp.Div(
+            this=exp.paren(exp.Sub(this=upper, expression=rest), copy=False), expression=lower
+        )
         micro = decimal(number(Decimal(1).scaleb(-MEAN_PLACES)), MEAN_PLACES, MEAN_PLACES)
         mean = exp.Mul(
-            this=decimal(exp.paren(whole), 0, _DIGITS - MEAN_PLACES - 1), expression=micro
+            this=decimal(exp.paren(whole, copy=False), 0, _DIGITS - MEAN_PLACES - 1),
+            expression=micro,
         )
         negative = exp.LT(this=total.copy(), expression=number(0))
-        minus = exp.If(this=negative, true=exp.Neg(this=exp.paren(mean.copy())))
+        minus = exp.If(this=negative, true=exp.Neg(this=exp.paren(mean.copy(), copy=False)))
         return decimal(exp.Case(ifs=[minus], default=mean), MEAN_PLACES)
 
     def affine(self, form: Affine) -> exp.Expr:

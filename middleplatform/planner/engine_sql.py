@@ -86,7 +86,7 @@ def number(value: int | Decimal) -> exp.Expr:
 
 def decimal(node: exp.Expr, scale: int, precision: int = 38) -> exp.Cast:
     """Return a cast to a decimal of so many digits and places."""
-    return exp.cast(node, f"DECIMAL({precision}, {scale})")
+    return exp.cast(node, f"DECIMAL({precision}, {scale})", copy=False)
 
 
 class EngineSql:
@@ -158,12 +158,15 @@ class EngineSql:
     def arithmetic(self, node: Arithmetic) -> exp.Expr:
         """Return ``left op right`` in parentheses."""
         return exp.paren(
-            ARITHMETIC[node.op](this=self.row(node.left), expression=self.row(node.right))
+            ARITHMETIC[node.op](this=self.row(node.left), expression=self.row(node.right)),
+            copy=False,
         )
 
     def bucket(self, unit: str, operand: exp.Expr) -> exp.Expr:
         """Return the first day of a month, quarter or year, as a date."""
-        return exp.cast(exp.TimestampTrunc(this=operand, unit=exp.Var(this=unit.upper())), "DATE")
+        return exp.cast(
+            exp.TimestampTrunc(this=operand, unit=exp.Var(this=unit.upper())), "DATE", copy=False
+        )
 
     def date_part(self, unit: str, operand: exp.Expr) -> exp.Expr:
         """Return the number of a month, quarter or year."""
@@ -171,11 +174,12 @@ class EngineSql:
 
     def band(self, width: int, operand: exp.Expr) -> exp.Expr:
         """Return the lower end of a band: exact for negative numbers too."""
-        once = exp.paren(exp.Mod(this=operand.copy(), expression=number(width)))
+        once = exp.paren(exp.Mod(this=operand.copy(), expression=number(width)), copy=False)
         twice = exp.Mod(
-            this=exp.paren(exp.Add(this=once, expression=number(width))), expression=number(width)
+            this=exp.paren(exp.Add(this=once, expression=number(width)), copy=False),
+            expression=number(width),
         )
-        return exp.paren(exp.Sub(this=operand, expression=exp.paren(twice)))
+        return exp.paren(exp.Sub(this=operand, expression=exp.paren(twice, copy=False)), copy=False)
 
     # --- predicates ---------------------------------------------------------------------------------------------
 
@@ -184,9 +188,12 @@ class EngineSql:
         match condition:
             case Boolean(op=op, operands=operands):
                 parts = [self.predicate(operand) for operand in operands]
-                return exp.paren(exp.and_(*parts) if op == "and" else exp.or_(*parts))
+                return exp.paren(
+                    exp.and_(*parts, copy=False) if op == "and" else exp.or_(*parts, copy=False),
+                    copy=False,
+                )
             case Not(operand=inner):
-                return exp.paren(exp.Not(this=self.predicate(inner)))
+                return exp.paren(exp.Not(this=self.predicate(inner)), copy=False)
             case IsTrue(operand=inner):
                 return self.is_true(self.predicate(inner))
             case Field() | Literal():
@@ -194,11 +201,11 @@ class EngineSql:
             case Opaque():
                 raise AssertionError("an opaque form never runs")
             case _:
-                return exp.paren(self._test(condition))
+                return exp.paren(self._test(condition), copy=False)
 
     def is_true(self, condition: exp.Expr) -> exp.Expr:
         """Return whether a predicate holds, neither false nor unknown."""
-        return exp.paren(exp.Is(this=condition, expression=exp.Boolean(this=True)))
+        return exp.paren(exp.Is(this=condition, expression=exp.Boolean(this=True)), copy=False)
 
     def _test(self, condition: Compare | Between | InList | IsNull) -> exp.Expr:
         match condition:
@@ -227,7 +234,7 @@ class EngineSql:
         if rows.where is not None:
             extra.insert(0, self.predicate(rows.where))
         if extra:
-            select.set("where", exp.Where(this=exp.and_(*extra)))
+            select.set("where", exp.Where(this=exp.and_(*extra, copy=False)))
         return select
 
     def _join(self, join: Join) -> exp.Join:
@@ -237,7 +244,7 @@ class EngineSql:
         if join.condition is not None:
             on.append(self.predicate(join.condition))
         side = {} if join.kind is JoinKind.INNER else {"side": "LEFT"}
-        return exp.Join(this=self._relation(join.relation), on=exp.and_(*on), **side)
+        return exp.Join(this=self._relation(join.relation), on=exp.and_(*on, copy=False), **side)
 
     def _relation(self, relation: Relation) -> exp.Expr:
         alias = exp.TableAlias(this=exp.to_identifier(relation.alias, quoted=True))
@@ -255,6 +262,7 @@ class EngineSql:
                 self.stored_column(exp.column(_quoted(table.physical(name))), kind),
                 name,
                 quoted=True,
+                copy=False,
             )
             for name, kind in read.items()
         ]
@@ -273,7 +281,9 @@ class EngineSql:
 
     def _unit_block(self, block: UnitBlock) -> exp.Select:
         projections = [
-            exp.alias_(self._content(unit_column.content), unit_column.name, quoted=True)
+            exp.alias_(
+                self._content(unit_column.content), unit_column.name, quoted=True, copy=False
+            )
             for unit_column in block.columns
         ]
         select = self.rows_from(exp.Select(expressions=projections), block.rows)
@@ -327,7 +337,7 @@ class EngineSql:
     def deviation(self, call: exp.Expr) -> exp.Expr:
         """Return a variance or deviation at six places, computed in double precision."""
         places = number(MEAN_PLACES)
-        rounded = exp.Round(this=exp.cast(call, "DOUBLE"), decimals=places)
+        rounded = exp.Round(this=exp.cast(call, "DOUBLE", copy=False), decimals=places)
         return decimal(rounded, MEAN_PLACES)
 
     def mean(self, total: exp.Expr, count: exp.Expr, scale: int) -> exp.Expr:
@@ -335,13 +345,15 @@ class EngineSql:
         # A floor of the engine's own whole numbers would be one in floating point.
         size = exp.Abs(this=decimal(total.copy(), scale))
         doubled = exp.Mul(this=size, expression=number(2 * _MICRO))
-        upper = exp.cast(exp.Floor(this=exp.paren(doubled)), "HUGEINT")
-        upper_half = exp.paren(exp.Add(this=upper, expression=count.copy()))
-        lower = exp.paren(exp.Mul(this=count, expression=number(2)))
+        upper = exp.cast(exp.Floor(this=exp.paren(doubled, copy=False)), "HUGEINT", copy=False)
+        upper_half = exp.paren(exp.Add(this=upper, expression=count.copy()), copy=False)
+        lower = exp.paren(exp.Mul(this=count, expression=number(2)), copy=False)
         whole = exp.IntDiv(this=upper_half, expression=lower)
-        signed = decimal(exp.Mul(this=exp.Sign(this=total), expression=exp.paren(whole)), 0)
+        signed = decimal(
+            exp.Mul(this=exp.Sign(this=total), expression=exp.paren(whole, copy=False)), 0
+        )
         micro = decimal(number(Decimal(1).scaleb(-MEAN_PLACES)), MEAN_PLACES)
-        return exp.paren(exp.Mul(this=signed, expression=micro))
+        return exp.paren(exp.Mul(this=signed, expression=micro), copy=False)
 
     def _argument(self, pieces: Sequence[Piece]) -> exp.Expr:
         if len(pieces) == 1 and pieces[0].condition is None:
@@ -377,7 +389,9 @@ class EngineSql:
         parts = [
             self.row(term.operand)
             if term.coefficient == 1 and not wide
-            else exp.paren(exp.Mul(this=self.row(term.operand), expression=_wide(term.coefficient)))
+            else exp.paren(
+                exp.Mul(this=self.row(term.operand), expression=_wide(term.coefficient)), copy=False
+            )
             for term in form.terms
         ]
         if form.constant or not parts:
@@ -457,4 +471,4 @@ def added(parts: Sequence[exp.Expr]) -> exp.Expr:
     total = parts[0]
     for part in parts[1:]:
         total = exp.Add(this=total, expression=part)
-    return total if len(parts) == 1 else exp.paren(total)
+    return total if len(parts) == 1 else exp.paren(total, copy=False)

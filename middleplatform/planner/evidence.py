@@ -110,7 +110,7 @@ def distinct_statement(
     condition = condition_of(layout.populations[word.population])
     if condition is not None:
         count = _where(count, engine.predicate(condition))
-    projections = [*_projected(engine, cell.dimensions), exp.alias_(count, "keys")]
+    projections = [*_projected(engine, cell.dimensions), exp.alias_(count, "keys", copy=False)]
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     if cell.dimensions:
         select.set("group", _first(len(cell.dimensions)))
@@ -127,8 +127,8 @@ def units_statement(
     Its rows stay inside the node.
     """
     engine = _engine(cell, layout, dialect, names)
-    count = exp.alias_(exp.Count(this=exp.Star()), "n")
-    unit = exp.alias_(engine.row(layout.unit), "u")
+    count = exp.alias_(exp.Count(this=exp.Star()), "n", copy=False)
+    unit = exp.alias_(engine.row(layout.unit), "u", copy=False)
     projections = [*_projected(engine, cell.dimensions), unit, count]
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
@@ -158,9 +158,9 @@ def members_statement(
             where it has no value.
     """
     engine = _engine(cell, layout, dialect, names)
-    unit = exp.alias_(engine.row(layout.unit), "u")
+    unit = exp.alias_(engine.row(layout.unit), "u", copy=False)
     counts = [
-        exp.alias_(_rows(engine, population), f"r{p}" if p else "n")
+        exp.alias_(_rows(engine, population), f"r{p}" if p else "n", copy=False)
         for p, population in enumerate(layout.populations)
     ]
     projections = [*_projected(engine, cell.dimensions), unit, *counts]
@@ -181,7 +181,7 @@ def totals_statement(
     """Return the statement that gives each unit's totals: columns ``d*`` and ``s*``. Its rows stay inside the node."""
     engine = _engine(cell, layout, dialect, names)
     sums = [
-        exp.alias_(engine.exact(exp.column(f"s{s}"), word.scale), f"s{s}")
+        exp.alias_(engine.exact(exp.column(f"s{s}"), word.scale), f"s{s}", copy=False)
         for s, word in enumerate(layout.sums)
     ]
     select = exp.Select(expressions=[*_labels(cell), *sums])
@@ -253,7 +253,10 @@ def _from(inner: exp.Select) -> exp.From:
 
 
 def _projected(engine: EngineSql, columns: tuple[Dimension, ...]) -> list[exp.Expr]:
-    return [exp.alias_(engine.row(item.expression), item.name, quoted=True) for item in columns]
+    return [
+        exp.alias_(engine.row(item.expression), item.name, quoted=True, copy=False)
+        for item in columns
+    ]
 
 
 def _first(count: int) -> exp.Group:
@@ -266,21 +269,21 @@ def _labels(cell: CellQuery) -> list[exp.Expr]:
 
 
 def _per_unit(engine: EngineSql, cell: CellQuery, layout: Layout) -> exp.Select:
-    unit = exp.alias_(engine.row(layout.unit), "u")
+    unit = exp.alias_(engine.row(layout.unit), "u", copy=False)
     projections = [*_projected(engine, cell.dimensions), unit]
     projections += [
-        exp.alias_(_rows(engine, population), f"r{p}")
+        exp.alias_(_rows(engine, population), f"r{p}", copy=False)
         for p, population in enumerate(layout.populations)
     ]
     for s, word in enumerate(layout.sums):
         population = layout.populations[word.population]
         total = exp.Sum(this=engine.summand(word.operand, word.scale))
         filtered = _filtered(engine, total, population, word.operand)
-        projections.append(exp.alias_(filtered, f"s{s}"))
+        projections.append(exp.alias_(filtered, f"s{s}", copy=False))
         if s in layout.squares:
             squares = exp.Sum(this=engine.square(word.operand, word.scale))
             filtered = _filtered(engine, squares, population, word.operand)
-            projections.append(exp.alias_(filtered, f"q{s}"))
+            projections.append(exp.alias_(filtered, f"q{s}", copy=False))
     select = engine.rows_from(exp.Select(expressions=projections), cell.rows)
     select.set("group", _first(len(cell.dimensions) + 1))
     return select
@@ -292,7 +295,9 @@ def _contributes(engine: EngineSql, layout: Layout, s: int) -> exp.Expr:
     total = exp.Sum(this=engine.summand(word.operand, word.scale))
     filtered = _filtered(engine, total, layout.populations[word.population], word.operand)
     zero = exp.Literal.number(0)
-    return exp.alias_(exp.paren(exp.NEQ(this=filtered, expression=zero)), f"c{s}")
+    return exp.alias_(
+        exp.paren(exp.NEQ(this=filtered, expression=zero), copy=False), f"c{s}", copy=False
+    )
 
 
 def _rows(engine: EngineSql, population: Population) -> exp.Expr:
@@ -329,23 +334,37 @@ def _evidence(engine: EngineSql, layout: Layout) -> list[exp.Expr]:
         inside = exp.GT(this=exp.column(f"r{p}"), expression=exp.Literal.number(0))
         outside = exp.LT(this=exp.column(f"r{p}"), expression=exp.column("r0"))
         units = exp.Count(this=exp.column("u"))
-        found.append(exp.alias_(units if p == 0 else _where(units, inside), f"units_{p}"))
+        found.append(
+            exp.alias_(units if p == 0 else _where(units, inside), f"units_{p}", copy=False)
+        )
         if p:
-            found.append(exp.alias_(_where(exp.Count(this=exp.column("u")), outside), f"rest_{p}"))
-        found.append(exp.alias_(engine.exact(exp.Sum(this=exp.column(f"r{p}")), 0), f"rows_{p}"))
+            found.append(
+                exp.alias_(
+                    _where(exp.Count(this=exp.column("u")), outside), f"rest_{p}", copy=False
+                )
+            )
+        found.append(
+            exp.alias_(engine.exact(exp.Sum(this=exp.column(f"r{p}")), 0), f"rows_{p}", copy=False)
+        )
     for s, word in enumerate(layout.sums):
         total = exp.column(f"s{s}")
-        found.append(exp.alias_(engine.exact(exp.Sum(this=total), word.scale), f"sum_{s}"))
-        found.append(exp.alias_(engine.exact(_absolute(total), word.scale), f"abs_{s}"))
+        found.append(
+            exp.alias_(engine.exact(exp.Sum(this=total), word.scale), f"sum_{s}", copy=False)
+        )
+        found.append(exp.alias_(engine.exact(_absolute(total), word.scale), f"abs_{s}", copy=False))
         negative = exp.LT(this=total.copy(), expression=exp.Literal.number(0))
-        found.append(exp.alias_(_where(exp.Count(this=exp.column("u")), negative), f"neg_{s}"))
+        found.append(
+            exp.alias_(_where(exp.Count(this=exp.column("u")), negative), f"neg_{s}", copy=False)
+        )
         for place in (1, 2, 3):
             item = engine.largest(s, place)
-            found.append(exp.alias_(engine.exact(item, word.scale), f"top{place}_{s}"))
+            found.append(exp.alias_(engine.exact(item, word.scale), f"top{place}_{s}", copy=False))
         if s in layout.squares:
             found.append(
                 exp.alias_(
-                    engine.exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale), f"sq_{s}"
+                    engine.exact(exp.Sum(this=exp.column(f"q{s}")), 2 * word.scale),
+                    f"sq_{s}",
+                    copy=False,
                 )
             )
     return found
@@ -358,7 +377,7 @@ def _absolute(total: exp.Column) -> exp.Expr:
     )
     once = exp.Coalesce(this=negative, expressions=[exp.Literal.number(0)])
     less = exp.Sub(this=exp.Sum(this=total.copy()), expression=once)
-    return exp.paren(exp.Sub(this=less, expression=once.copy()))
+    return exp.paren(exp.Sub(this=less, expression=once.copy()), copy=False)
 
 
 def _where(call: exp.Expr, condition: exp.Expr) -> exp.Expr:

@@ -68,7 +68,9 @@ def _id18(node: exp.Expr) -> exp.Expr:
         this=exp.DPipe(this=exp.DPipe(this=head, expression=_text(_CENTURY)), expression=tail),
         expression=_check(node),
     )
-    return exp.Case(ifs=[exp.If(this=exp.and_(fifteen, digits), true=long)], default=node.copy())
+    return exp.Case(
+        ifs=[exp.If(this=exp.and_(fifteen, digits, copy=False), true=long)], default=node.copy()
+    )
 
 
 def _part(node: exp.Expr, start: int, length: int) -> exp.Expr:
@@ -83,10 +85,12 @@ def _check(node: exp.Expr) -> exp.Expr:
     total: exp.Expr = _number(fixed)
     for place, weight in zip(places, _WEIGHTS, strict=True):
         if place is not None:
-            product = exp.Mul(this=_number(weight), expression=exp.paren(_digit(node, place)))
+            product = exp.Mul(
+                this=_number(weight), expression=exp.paren(_digit(node, place), copy=False)
+            )
             total = exp.Add(this=total, expression=product)
-    rest = exp.Mod(this=exp.paren(total), expression=_number(len(_CHECKS)))
-    start = exp.Add(this=exp.paren(rest), expression=_number(1))
+    rest = exp.Mod(this=exp.paren(total, copy=False), expression=_number(len(_CHECKS)))
+    start = exp.Add(this=exp.paren(rest, copy=False), expression=_number(1))
     return exp.Substring(this=_text(_CHECKS), start=start, length=_number(1))
 
 
@@ -136,7 +140,9 @@ def _normalised(inner: exp.Select, read: Read, dataset: Dataset) -> exp.Select:
     """Apply the steps of all columns, level by level: a text that is used often is worked out once."""
     waiting = {name: list(dataset.columns[name].normalise) for name in read}
     while any(waiting.values()):
-        columns = [exp.alias_(_next(name, waiting[name]), name, quoted=True) for name in read]
+        columns = [
+            exp.alias_(_next(name, waiting[name]), name, quoted=True, copy=False) for name in read
+        ]
         inner = _over(inner, columns)
     return inner
 
@@ -163,7 +169,7 @@ def _only(node: exp.Expr, characters: str) -> exp.Expr:
     """
     other = exp.RegexpLike(this=node.copy(), expression=_text(f"[^{characters}]"))
     some = exp.NEQ(this=node.copy(), expression=_text(""))
-    return exp.and_(exp.Not(this=exp.paren(other)), some)
+    return exp.and_(exp.Not(this=exp.paren(other, copy=False)), some, copy=False)
 
 
 def _distinct(inner: exp.Select, read: Read, dataset: Dataset) -> exp.Select:
@@ -177,7 +183,7 @@ def _distinct(inner: exp.Select, read: Read, dataset: Dataset) -> exp.Select:
     others = sorted(set(read) - set(dataset.rows_by))
     if all(read[name].kind is not TypeKind.BOOLEAN for name in others) and len(others) <= 1:
         least = [
-            exp.alias_(exp.Min(this=exp.column(_quoted(name))), name, quoted=True)
+            exp.alias_(exp.Min(this=exp.column(_quoted(name))), name, quoted=True, copy=False)
             for name in others
         ]
         select = _over(inner, [*keys, *least])
@@ -186,7 +192,7 @@ def _distinct(inner: exp.Select, read: Read, dataset: Dataset) -> exp.Select:
     order = [exp.Ordered(this=exp.column(_quoted(name)), nulls_first=False) for name in others]
     window = exp.Window(this=exp.RowNumber(), partition_by=keys, order=exp.Order(expressions=order))
     columns: list[exp.Expr] = [exp.column(_quoted(name)) for name in read]
-    numbered = _over(inner, [*columns, exp.alias_(window, _NUMBER, quoted=True)])
+    numbered = _over(inner, [*columns, exp.alias_(window, _NUMBER, quoted=True, copy=False)])
     select = _over(numbered, [each.copy() for each in columns])
     first = exp.EQ(this=exp.column(_quoted(_NUMBER)), expression=_number(1))
     select.set("where", exp.Where(this=first))

@@ -40,9 +40,13 @@ def with_margins(
             continue
         if read.get(value.table) in names:
             margin = exp.column(f"{MARGIN}{value.name}", table=value.table, quoted=True)
-            tree.append("expressions", exp.alias_(margin, f"{MARGIN}{place}", quoted=True))
-            empty = exp.cast(exp.null(), "TEXT")
-            tree.append("expressions", exp.alias_(empty, f"__unmarked_{place}", quoted=True))
+            tree.append(
+                "expressions", exp.alias_(margin, f"{MARGIN}{place}", quoted=True, copy=False)
+            )
+            empty = exp.cast(exp.null(), "TEXT", copy=False)
+            tree.append(
+                "expressions", exp.alias_(empty, f"__unmarked_{place}", quoted=True, copy=False)
+            )
             found.append(place)
     return tree.sql("duckdb", comments=False), tuple(found)
 

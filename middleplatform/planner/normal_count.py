@@ -49,7 +49,7 @@ def normal_count_statement(
     engine = engine_sql(dialect, Scope(types, reads, names, prepared(of_one, [dataset])))
     count = exp.Count(this=exp.Distinct(expressions=[engine.row(Field(_ROWS, column))]))
     select = engine.rows_from(
-        exp.Select(expressions=[exp.alias_(count, "keys", quoted=True)]), rows
+        exp.Select(expressions=[exp.alias_(count, "keys", quoted=True, copy=False)]), rows
     )
     tree = {"dataset": dataset, "column": column, "normalise": list(steps)}
     result = pa.schema([("keys", pa.int64())])

@@ -227,16 +227,18 @@ class _Builder:
 
     def _add(self, name: str, kind: pa.DataType, node: exp.Expr) -> None:
         self.result.append((name, kind))
-        self._columns.append(exp.alias_(node, name, quoted=True))
+        self._columns.append(exp.alias_(node, name, quoted=True, copy=False))
 
     def _rows(self, population: Population | None) -> exp.Expr:
         condition = None if population is None else condition_of(population)
         one = exp.Literal.number(1)
         if self.side.single:
             if condition is None:
-                return exp.cast(one, "BIGINT")
+                return exp.cast(one, "BIGINT", copy=False)
             inside = exp.If(this=self._engine.predicate(condition), true=one)
-            return exp.cast(exp.Case(ifs=[inside], default=exp.Literal.number(0)), "BIGINT")
+            return exp.cast(
+                exp.Case(ifs=[inside], default=exp.Literal.number(0)), "BIGINT", copy=False
+            )
         count = exp.Count(this=exp.Star())
         if condition is None:
             return count

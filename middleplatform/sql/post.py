@@ -146,8 +146,8 @@ def _finished(
     projections: list[exp.Expr] = []
     for name, (_, expression) in zip(names, outputs, strict=True):
         value, mark = _value_and_mark(expression, aggregated=aggregated)
-        projections.append(exp.alias_(value, name, quoted=True))
-        projections.append(exp.alias_(mark, MARK + name, quoted=True))
+        projections.append(exp.alias_(value, name, quoted=True, copy=False))
+        projections.append(exp.alias_(mark, MARK + name, quoted=True, copy=False))
     tree.set("expressions", projections)
     if where is not None:
         tree.set("where", exp.Where(this=where))
@@ -211,13 +211,15 @@ def _value_and_mark(expression: exp.Expr, *, aggregated: bool) -> tuple[exp.Expr
     unique: list[exp.Expr] = list({mark.sql(): mark for mark in marks}.values())
     inner = list(_subquery_marks(expression))
     if not unique and not inner:
-        return expression, exp.cast(exp.null(), "TEXT")
+        return expression, exp.cast(exp.null(), "TEXT", copy=False)
     if aggregated:
         found = _coalesce([*(exp.Max(this=mark) for mark in unique), *inner])
         return expression, exp.Case(
             ifs=[
                 exp.If(
-                    this=exp.Is(this=exp.paren(expression.copy()), expression=exp.null()),
+                    this=exp.Is(
+                        this=exp.paren(expression.copy(), copy=False), expression=exp.null()
+                    ),
                     true=found,
                 )
             ]
@@ -435,7 +437,7 @@ class _Post:
                 for each in (left, right)
             ]
             parts.append(exp.EQ(this=sides[0], expression=sides[1]))
-        return exp.and_(*parts)
+        return exp.and_(*parts, copy=False)
 
     def order_key(self, key: exp.Expr, names: set[str]) -> exp.Expr:
         """Return an ORDER BY key: an output by name or position, or an expression."""

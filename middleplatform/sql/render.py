@@ -86,7 +86,7 @@ def literal(value: Value) -> exp.Expr:
             number = exp.Literal.number(format(Decimal(value).copy_abs(), "f"))
             return exp.Neg(this=number) if value < 0 else number
         case date():
-            return exp.cast(exp.Literal.string(value.isoformat()), "DATE")
+            return exp.cast(exp.Literal.string(value.isoformat()), "DATE", copy=False)
         case str():
             return exp.Literal.string(value)
 
@@ -103,7 +103,7 @@ def row(expression: RowExpression) -> exp.Expr:
         case Literal(value=value):
             return literal(value)
         case Arithmetic(op=op, left=left, right=right):
-            return exp.paren(ARITHMETIC[op](this=row(left), expression=row(right)))
+            return exp.paren(ARITHMETIC[op](this=row(left), expression=row(right)), copy=False)
         case DateBucket(unit=unit, operand=operand):
             return exp.TimestampTrunc(this=row(operand), unit=exp.Var(this=unit.upper()))
         case DatePart(unit=unit, operand=operand):
@@ -129,31 +129,38 @@ def predicate(condition: Predicate) -> exp.Expr:
     """Return a predicate as a tree, in parentheses where it needs them."""
     match condition:
         case Compare(op=op, left=left, right=right):
-            return exp.paren(COMPARISON[op](this=row(left), expression=row(right)))
+            return exp.paren(COMPARISON[op](this=row(left), expression=row(right)), copy=False)
         case Between(operand=operand, low=low, high=high):
             return exp.paren(
                 exp.Between(
                     this=row(operand),
                     low=literal(low.value),
                     high=literal(high.value),
-                )
+                ),
+                copy=False,
             )
         case InList(operand=operand, values=values):
             return exp.paren(
                 exp.In(
                     this=row(operand),
                     expressions=[literal(item.value) for item in values],
-                )
+                ),
+                copy=False,
             )
         case IsNull(operand=operand):
-            return exp.paren(exp.Is(this=row(operand), expression=exp.null()))
+            return exp.paren(exp.Is(this=row(operand), expression=exp.null()), copy=False)
         case IsTrue(operand=inner):
-            return exp.paren(exp.Is(this=predicate(inner), expression=exp.Boolean(this=True)))
+            return exp.paren(
+                exp.Is(this=predicate(inner), expression=exp.Boolean(this=True)), copy=False
+            )
         case Not(operand=inner):
-            return exp.paren(exp.Not(this=predicate(inner)))
+            return exp.paren(exp.Not(this=predicate(inner)), copy=False)
         case Boolean(op=op, operands=operands):
             parts = [predicate(operand) for operand in operands]
-            return exp.paren(exp.and_(*parts) if op == "and" else exp.or_(*parts))
+            return exp.paren(
+                exp.and_(*parts, copy=False) if op == "and" else exp.or_(*parts, copy=False),
+                copy=False,
+            )
         case Field() | Literal():
             return row(condition)
         case Opaque():
@@ -174,7 +181,7 @@ def rows_from(select: exp.Select, rows: Rows) -> exp.Select:
     if rows.where is not None:
         extra.insert(0, predicate(rows.where))
     if extra:
-        select.set("where", exp.Where(this=exp.and_(*extra)))
+        select.set("where", exp.Where(this=exp.and_(*extra, copy=False)))
     return select
 
 
@@ -185,7 +192,7 @@ def _join(join: Join) -> exp.Join:
     side = "" if join.kind is JoinKind.INNER else "LEFT"
     return exp.Join(
         this=_relation(join.relation),
-        on=exp.and_(*on),
+        on=exp.and_(*on, copy=False),
         **({"side": side} if side else {}),
     )
 
@@ -201,7 +208,8 @@ def _relation(relation: Relation) -> exp.Expr:
 
 def _unit_block(block: UnitBlock) -> exp.Select:
     projections = [
-        exp.alias_(_content(own.content), own.name, quoted=True) for own in block.columns
+        exp.alias_(_content(own.content), own.name, quoted=True, copy=False)
+        for own in block.columns
     ]
     select = rows_from(exp.Select(expressions=projections), block.rows)
     positions = [_position(block, key) for key in block.keys]
@@ -288,14 +296,17 @@ def affine(form: Affine) -> exp.Expr:
     total = parts[0]
     for part in parts[1:]:
         total = exp.Add(this=total, expression=part)
-    return total if len(parts) == 1 else exp.paren(total)
+    return total if len(parts) == 1 else exp.paren(total, copy=False)
 
 
 def _scaled(operand: exp.Expr, coefficient: Fraction) -> exp.Expr:
     product = exp.Mul(this=operand, expression=literal(coefficient.numerator))
     if coefficient.denominator == 1:
-        return exp.paren(product)
-    return exp.paren(exp.Div(this=exp.paren(product), expression=literal(coefficient.denominator)))
+        return exp.paren(product, copy=False)
+    return exp.paren(
+        exp.Div(this=exp.paren(product, copy=False), expression=literal(coefficient.denominator)),
+        copy=False,
+    )
 
 
 def _fraction(number: Fraction) -> exp.Expr:
@@ -304,7 +315,7 @@ def _fraction(number: Fraction) -> exp.Expr:
     if Fraction(value) == number:
         return literal(value)
     return exp.paren(
-        exp.Div(this=literal(number.numerator), expression=literal(number.denominator))
+        exp.Div(this=literal(number.numerator), expression=literal(number.denominator)), copy=False
     )
 
 
@@ -318,14 +329,15 @@ def fragment(cell: CellQuery) -> str:
     Reading it back with ``parse`` and ``qualify`` gives one release block that means the same.
     """
     projections = [
-        exp.alias_(row(dimension.expression), dimension.name, quoted=True)
+        exp.alias_(row(dimension.expression), dimension.name, quoted=True, copy=False)
         for dimension in cell.dimensions
     ]
     projections += [
-        exp.alias_(aggregate(item), f"a{i}", quoted=True) for i, item in enumerate(cell.aggregates)
+        exp.alias_(aggregate(item), f"a{i}", quoted=True, copy=False)
+        for i, item in enumerate(cell.aggregates)
     ]
     if not projections:
-        projections = [exp.alias_(exp.Count(this=exp.Star()), "a0", quoted=True)]
+        projections = [exp.alias_(exp.Count(this=exp.Star()), "a0", quoted=True, copy=False)]
     select = rows_from(exp.Select(expressions=projections), cell.rows)
     if cell.dimensions:
         select.set(
