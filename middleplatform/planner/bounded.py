@@ -249,7 +249,7 @@ def bounded_statement(
     tree = {
         "cell": plain_tree(cell), "layout": plain_tree(layout), "rows": bounds.rows, "caps": list(bounds.caps)
     }  # fmt: skip
-    sql = select.sql(dialect, comments=False)
+    sql = select.sql(dialect, comments=False, copy=False)
     return Statement("bounded", sql, tree, bounded_result(cell, layout))
 
 

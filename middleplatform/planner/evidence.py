@@ -244,7 +244,7 @@ def _engine_of(
 
 
 def _text(select: exp.Select, dialect: str) -> str:
-    return select.sql(dialect, comments=False)
+    return select.sql(dialect, comments=False, copy=False)
 
 
 def _from(inner: exp.Select) -> exp.From:

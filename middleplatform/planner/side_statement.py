@@ -114,7 +114,7 @@ def _statement(
         "cell": plain_tree(cell), "layout": plain_tree(layout), "rows": plain_tree(builder.rows),
         "dimensions": list(builder.side.dimensions), "keys": list(builder.side.keys),
     }  # fmt: skip
-    text = select.sql(where.dialect, comments=False)
+    text = select.sql(where.dialect, comments=False, copy=False)
     return Statement("rows", text, tree, pa.schema(builder.result))
 
 

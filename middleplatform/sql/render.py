@@ -344,4 +344,4 @@ def fragment(cell: CellQuery) -> str:
             "group",
             exp.Group(expressions=[exp.Literal.number(1 + i) for i in range(len(cell.dimensions))]),
         )
-    return select.sql("postgres", comments=False)
+    return select.sql("postgres", comments=False, copy=False)
