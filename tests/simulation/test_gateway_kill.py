@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 
+import sqlglot
 from asking import ANALYST, opened
 from governance_data import build
 
@@ -76,6 +77,9 @@ def answer_until_killed(state, data, run):
 
 def stem(state, data):
     """Fork a platform for every line on standard input; tell its process number first."""
+    sqlglot.transpile(
+        "SELECT 1 AS n", read="postgres", write="duckdb"
+    )  # loads what a first question would
     for line in sys.stdin:
         child = os.fork()
         if not child:
