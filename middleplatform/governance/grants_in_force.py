@@ -23,7 +23,7 @@ from middleplatform.policy import evaluate
 from middleplatform.store.applications import count
 from middleplatform.store.database import Store
 
-__all__ = ["GrantsInForce", "with_grants"]
+__all__ = ["GrantsInForce", "with_all", "with_grants"]
 
 _LOG = logging.getLogger("middleplatform.governance")
 _OF_AN_APPLICATION = re.compile(rf"{PREFIX}[0-9]+/")
@@ -76,13 +76,13 @@ def with_grants(bundle: Bundle, grants: Iterable[Granted], now: datetime) -> Bun
     officers may have written it down for the nodes, and its withdrawal must not wait for them. A column
     whose dataset has another owner by now, or that is denied, is left out.
     """
+    return with_all(bundle, (each for each in grants if each.grant.starts <= now < each.grant.ends))
+
+
+def with_all(bundle: Bundle, grants: Iterable[Granted]) -> Bundle:
+    """Return ``bundle`` as ``with_grants`` does, whenever the grants hold: who judges by it looks at their bounds."""
     own = tuple(each for each in bundle.grants if not _OF_AN_APPLICATION.match(each.id))
-    held = tuple(
-        grant
-        for each in grants
-        if each.grant.starts <= now < each.grant.ends
-        for grant in _still(each, bundle)
-    )
+    held = tuple(grant for each in grants for grant in _still(each, bundle))
     return replace(bundle, grants=own + held) if own + held != bundle.grants else bundle
 
 

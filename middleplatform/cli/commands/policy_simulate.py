@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from middleplatform.access.system import SystemClock
+from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.cli import printable
 from middleplatform.cli.commands import reconcile
 from middleplatform.cli.context import Context
@@ -18,8 +18,11 @@ from middleplatform.cli.progress import shown
 from middleplatform.cli.sources import bundle_folder, catalog_folder, open_catalog, read_bundle_path
 
 if TYPE_CHECKING:
+    from middleplatform.governance.granted import Granted
     from middleplatform.governance.replay import Asked, Window
     from middleplatform.governance.simulation import Outcome, Simulation, Tally
+    from middleplatform.model.catalog import Catalog
+    from middleplatform.model.policy import Bundle
     from middleplatform.policy.suite import Verdict
 
 __all__ = ["add"]
@@ -56,6 +59,7 @@ def add(mine: Commands, say: Say) -> None:
 
 def _simulate(context: Context, options: argparse.Namespace) -> int:
     from middleplatform import policy  # noqa: PLC0415 - the validator is slow to import
+    from middleplatform.governance.grants_in_force import with_all  # noqa: PLC0415 - the same
     from middleplatform.governance.replay import Window  # noqa: PLC0415 - the same
     from middleplatform.governance.simulate import simulate  # noqa: PLC0415 - so is the engine
 
@@ -63,8 +67,8 @@ def _simulate(context: Context, options: argparse.Namespace) -> int:
     now = reconcile.moment(options.now)
     path = read_bundle_path(options.path)
     catalog = open_catalog(catalog_folder(context.settings))
-    current = policy.load(bundle_folder(context.settings), catalog)
-    candidate = policy.load(path, catalog)
+    current, grants = _in_force(context, catalog)
+    candidate = with_all(policy.load(path, catalog), grants)
     questions = _asked(context, options, window)
     with shown(context.err, context.say) as progress:
         found = simulate(candidate, current, catalog, questions, now=now, progress=progress)
@@ -73,6 +77,30 @@ def _simulate(context: Context, options: argparse.Namespace) -> int:
     else:
         _print(context, found)
     return 0
+
+
+def _in_force(context: Context, catalog: "Catalog") -> "tuple[Bundle, tuple[Granted, ...]]":
+    """Return the bundle in force with the grants that applications yield, and these grants.
+
+    It is the newest published version; without a store, the bundle that the settings name.
+    """
+    from middleplatform import policy  # noqa: PLC0415 - slow to import
+
+    settings = context.settings
+    configured = policy.load(bundle_folder(settings), catalog)
+    if not settings.store and not (settings.state / "store.db").exists():
+        return configured, ()
+    from middleplatform.governance.grants_in_force import (  # noqa: PLC0415 - the same
+        GrantsInForce,
+        with_all,
+    )
+    from middleplatform.governance.opened import open_lifecycle  # noqa: PLC0415 - so is the store
+
+    with open_lifecycle(
+        settings, catalog, configured, SystemClock(), SystemRng(), acting=False
+    ) as lifecycle:
+        grants = GrantsInForce(lifecycle.desk.store).current()
+        return with_all(lifecycle.standing().bundle, grants), grants
 
 
 def _asked(context: Context, options: argparse.Namespace, window: "Window") -> "tuple[Asked, ...]":

@@ -14,22 +14,29 @@ from changed_bundles import Changed, changed
 from demo_pool import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policy_world import HAN, SUITE
 from steady import FixedClock
 
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
-from middleplatform.access.system import SystemClock
+from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.audit.keys import CheckpointSigner
+from middleplatform.audit.log import AuditLog
 from middleplatform.audit.reader import ReadOnlyLog
 from middleplatform.cli.main import main
 from middleplatform.demo.runtime import PERSONAS
 from middleplatform.errors import MiddleplatformError
 from middleplatform.gateway.judge import Judgement, judge, judged, read
+from middleplatform.governance.desk import Desk
+from middleplatform.governance.granted import Granted
+from middleplatform.governance.grants_in_force import with_all, with_grants
+from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.governance.replay import Why, Window, asked
 from middleplatform.governance.simulate import simulate, terms_of
 from middleplatform.governance.simulation import Kind, allows
 from middleplatform.policy.examples import example
 from middleplatform.policy.suite import Verdict
+from middleplatform.store.database import Store
 
 CATALOG = catalogs.load(example("demo") / "catalog")
 DEMO = policies.load(example("demo"), CATALOG)
@@ -207,6 +214,63 @@ def test_a_refusal_for_history_is_counted_and_not_taken_for_policy(log):
     simulation = simulate(replace(DEMO, grants=()), DEMO, CATALOG, log)
     assert simulation.by_reason() == {Why.HISTORY: 1}
     assert [each.asked for each in simulation.unjudged] == [refused]
+
+
+def test_grants_of_applications_hold_at_the_moments_at_which_the_gateway_joins_them(log):
+    without, half = replace(DEMO, grants=(), digest="none"), log[len(log) // 2].at
+    clinic, tax = "health.encounter_year", "tax.individual_income"
+    whole = replace(
+        next(each for each in DEMO.grants if f"{clinic}.*" in each.columns),
+        columns=frozenset(
+            f"{name}.{column}"
+            for name in (clinic, tax)
+            for column in CATALOG.datasets[name].columns
+        ),
+    )
+    early = {"ends": log[9].at, "purposes": frozenset({"statistics", "emergency"})}
+    yielded = [
+        Granted("health", replace(whole, id="GX1/health", starts=half)),
+        Granted("health", replace(whole, id="GX2/health", **early)),
+        Granted("tax", replace(whole, id="GX3/tax")),
+    ]
+    pair = [with_all(bundle, yielded) for bundle in (DEMO, without)]
+    simulation = simulate(*pair, CATALOG, log)
+    for each in simulation.outcomes:
+        case = each.asked.case
+        then = [with_grants(bundle, yielded, case.now) for bundle in (DEMO, without)]
+        assert [each.after, each.before] == [judge(case, CATALOG, bundle) for bundle in then]
+    gained = simulate(pair[1], without, CATALOG, log).deny_to_allow
+    assert gained
+    assert all(
+        each.asked.at >= half or each.asked.at < log[9].at
+        for each in gained
+        if clinic in each.datasets
+    )
+
+
+def test_in_force_is_the_newest_published_version(state, tmp_path, capsys, monkeypatch):
+    folder = Path(shutil.copytree(state, tmp_path / "state"))
+    monkeypatch.setenv("MIDDLEPLATFORM_STATE", str(folder))
+    texts = {path.name: path.read_text(encoding="utf-8") for path in example("demo").glob("*.yaml")}
+    texts = {name: text for name, text in texts.items() if not name.endswith("_test.yaml")}
+    texts |= {
+        "grants.yaml": "grants: []\n",
+        "small_test.yaml": SUITE.replace("persona: analyst", "persona: analyst_drc") % "refuse",
+    }
+    signer = CheckpointSigner.load(folder / "audit.key")
+    with (
+        AuditLog.open(folder / "audit.db", signer, SystemClock()) as written,
+        Store.open(f"sqlite:///{folder / 'store.db'}") as store,
+    ):
+        life = Lifecycle(Desk(store, SystemClock(), SystemRng(), written), CATALOG, DEMO)
+        number = life.propose(HAN, texts, "nothing is granted")
+        life.publish(HAN, number)
+        digest = life.standing().bundle.digest
+    words = ["policy", "simulate", str(example("demo")), "--replay", "2026-05-18..2026-06-30"]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["current"], told["candidate"]) == (digest, DEMO.digest)
+    assert told["deny_to_allow"] >= 5
 
 
 def test_the_command_needs_no_department_and_writes_nothing(state, tmp_path, capsys, monkeypatch):
