@@ -14,12 +14,17 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
+from typing import cast
 
 from middleplatform.errors import ConfigError
+from middleplatform.governance.applications import State, later
+from middleplatform.governance.event_form import unform
 from middleplatform.governance.granted import Granted, granted
 from middleplatform.governance.handling import PREFIX, states
 from middleplatform.model.policy import Bundle, Grant
 from middleplatform.policy import evaluate
+from middleplatform.store.acts import PendingAct, pending
 from middleplatform.store.applications import count
 from middleplatform.store.database import Store
 
@@ -35,21 +40,26 @@ class GrantsInForce:
     def __init__(self, store: Store) -> None:
         """Take the store; it is not closed here."""
         self._store, self._lock = store, threading.Lock()
-        self._known = -1
+        self._known = (-1, -1)
         self._grants: tuple[Granted, ...] = ()
 
     def current(self) -> tuple[Granted, ...]:
         """Return all grants that nobody has stopped; events are folded again only where there are new ones.
 
+        What gives waits until its entry is in the log; what stops does not: an act that is only on its way
+        there takes grants away already.
+
         Raises:
             ConfigError: C015 the store cannot be read: then nobody knows what was withdrawn.
         """
         with self._store.reading() as connection:
-            found = count(connection)
+            coming = pending(connection)
+            found = (count(connection), -1 if coming is None else coming.number)
             with self._lock:
                 if found == self._known:
                     return self._grants
-            grants = tuple(each for state in states(connection) for each in granted(state))
+            known = states(connection)
+        grants = tuple(each for state in known for each in _not_stopped(state, coming))
         with self._lock:
             self._known, self._grants = found, grants
         return grants
@@ -67,6 +77,15 @@ class GrantsInForce:
             )
             grants = ()
         return with_grants(bundle, grants, now)
+
+
+def _not_stopped(state: State, coming: PendingAct | None) -> tuple[Granted, ...]:
+    grants = granted(state)
+    if coming is None or coming.body.get("application") != state.number:
+        return grants
+    events = cast("list[dict[str, object]]", coming.body["events"])
+    left = granted(reduce(later, map(unform, events), state))
+    return tuple(each for each in grants if each in left)
 
 
 def with_grants(bundle: Bundle, grants: Iterable[Granted], now: datetime) -> Bundle:
