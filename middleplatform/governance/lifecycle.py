@@ -8,7 +8,7 @@ Spec: docs/spec/policy-lifecycle.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -199,7 +199,11 @@ class Lifecycle:
             return _act("approved", person, proposal, body, changes)
 
         self.desk.perform(decide)
-        return self.weigh(number)
+        with self.desk.store.reading() as connection:
+            proposal = policies.proposal(connection, number)
+            approvals = policies.approvals_of(connection, number)
+        still = missing(weighed.required, proposal.author, approvals)
+        return replace(weighed, proposal=proposal, missing=still, approvals=approvals)
 
     def reject(self, person: Subject, number: int, comment: str) -> None:
         """Say no to a proposal, for good.
