@@ -1,4 +1,4 @@
-"""``policy``: check a bundle, run its tests, show the one in force."""
+"""``policy``: check a bundle, run its tests, compare it, show the one in force."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from middleplatform.access.system import SystemClock
 from middleplatform.cli import printable
-from middleplatform.cli.commands import policy_simulate, policy_versions
+from middleplatform.cli.commands import policy_diff, policy_simulate, policy_versions
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, group, leaf
@@ -47,6 +47,7 @@ def add(commands: Commands, say: Say) -> None:
                 "--suite", help=say("only the suite of this name", "只运行该名称的测试")
             )
     leaf(mine, say, "show", _show, say("Show the bundle in force", "显示生效的策略包"))
+    policy_diff.add(mine, say)
     policy_simulate.add(mine, say)
     policy_versions.add(mine, say)
 
