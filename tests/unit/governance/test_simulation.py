@@ -46,6 +46,7 @@ CLINICS = "SELECT visit_year, COUNT(*) AS n FROM health.encounter_year GROUP BY 
 ONE = "SELECT COUNT(*) AS n FROM ga.population"
 CLOSE = CASES["R12-differencing"]  # a second population that differs by few from the first
 JOINED = ("Q05", "Q06")
+PAIRS = 200 if settings.default.max_examples > 100 else 12  # of bundles: many at night, few in CI
 
 
 def questions():
@@ -144,7 +145,7 @@ def test_the_judge_says_of_each_question_what_came_of_it(log):
             assert (said.rule, said.code) == (each.ended.rule, each.ended.code), each
 
 
-@settings(max_examples=12)
+@settings(max_examples=PAIRS)
 @given(data=st.data())
 def test_a_simulation_is_each_question_judged_by_itself(log, data):
     times = [each.at for each in log]
