@@ -1,6 +1,6 @@
 """An application as it is shown to people and programs: JSON-ready, with its deadlines as of a moment.
 
-Reference: docs/reference/grants.md.
+Spec: docs/spec/grants.md.
 """
 
 from datetime import datetime
