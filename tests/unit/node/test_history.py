@@ -201,6 +201,23 @@ def test_a_sensitive_dimension_is_not_what_is_compared(snapshots):
     assert told(ask, f"{by} WHERE region <> '990103' GROUP BY diagnosis") == "D010"
 
 
+# --- exact tables ---------------------------------------------------------------------------------------------------
+
+TABLE = made_platform.with_parameters(method="table")
+COUNTS = "SELECT region, sex, COUNT(*) FROM ga.person GROUP BY region, sex"
+BESIDE = "SELECT region, sex, COUNT(*), AVG(education) FROM ga.person GROUP BY region, sex"
+
+
+@pytest.mark.parametrize("asked", [(COUNTS, BESIDE), (BESIDE, COUNTS)])
+def test_a_count_is_withheld_alike_alone_and_beside_a_mean(snapshots, asked):
+    ask = snapshots(TABLE).of(persons(few=6))
+    first, second = (told(ask, sql) for sql in asked)
+    assert first == second
+    assert {None, "threshold", "secondary"} <= set(first), (
+        "some are shown, some not for their own sake"
+    )
+
+
 # --- the cap and small populations ----------------------------------------------------------------------------------
 
 

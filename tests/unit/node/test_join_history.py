@@ -4,7 +4,8 @@ import made_join
 import made_world as made
 import pytest
 
-from middleplatform.errors import DisclosureError
+from middleplatform.errors import DisclosureError, MiddleplatformError
+from middleplatform.model.policy import PrivacyRule
 
 ALL = "SELECT COUNT(*) AS n, SUM(t.paid) AS a0 FROM ga.person p JOIN tax.payer t ON p.id = t.id"
 
@@ -49,6 +50,17 @@ def test_a_short_list_is_not_kept(parties):
     assert lists(parties, small).heads["ga"].short
     assert not parties.nodes["ga"].history.any("drc", "ga.person|id")
     assert parties.nodes["tax"].history.any("drc", "tax.payer|id")
+
+
+def test_data_that_answer_with_noise_only_are_not_listed_for_a_join(tmp_path):
+    with made_join.Parties(
+        tmp_path, made_join.bundle(method="noise", privacy=PrivacyRule())
+    ) as found:
+        for noise, code in (("", "D012"), ("1/50", "Q031")):
+            with pytest.raises(MiddleplatformError) as caught:
+                found.join(ALL, noise=noise).open()
+            assert caught.value.code == code
+        assert not found.nodes["ga"].history.any("drc", "ga.person|id")
 
 
 def few(parties, below=0):

@@ -119,3 +119,22 @@ def test_an_answer_tells_its_loss_and_the_intervals_of_its_values(platform):
         assert abs(float(row["s"]) - s) <= 4.5 * width["s"]
         assert abs(row["mean"] - s / n) <= 4.5 * width["mean"]
     assert any("rho 100" in english for english, _ in release.notes)
+
+
+# --- a gateway that does not heed the way of release ----------------------------------------------------------------
+
+
+def test_data_that_answer_with_noise_only_join_no_exact_secure_sum(platform):
+    for node in platform.nodes.values():
+        digest = node.bundle.digest
+        node.bundle = replace(
+            made_platform.with_parameters(node.bundle, method="noise"), digest=digest
+        )
+    text = 'SELECT COUNT(*) AS "a0" FROM "city"."firm" AS "t0"'
+    fragment = platform.fragment(text, "c1", "secure_sum")
+    with pytest.raises(MiddleplatformError) as caught:
+        platform.rounds["c1"].hello(*platform.signed(fragment))
+    assert caught.value.code == "D012"
+    assert len(platform.rounds["c1"]) == 0
+    noisy = platform.fragment(text, "c1", "secure_sum", noise="1")
+    assert platform.rounds["c1"].hello(*platform.signed(noisy))

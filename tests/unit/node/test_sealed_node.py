@@ -75,6 +75,18 @@ def test_the_nodes_own_bundle_says_what_may_leave_and_how(tmp_path):
         assert code(lambda: asked(platform)) == "X003"
 
 
+def test_a_sealed_sum_of_several_departments_whose_data_are_perturbed_is_refused(tmp_path):
+    rules = made_platform.with_parameters(bundle(), method="perturb")
+    text = 'SELECT COUNT(*) AS "a0" FROM "city"."firm" AS "t0"'
+    with made_platform.Platform(tmp_path, rules, made_platform.complete_rows()) as platform:
+        for node in platform.nodes.values():
+            node.take_key(document(opening_key()))
+        hello, plain = platform.rounds["c1"].hello, platform.fragment(text, "c1", "secure_sum")
+        sealed = replace(plain, query_id="sealed", sealed_for=opening_key().public.key_id)
+        assert code(lambda: hello(*platform.signed(sealed))) == "X003"
+        assert hello(*platform.signed(plain))
+
+
 def test_a_key_is_taken_with_its_own_proof_only():
     keys, key, other = KnownKeys(), opening_key(), opening_key("li", 1)
     assert code(lambda: keys.take(document(key, other.prove()))) == "X007"

@@ -48,6 +48,12 @@ def test_written_values_arrive_exact_and_sorted(bundle):
     assert grant.ends == datetime(2026, 6, 30, 16, tzinfo=UTC)
 
 
+def test_a_bundle_that_says_nothing_of_it_perturbs(write, catalog, bundle):
+    assert bundle.datasets["ga.population"].disclosure.method == "exact"
+    silent = load(write(BUNDLE.replace(", method: exact", "")), catalog)
+    assert {rule.disclosure.method for rule in silent.datasets.values()} == {"perturb"}
+
+
 def test_what_private_joins_are_bound_by_is_kept(write, catalog, bundle):
     before = bundle.datasets["ga.population"]
     assert (before.join, before.columns["education_years"].cap) == ("helper", None)
