@@ -17,7 +17,6 @@ UNCALLED = {
     "middleplatform/audit/seal.py": "a recipe: no entry has a sealed part yet",
     "middleplatform/audit/witness.py": "for a department's or an auditor's own program",
     "middleplatform/policy/explain.py": "tells a rule to officers; no command shows it yet",
-    "middleplatform/policy/regulation.py": "deadlines of decree 809; approvals are not built yet",
 }
 BANNED = {"utils", "helpers", "common", "manager", "managers", "base", "misc", "util"}
 
