@@ -17,8 +17,12 @@ __all__ = ["opened_handling", "rules_of"]
 
 
 @contextmanager
-def opened_handling(context: "Context") -> Iterator["Handling"]:
+def opened_handling(context: "Context", *, acting: bool = True) -> Iterator["Handling"]:
     """Open the desk of applications.
+
+    Args:
+        context: Of the command.
+        acting: Whether anything will be done; who only looks does not touch the log.
 
     Raises:
         ConfigError: C001, C002, C003, C011 or C015.
@@ -32,7 +36,8 @@ def opened_handling(context: "Context") -> Iterator["Handling"]:
     catalog = open_catalog(catalog_folder(settings, settings.bundle))
     configured = policy.load(bundle_folder(settings), catalog)
     rules = rules_of(settings)
-    with open_lifecycle(settings, catalog, configured, SystemClock(), SystemRng()) as lifecycle:
+    parts = (settings, catalog, configured, SystemClock(), SystemRng())
+    with open_lifecycle(*parts, acting=acting) as lifecycle:
         yield Handling(lifecycle.desk, lifecycle.standing().bundle, rules)
 
 

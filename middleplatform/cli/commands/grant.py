@@ -132,7 +132,7 @@ def _list(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.governance.told import late, told  # noqa: PLC0415 - slow to import
 
     who = person(context, options)
-    with opened_handling(context) as handling:
+    with opened_handling(context, acting=False) as handling:
         now = handling.desk.clock.now()
         states = handling.listed(who)
         if options.overdue:
@@ -164,7 +164,7 @@ def _told(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     from middleplatform.governance.told import told  # noqa: PLC0415 - slow to import
 
     who = person(context, options)
-    with opened_handling(context) as handling:
+    with opened_handling(context, acting=False) as handling:
         state = _shown(handling, options.number, who)
         return told(state, handling.rules, handling.desk.clock.now())
 
