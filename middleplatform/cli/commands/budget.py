@@ -67,7 +67,7 @@ def _print(context: Context, told: Mapping[str, Any]) -> None:
         table.add_column(name, overflow="fold")
     for each in told["budgets"]:
         for row in _rows(say, told, each):
-            table.add_row(*(Text(printable.line(text)) for text in row))
+            table.add_row(*(Text("\n".join(map(printable.line, text.split("\n")))) for text in row))
     context.out.print(table)
     for each in told["missing"]:
         context.tell(
@@ -88,7 +88,7 @@ def _rows(say: Say, told: Mapping[str, Any], balance: Mapping[str, Any]) -> list
     def loss(value: Mapping[str, Any]) -> str:
         return f"rho {value['rho']} (epsilon {value['epsilon']:g}, delta {delta})"
 
-    first = (balance["dataset"], balance["snapshot"], loss(balance["answer"]))
+    first = (_whose(say, balance), balance["snapshot"], loss(balance["answer"]))
     return [
         (
             *(first if number == 0 else ("", "", "")),
@@ -98,3 +98,11 @@ def _rows(say: Say, told: Mapping[str, Any], balance: Mapping[str, Any]) -> list
         )
         for number, (scope, name) in enumerate(scopes)
     ]
+
+
+def _whose(say: Say, balance: Mapping[str, Any]) -> str:
+    """Name a dataset, and the department where several have rows of it: each has a ledger of its own."""
+    dataset, department = balance["dataset"], balance["department"]
+    if dataset.partition(".")[0] == department:
+        return str(dataset)
+    return say(f"{dataset}\nat {department}", f"{dataset}\n（{department}）")

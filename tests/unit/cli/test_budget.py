@@ -13,10 +13,11 @@ from middleplatform.model.policy import PrivacyRule
 WHO = ("--as", "analyst_drc")
 ASK = ("query", "SELECT 1", *WHO, "--purpose", "statistics")
 RULE = PrivacyRule()
+DATASETS = {"ga": "ga.population", "amr_990101": "amr_county.inspection"}
 
 
 class Dispatcher:
-    """Every department has one dataset; one department is down."""
+    """One department has a dataset of its own, one a part of a dataset; the others are down."""
 
     def link(self, name):
         return _Link(name)
@@ -28,12 +29,11 @@ class _Link:
 
     async def budget(self, project, analyst):
         del project, analyst
-        if self.name != "ga":
+        if self.name not in DATASETS:
             raise SourceError("S001", department=self.name)
-        left = Left(
-            Snapshot("ga.population"), RULE, Fraction(1, 3), Fraction(1, 3), Fraction(1, 50)
-        )
-        return [Balance("ga", left)]
+        snapshot = Snapshot(DATASETS[self.name])
+        left = Left(snapshot, RULE, Fraction(1, 3), Fraction(1, 3), Fraction(1, 50))
+        return [Balance(self.name, left)]
 
 
 def offer(gateway):
@@ -102,3 +102,11 @@ def test_nonsense_is_refused_with_its_code(shell):
     assert (ran.code, "Q040" in ran.err) == (10, True)
     ran = shell(*ASK, "--noise=1/0", "--locale", "zh")
     assert "分母不超过" in ran.err
+
+
+def test_a_part_of_a_dataset_is_named_with_its_department(shell):
+    shell.prepare = offer
+    for locale, name in (("en", "at amr_990101"), ("zh", "（amr_990101）")):
+        out = "".join(shell("budget", "show", *WHO, "--locale", locale).out.split())
+        assert name.replace(" ", "") in out.replace("│", "")
+        assert "atga" not in out
