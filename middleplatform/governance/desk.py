@@ -140,9 +140,11 @@ class Desk:
             time.sleep(_LOOK_S)
         with self.store.writing() as connection:
             act = pending(connection)
-            if act is not None and act.number == number and not act.log:
+            idle = act is not None and act.number == number and not act.log
+            if idle:
                 undo(connection, number)
-                raise AuditError("A003")
+        if idle:
+            raise AuditError("A003")
         if not self._in_force(number):
             what = ("the act waits for its entry in the log", "该操作正等待写入日志")
             raise QueryError("Q042", what=what)

@@ -8,7 +8,9 @@ Spec: docs/spec/policy-lifecycle.md. Why these libraries: docs/adr/0033-store.md
 """
 
 import os
+import sqlite3
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -57,6 +59,7 @@ REVISIONS = {
 _ENVIRONMENT = "middleplatform.store.migrations.env"  # Alembic runs it by its place
 _LOCK = 0x6D70_7374  # "mpst": any number that no other program's advisory lock has
 _BUSY_MS = 10_000
+_AGAIN_S = 0.01
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 _WRITING = "middleplatform_writing"
 
@@ -240,10 +243,26 @@ def _sqlite(url: URL) -> Engine:
 def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - whatever the driver gives
     connection.isolation_level = None  # transactions begin where SQLAlchemy says so, and not later
     for name, value in (
-        ("busy_timeout", _BUSY_MS), ("journal_mode", "WAL"), ("synchronous", "FULL"),
+        ("busy_timeout", _BUSY_MS),
+        ("synchronous", "FULL"),
         ("foreign_keys", "ON"),
-    ):  # fmt: skip
+    ):
         connection.execute(f"PRAGMA {name}={value}")
+    _log_ahead(connection)
+
+
+def _log_ahead(connection: Any) -> None:  # noqa: ANN401 - whatever the driver gives
+    """Turn the write-ahead log on; a new file that several open at once is locked, which SQLite does not wait for."""
+    until = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
