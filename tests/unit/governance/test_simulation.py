@@ -73,6 +73,8 @@ def state(tmp_path_factory, demo_data):
     clock = FixedClock(MAY)
     with opened(folder, demo_data, clock=clock) as platform:
         asyncio.run(ask_all(platform.gateway, clock))
+        for sql in (ONE, "SELECT name FROM ga.population"):
+            ask_inside(platform, sql)
     return folder
 
 
@@ -85,8 +87,22 @@ async def ask_all(gateway, clock):
         clock.moment += timedelta(hours=1)
 
 
+def ask_inside(platform, sql):
+    request = platform.gateway.request(sql, PERSONAS["steward_ga"], "data_quality")
+    try:
+        platform.own(request)
+    except MiddleplatformError as error:
+        assert error.rule  # noqa: PT017 - one of the two is refused
+
+
 @pytest.fixture(scope="module")
-def log(state):
+def log(whole_log):
+    """Return the questions that the gateway judged."""
+    return tuple(each for each in whole_log if each.why is not Why.INSIDE)
+
+
+@pytest.fixture(scope="module")
+def whole_log(state):
     """Return the questions as the log has them."""
     keys = (CheckpointSigner.load(state / "audit.key").key,)
     with ReadOnlyLog.open(state / "audit.db", keys, SystemClock()) as opened_log:
@@ -178,6 +194,13 @@ def test_what_one_direction_denies_the_other_allows(log):
     analysts = {each.name for each in tightened.by_analyst()}
     assert "analyst_drc" in analysts
     assert "health.encounter_year" in {each.name for each in tightened.by_dataset()}
+
+
+def test_a_steward_inside_the_own_department_is_counted_and_not_judged(whole_log):
+    simulation = simulate(replace(DEMO, grants=()), DEMO, CATALOG, whole_log)
+    assert simulation.by_reason()[Why.INSIDE] == 2
+    inside = [each.asked for each in simulation.unjudged if each.why is Why.INSIDE]
+    assert {each.ended.event for each in inside} == {"released", "refused"}
 
 
 def test_a_bundle_against_itself_changes_nothing(log):
@@ -310,7 +333,7 @@ def test_the_command_needs_no_department_and_writes_nothing(state, tmp_path, cap
     assert {path.name for path in tmp_path.iterdir()} == {"state", "candidate"}
 
 
-def test_an_export_is_simulated_as_the_log_itself(state, log, tmp_path, capsys, monkeypatch):
+def test_an_export_is_simulated_as_the_log_itself(state, whole_log, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MIDDLEPLATFORM_STATE", str(tmp_path))
     key = CheckpointSigner.load(state / "audit.key").key
     (tmp_path / "log.pub").write_text(key.text() + "\n", encoding="utf-8")
@@ -318,4 +341,4 @@ def test_an_export_is_simulated_as_the_log_itself(state, log, tmp_path, capsys, 
         whole.export(tmp_path / "log.jsonl")
     words = ["policy", "simulate", str(example("demo")), "--log", str(tmp_path / "log.jsonl")]
     assert main([*words, "--replay", "2026-05-18..2026-06-30", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["questions"] == len(log)
+    assert json.loads(capsys.readouterr().out)["questions"] == len(whole_log)
