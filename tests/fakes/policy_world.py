@@ -112,6 +112,11 @@ class World:
         """Return the bodies of the log's entries on policy, in order."""
         return [each.record.body for each in self.log.entries() if each.record.event == "policy"]
 
+    def beside(self, log=None):
+        """Return the life-cycle of another process, with another log or none."""
+        desk = Desk(self.store, self.clock, self.life.desk.rng, log)
+        return Lifecycle(desk, small_catalog(), configured())
+
     def loosened(self):
         """Publish version 1, then propose what loosens the tax bureau's data; return the proposal."""
         self.life.publish(HAN, self.life.propose(HAN, files(tax=30), "first"))

@@ -22,7 +22,6 @@ from policy_world import (
 )
 
 from middleplatform.errors import AuditError, LimitError, MiddleplatformError
-from middleplatform.governance.desk import Desk
 from middleplatform.governance.examined import loaded
 from middleplatform.governance.four_eyes import Required
 from middleplatform.governance.lifecycle import Lifecycle
@@ -256,17 +255,11 @@ def test_every_act_is_an_entry_with_who_what_and_why(made):
 def test_a_log_that_takes_nothing_leaves_everything_as_it_was(made):
     number = made.life.propose(HAN, files(ga=30), "stricter")
     for fault in (AuditError("A001"), LimitError("L001")):
-        life = beside(made, FullLog(made.log, fault))
+        life = made.beside(FullLog(made.log, fault))
         with refused(fault.code):
             life.publish(HAN, number)
         assert life.versions() == ()
     assert made.life.publish(HAN, number) == 1
-
-
-def beside(made, log):
-    """Return the life-cycle of another process, with another log or none."""
-    desk = Desk(made.store, made.clock, made.life.desk.rng, log)
-    return Lifecycle(desk, small_catalog(), configured())
 
 
 class FullLog:
@@ -289,7 +282,7 @@ def test_a_process_without_the_log_acts_through_the_one_that_has_it(made):
     thread = threading.Thread(target=hold)
     thread.start()
     try:
-        life = beside(made, None)
+        life = made.beside()
         assert life.publish(HAN, life.propose(HAN, files(ga=30), "stricter")) == 1
     finally:
         stop.set()
@@ -300,7 +293,7 @@ def test_a_process_without_the_log_acts_through_the_one_that_has_it(made):
 def test_a_process_without_the_log_takes_its_act_back_where_nobody_has_it(made, monkeypatch):
     monkeypatch.setattr("middleplatform.governance.desk._WAIT_S", 0.1)
     with refused("A003"):
-        beside(made, None).propose(HAN, files(ga=30), "stricter")
+        made.beside().propose(HAN, files(ga=30), "stricter")
     assert made.life.desk.finish() is False
     assert made.life.proposals() == ()
 
@@ -308,7 +301,7 @@ def test_a_process_without_the_log_takes_its_act_back_where_nobody_has_it(made, 
 def test_an_act_that_another_log_has_taken_on_is_left_to_it(made):
     other = FullLog(made.log, AuditError("A002", what="gone"))
     other.origin = "elsewhere.example/log"
-    life = beside(made, other)
+    life = made.beside(other)
     with refused("A002"):
         life.propose(HAN, files(ga=30), "stricter")
     assert made.life.desk.finish() is False
