@@ -42,6 +42,7 @@ class GrantsInForce:
         self._store, self._lock = store, threading.Lock()
         self._known = (-1, -1)
         self._grants: tuple[Granted, ...] = ()
+        self._fit: tuple[object, tuple[Granted, ...], tuple[Grant, ...]] = (None, (), ())
 
     def current(self) -> tuple[Granted, ...]:
         """Return all grants that nobody has stopped; events are folded again only where there are new ones.
@@ -76,7 +77,18 @@ class GrantsInForce:
                 "grants in the store: %s %s %s", error.code, error.public_message, error.detail
             )
             grants = ()
-        return with_grants(bundle, grants, now)
+        fitting = self._fitting(bundle, grants)
+        return _joined(bundle, tuple(each for each in fitting if _holds(each, now)))
+
+    def _fitting(self, bundle: Bundle, grants: tuple[Granted, ...]) -> tuple[Grant, ...]:
+        """Return ``_fitting`` of both, worked out once for each pair."""
+        with self._lock:
+            datasets, known, found = self._fit
+        if datasets is not bundle.datasets or known is not grants:
+            found = _fitting(bundle, grants)
+            with self._lock:
+                self._fit = (bundle.datasets, grants, found)
+        return found
 
 
 def _not_stopped(state: State, coming: PendingAct | None) -> tuple[Granted, ...]:
@@ -95,14 +107,25 @@ def with_grants(bundle: Bundle, grants: Iterable[Granted], now: datetime) -> Bun
     officers may have written it down for the nodes, and its withdrawal must not wait for them. A column
     whose dataset has another owner by now, or that is denied, is left out.
     """
-    return with_all(bundle, (each for each in grants if each.grant.starts <= now < each.grant.ends))
+    return with_all(bundle, (each for each in grants if _holds(each.grant, now)))
 
 
 def with_all(bundle: Bundle, grants: Iterable[Granted]) -> Bundle:
     """Return ``bundle`` as ``with_grants`` does, whenever the grants hold: who judges by it looks at their bounds."""
+    return _joined(bundle, _fitting(bundle, grants))
+
+
+def _joined(bundle: Bundle, held: tuple[Grant, ...]) -> Bundle:
     own = tuple(each for each in bundle.grants if not _OF_AN_APPLICATION.match(each.id))
-    held = tuple(grant for each in grants for grant in _still(each, bundle))
     return replace(bundle, grants=own + held) if own + held != bundle.grants else bundle
+
+
+def _fitting(bundle: Bundle, grants: Iterable[Granted]) -> tuple[Grant, ...]:
+    return tuple(grant for each in grants for grant in _still(each, bundle))
+
+
+def _holds(grant: Grant, now: datetime) -> bool:
+    return grant.starts <= now < grant.ends
 
 
 def _still(each: Granted, bundle: Bundle) -> Iterator[Grant]:
