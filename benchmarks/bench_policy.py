@@ -87,11 +87,11 @@ def questions(count: int, texts: int) -> Iterator[QueryRequest]:
         login = f"analyst{number * 37 % ANALYSTS:03}"
         subject = Subject(login, department, frozenset({Role.ANALYST}), _regions(number))
         sql = SHAPES[shape].replace("{year}", str(1900 + variant))
-        purpose = ("statistics", "planning", "emergency")[number % 5 // 2]
+        purpose = ("statistics", "planning", "emergency")[number % 7 // 3]
         moment = BEGIN + number * step
         query_id = secrets.token_hex(16)
         yield QueryRequest(
-            query_id, sql, subject, purpose, department, moment, strict=number % 7 == 0
+            query_id, sql, subject, purpose, department, moment, strict=number % 13 == 0
         )
 
 
