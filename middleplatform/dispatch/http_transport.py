@@ -25,7 +25,6 @@ __all__ = ["BODY_BYTES_MAX", "HttpTransport", "Peers"]
 BODY_BYTES_MAX = 1 << 28
 _CONNECT_S = 5.0
 _CONNECTIONS_PER_NODE = 16
-_CHUNK = 1 << 18
 _LINGER_S = 0.05
 _JUDGE: ContextVar[Callable[[bytes | None], None]] = ContextVar("judge")
 _REFUSED = (
@@ -195,9 +194,10 @@ async def _session() -> aiohttp.ClientSession:
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    found = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        found += chunk
-        if len(found) > BODY_BYTES_MAX:
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
             raise LimitError("L002", limit=BODY_BYTES_MAX, detail="a reply too large")
-    return bytes(found)
+    return b"".join(chunks)
