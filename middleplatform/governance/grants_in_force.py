@@ -11,21 +11,21 @@ Spec: docs/spec/grants.md, "In force".
 import logging
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import reduce
 from typing import cast
 
 from middleplatform.errors import ConfigError
-from middleplatform.governance.applications import State, later
+from middleplatform.governance.applications import State, fold, later
 from middleplatform.governance.event_form import unform
 from middleplatform.governance.granted import Granted, granted
-from middleplatform.governance.handling import PREFIX, states
+from middleplatform.governance.handling import PREFIX, label
 from middleplatform.model.policy import Bundle, Grant
 from middleplatform.policy import evaluate
 from middleplatform.store.acts import PendingAct, pending
-from middleplatform.store.applications import count
+from middleplatform.store.applications import StoredEvent, events_after
 from middleplatform.store.database import Store
 
 __all__ = ["GrantsInForce", "with_all", "with_grants"]
@@ -40,12 +40,13 @@ class GrantsInForce:
     def __init__(self, store: Store) -> None:
         """Take the store; it is not closed here."""
         self._store, self._lock = store, threading.Lock()
-        self._known = (-1, -1)
+        self._states: dict[int, State] = {}
+        self._seen = (0, "")
         self._grants: tuple[Granted, ...] = ()
         self._fit: tuple[object, tuple[Granted, ...], tuple[Grant, ...]] = (None, (), ())
 
     def current(self) -> tuple[Granted, ...]:
-        """Return all grants that nobody has stopped; events are folded again only where there are new ones.
+        """Return all grants that nobody has stopped; only events that are new are read.
 
         What gives waits until its entry is in the log; what stops does not: an act that is only on its way
         there takes grants away already.
@@ -53,17 +54,19 @@ class GrantsInForce:
         Raises:
             ConfigError: C015 the store cannot be read: then nobody knows what was withdrawn.
         """
-        with self._store.reading() as connection:
-            coming = pending(connection)
-            found = (count(connection), -1 if coming is None else coming.number)
-            with self._lock:
-                if found == self._known:
-                    return self._grants
-            known = states(connection)
-        grants = tuple(each for state in known for each in _not_stopped(state, coming))
         with self._lock:
-            self._known, self._grants = found, grants
-        return grants
+            with self._store.reading() as connection:
+                coming = pending(connection)
+                new = events_after(connection, self._seen[0])
+            last = new[-1][0] if new else self._seen[0]
+            seen = (last, "" if coming is None else coming.id)
+            if seen != self._seen:
+                states = _further(self._states, new)
+                self._grants = tuple(
+                    each for state in states.values() for each in _not_stopped(state, coming)
+                )
+                self._states, self._seen = states, seen
+            return self._grants
 
     def joined(self, bundle: Bundle, now: datetime) -> Bundle:
         """Return ``bundle`` with the grants of this moment (``gateway.granting.Grants``).
@@ -89,6 +92,19 @@ class GrantsInForce:
             with self._lock:
                 self._fit = (bundle.datasets, grants, found)
         return found
+
+
+def _further(
+    states: Mapping[int, State], new: Iterable[tuple[int, StoredEvent]]
+) -> dict[int, State]:
+    """Return the states after ``new`` events; a new mapping, so that nothing is half done."""
+    found = dict(states)
+    for _, each in new:
+        event, state = unform(each.body), found.get(each.number)
+        found[each.number] = (
+            fold(label(each.number), (event,)) if state is None else later(state, event)
+        )
+    return found
 
 
 def _not_stopped(state: State, coming: PendingAct | None) -> tuple[Granted, ...]:

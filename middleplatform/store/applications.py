@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, ForeignKey, Integer, Table, func, select
+from sqlalchemy import JSON, Column, Connection, ForeignKey, Integer, Table, select
 
 from middleplatform.store.acts import Change, acts, next_number
 from middleplatform.store.database import metadata
@@ -19,7 +19,7 @@ __all__ = [
     "StoredEvent",
     "application_events",
     "change",
-    "count",
+    "events_after",
     "events_all",
     "events_of",
     "new_number",
@@ -55,7 +55,9 @@ def new_number(connection: Connection) -> int:
     return next_number(connection, application_events.c.number)
 
 
-def change(connection: Connection, number: int, sequence: int, body: Mapping[str, object]) -> Change:
+def change(
+    connection: Connection, number: int, sequence: int, body: Mapping[str, object]
+) -> Change:
     """Return the change by which the next act adds an event; a sequence that is taken is refused by the table."""
     act = next_number(connection, acts.c.number)
     values = {"number": number, "sequence": sequence, "body": dict(body), "act": act}
@@ -82,7 +84,13 @@ def events_all(connection: Connection) -> tuple[StoredEvent, ...]:
     return tuple(StoredEvent(row.number, row.sequence, row.body) for row in rows)
 
 
-def count(connection: Connection) -> int:
-    """Return how many events there are: another number says that something happened since."""
-    found = select(func.count()).select_from(application_events)
-    return int(connection.execute(found).scalar_one())
+def events_after(connection: Connection, act: int) -> tuple[tuple[int, StoredEvent], ...]:
+    """Return what acts beyond number ``act`` have added, in order, each with its act's number."""
+    rows = connection.execute(
+        select(application_events)
+        .where(application_events.c.act > act)
+        .order_by(
+            application_events.c.act, application_events.c.number, application_events.c.sequence
+        )
+    )
+    return tuple((row.act, StoredEvent(row.number, row.sequence, row.body)) for row in rows)

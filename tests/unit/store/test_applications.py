@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from steady import FixedClock, SeededRng
 
 from middleplatform import catalog as catalogs
@@ -21,7 +21,7 @@ from middleplatform.governance.terms import Rules
 from middleplatform.policy import regulation
 from middleplatform.policy.examples import example
 from middleplatform.policy.suite import personas
-from middleplatform.store.acts import acts
+from middleplatform.store.acts import acts, undo
 from middleplatform.store.applications import application_events, events_all
 
 PEOPLE = personas(example("demo") / "personas.yaml")
@@ -166,6 +166,29 @@ def test_what_stops_does_not_wait_for_its_entry(handling, store, log):
     assert grants.current() == ()
     assert Desk(store, FixedClock(), SeededRng(b"next"), log).finish()
     assert grants.current() == ()
+
+
+def test_an_act_that_is_taken_back_does_not_hide_the_next_one_of_its_number(handling, store, log):
+    grants = GrantsInForce(store)
+    answered(handling)
+    handling.desk.log = DyingLog(log, entered=False)
+
+    def begun(act, who):
+        with pytest.raises(KeyboardInterrupt):
+            handling.act(1, who, act)
+        with store.writing() as connection:
+            connection.execute(update(acts).where(acts.c.audit_index.is_(None)).values(log=None))
+        return len(grants.current())
+
+    def taken_back():
+        with store.writing() as connection:
+            undo(connection, 4)
+
+    assert begun(lambda s, now: doing.deliver(s, SS, now), SS) == 1
+    taken_back()
+    assert begun(lambda s, now: stopping.suspend(s, "核查", BUREAU, now), BUREAU) == 0
+    taken_back()
+    assert len(grants.current()) == 1
 
 
 def test_a_log_that_is_full_grants_nothing(handling, store, log):
