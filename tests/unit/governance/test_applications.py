@@ -172,6 +172,14 @@ def test_an_incomplete_file_is_returned_once_with_all_that_is_missing_and_never_
     assert state.phase(FRIDAY) is Phase.ANSWERING
 
 
+def test_nobody_checks_what_he_wrote_or_signed_himself(made):
+    both = replace(ANALYST, roles=frozenset({Role.ANALYST, Role.DATA_BUREAU}))
+    state = later(made(who=both), acts.sign(made(who=both), HEAD, FRIDAY))
+    refused("P004", acts.accept, state, both, FRIDAY)
+    refused("P004", acts.send_back, state, ["scope"], both, FRIDAY)
+    refused("P004", acts.accept, state, replace(HEAD, roles=both.roles), FRIDAY)
+
+
 # --- deadlines ----------------------------------------------------------------------------------------------------
 
 
