@@ -31,10 +31,11 @@ def person(context: Context, options: argparse.Namespace) -> Subject:
     """Return who acts.
 
     Raises:
-        QueryError: Q040 a person of the demonstration where departments are real.
+        QueryError: Q040 a person of the demonstration where departments are real, or the store is shared.
         PolicyError: P005 the token lets nobody in.
     """
-    if options.persona is not None and context.settings.trust is not None:
+    settings = context.settings
+    if options.persona is not None and (settings.trust is not None or settings.store):
         what = ("people of the demonstration act in the demonstration only: use --token",
                 "演示人物只能在演示环境中操作，请使用 --token")  # fmt: skip
         raise QueryError("Q040", what=what)

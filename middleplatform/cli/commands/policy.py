@@ -14,7 +14,6 @@ from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, group, leaf
 from middleplatform.cli.sources import (
-    bundle_folder,
     catalog_folder,
     open_catalog,
     read_bundle_path,
@@ -157,8 +156,7 @@ def _print_outcomes(context: Context, outcomes: "Sequence[Outcome]", failed: int
 def _show(context: Context, _: argparse.Namespace) -> int:
     from middleplatform import policy  # noqa: PLC0415 - the validator is slow to import
 
-    catalog = open_catalog(catalog_folder(context.settings, context.settings.bundle))
-    bundle = policy.load(bundle_folder(context.settings), catalog)
+    bundle = policy_versions.in_force(context)
     if context.as_json:
         context.emit({"digest": bundle.digest, "bundle": policy.canonical_form(bundle)})
         return 0

@@ -1,6 +1,6 @@
 """``policy``: from a draft to the version in force. Propose, approve, reject, withdraw, publish, roll back.
 
-Who acts says so with a service token and with nothing else: no name on a command line stands for a person here.
+Who acts says so with a service token. A person of the demonstration may be named instead, in the demonstration only.
 """
 
 import argparse
@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from middleplatform.access.system import SystemClock, SystemRng
-from middleplatform.cli import asking, printable
+from middleplatform.cli import printable
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, Runs, leaf
+from middleplatform.cli.person import add_person, person
 from middleplatform.cli.sources import bundle_folder, catalog_folder, open_catalog
 
 if TYPE_CHECKING:  # the store and the engine take a moment to import; --help must not
@@ -24,10 +25,10 @@ if TYPE_CHECKING:  # the store and the engine take a moment to import; --help mu
 
     from middleplatform.governance.diff import Difference
     from middleplatform.governance.lifecycle import Lifecycle, Weighed
-    from middleplatform.model.request import Subject
+    from middleplatform.model.policy import Bundle
     from middleplatform.store.policies import Approval, Proposal, Version
 
-__all__ = ["add"]
+__all__ = ["add", "in_force"]
 
 
 def add(mine: Commands, say: Say) -> None:
@@ -64,14 +65,7 @@ def add(mine: Commands, say: Say) -> None:
 
 def _act(mine: Commands, say: Say, name: str, run: Runs, text: str) -> argparse.ArgumentParser:
     made = leaf(mine, say, name, run, text)
-    made.add_argument(
-        "--token",
-        required=True,
-        help=say(
-            "service token of who acts; @FILE reads it from a file, - from standard input",
-            "操作人的服务令牌；@FILE 从文件读取，- 从标准输入读取",
-        ),
-    )
+    add_person(made, say)
     return made
 
 
@@ -101,9 +95,15 @@ def _lifecycle(context: Context, *, acting: bool = True) -> "Iterator[Lifecycle]
         yield opened
 
 
-def _person(context: Context, options: argparse.Namespace) -> "Subject":
-    with asking.store(context) as tokens:
-        return tokens.authenticate(asking.token(options.token))
+def in_force(context: Context) -> "Bundle":
+    """Return the newest published version; where nothing was published, the bundle that the settings name."""
+    from middleplatform import policy  # noqa: PLC0415 - the validator is slow to import
+
+    settings = context.settings
+    if settings.store or (settings.state / "store.db").exists():
+        with _lifecycle(context, acting=False) as lifecycle:
+            return lifecycle.standing().bundle
+    return policy.load(bundle_folder(settings), open_catalog(catalog_folder(settings)))
 
 
 # --- acts -------------------------------------------------------------------------------------------------------------
@@ -112,45 +112,45 @@ def _person(context: Context, options: argparse.Namespace) -> "Subject":
 def _propose(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.governance.written import read_folder  # noqa: PLC0415 - beside the store
 
-    person, files = _person(context, options), read_folder(options.path)
+    who, files = person(context, options), read_folder(options.path)
     with _lifecycle(context) as lifecycle:
-        number = lifecycle.propose(person, files, options.reason)
+        number = lifecycle.propose(who, files, options.reason)
         _tell_weighed(context, lifecycle.weigh(number))
     return 0
 
 
 def _approve(context: Context, options: argparse.Namespace) -> int:
-    person = _person(context, options)
+    who = person(context, options)
     with _lifecycle(context) as lifecycle:
-        weighed = lifecycle.approve(person, options.number, options.comment)
+        weighed = lifecycle.approve(who, options.number, options.comment)
     _tell_weighed(context, weighed, changes=False)
     return 0
 
 
 def _reject(context: Context, options: argparse.Namespace) -> int:
-    person = _person(context, options)
+    who = person(context, options)
     with _lifecycle(context) as lifecycle:
-        lifecycle.reject(person, options.number, options.comment)
+        lifecycle.reject(who, options.number, options.comment)
         return _tell_closed(context, options.number, "rejected", "已驳回")
 
 
 def _withdraw(context: Context, options: argparse.Namespace) -> int:
-    person = _person(context, options)
+    who = person(context, options)
     with _lifecycle(context) as lifecycle:
-        lifecycle.withdraw(person, options.number, options.comment)
+        lifecycle.withdraw(who, options.number, options.comment)
         return _tell_closed(context, options.number, "withdrawn", "已撤回")
 
 
 def _publish(context: Context, options: argparse.Namespace) -> int:
-    person = _person(context, options)
+    who = person(context, options)
     with _lifecycle(context) as lifecycle:
-        return _tell_published(context, lifecycle.publish(person, options.number))
+        return _tell_published(context, lifecycle.publish(who, options.number))
 
 
 def _rollback(context: Context, options: argparse.Namespace) -> int:
-    person = _person(context, options)
+    who = person(context, options)
     with _lifecycle(context) as lifecycle:
-        number, made = lifecycle.roll_back(person, options.version, options.reason)
+        number, made = lifecycle.roll_back(who, options.version, options.reason)
         if made:
             return _tell_published(context, made)
         _tell_weighed(context, lifecycle.weigh(number))
