@@ -5,7 +5,6 @@ and one beside them all; so two bundles that judge these alike judge every liter
 withheld range, which the difference of settings tells. Spec: docs/spec/policy-diff.md.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -156,12 +155,12 @@ def _number(point: Decimal) -> str:
 
 
 def _bands(column: Column, rules: Sequence[ColumnRule]) -> Iterator[Question]:
-    """Yield a band width of each sort that the rules' widths tell apart: by which of them it divides."""
+    """Yield bands of each width that a rule sets, and of one that none of them divides."""
     widths = {rule.generalise for rule in rules if rule.generalise}
     if not column.type.numeric and not widths:
         return
     yield Question("compare in bands", "按分段比较", Context.COMPARE_BAND)
-    for width in sorted({1, *widths, math.lcm(*widths)}):
+    for width in sorted({1, *widths}):
         name, chinese = f"group in bands of {width}", f"按 {width} 分段分组"
         yield Question(name, chinese, Context.GROUP_BAND, str(width))
 

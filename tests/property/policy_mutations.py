@@ -1,7 +1,7 @@
 """Random changes of a bundle, as officers and slips of officers make them, over a cut of the made world."""
 
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -199,22 +199,29 @@ def bundles(draw, start=BUNDLE, changes=(0, 2)):
     return found
 
 
+_LINES = (
+    (Use.KEY, ("release",)), (Use.DIMENSION, ("generalise", "withheld")), (Use.DATE, ("finest", "bucket")),
+    (Use.MEASURE, ("breakpoints",)),
+)  # fmt: skip
+
+
 @st.composite
 def column_pairs(draw):
-    """Draw two bundles in which one column of some dataset is ruled otherwise, and that column's name."""
+    """Draw two bundles that differ in one thing that bears on a column, and that column."""
     dataset = draw(st.sampled_from(sorted(_COLUMNS)))
     column = draw(st.sampled_from(_COLUMNS[dataset]))
-    use = draw(st.sampled_from([each for each in Use if each is not Use.DENIED]))
-    rule = BUNDLE.datasets[dataset].columns[column]
-    rules = [replace(rule, uses=frozenset({use}))]
-    for _ in range(2):
-        rules.append(_changed(draw, _changed(draw, rules[-1], _COLUMN), _COLUMN))
-    pair = tuple(made.with_column(BUNDLE, dataset, column, **_fields(each)) for each in rules[1:])
+    kind, lines = draw(st.sampled_from(_LINES))
+    same = {"uses": frozenset({kind}), "finest": "quarter", "breakpoints": (Decimal(6),)}
+    field = draw(st.sampled_from([*lines, *lines, "uses", ""]))
+    values = draw(st.lists(_COLUMN.get(field, _POINTS), min_size=2, max_size=2, unique=True))
+    pair = []
+    for value in values:
+        bundle = made.with_column(
+            BUNDLE, dataset, column, **{**same, **({field: value} if field else {})}
+        )
+        points = BUNDLE.datasets[dataset].unit_breakpoints if field else value
+        pair.append(made.with_dataset(bundle, dataset, unit_breakpoints=points))
     return pair, dataset, column
-
-
-def _fields(rule):
-    return {each.name: getattr(rule, each.name) for each in fields(rule)}
 
 
 @st.composite

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from dataclasses import astuple, replace
 from datetime import date
+from decimal import Decimal
 
 import policy_mutations as made
 from hypothesis import given
@@ -66,7 +67,7 @@ def test_the_cells_that_change_are_those_that_judging_each_alone_finds(pair, dat
     asking = [each for each in over.persons if each.role in (Role.ANALYST, Role.DEPARTMENT_STEWARD)]
     person = data.draw(st.sampled_from([*asking, *asking, *over.persons]))
     purpose = data.draw(st.sampled_from(over.purposes or ("none",)))
-    dataset = data.draw(st.sampled_from(sorted(over.columns)))
+    dataset = data.draw(st.sampled_from(["ga.person", "tax.payer", "tax.payer"]))
     subject = Subject(person.subject, person.department, frozenset({person.role}))
     changed, rises, falls = set(), set(), set()
     for column in over.columns[dataset] if over.purposes else ():
@@ -109,37 +110,41 @@ def test_a_difference_is_empty_only_of_equal_bundles_and_turns_around(pair):
     assert {cell for cell in some if said[0][cell] != said[1][cell]} == {*some} & counted.keys()
 
 
-LITERALS = st.one_of(
-    st.integers(-2, 120),
-    st.decimals(0, 120, places=1),
-    st.dates(date(1999, 12, 20), date(2000, 7, 10)),
-    st.sampled_from(["1", "F10", "F21.3", "F3", "B2", "A01"]),
-)
-COMPARED = st.sampled_from(["=", "<>", "<", "<=", ">", ">="])
-BUCKETS, BANDS = st.sampled_from(["month", "quarter", "year", "week"]), st.integers(1, 30).map(str)
-USES = st.one_of(
-    st.tuples(st.just(Context.COMPARE), COMPARED, LITERALS.map(lambda value: (value,))),
-    st.tuples(st.just(Context.GROUP_BAND), BANDS, st.just(())),
-    st.tuples(st.sampled_from([Context.GROUP_BUCKET, Context.COMPARE_BUCKET]), BUCKETS, st.just(())),
-    st.tuples(st.sampled_from([each for each in Context if each is not Context.GROUP_BAND]), st.just(""), st.just(())),
-)  # fmt: skip
+LITERALS = [
+    0, 6, 7, 100, Decimal("6.0"), Decimal("6.5"), "F10", "F21.3", "F3", "B2", "A01", True, None, date(1999, 12, 31),
+    *(date(2000, month, day) for month in (1, 2, 4, 7) for day in (1, 15)),
+]  # fmt: skip
+BANDS = (Context.GROUP_BAND, Context.COMPARE_BAND)
+USED = [
+    *((context, "", ()) for context in Context if context not in (Context.GROUP_BAND, Context.PASS)),
+    *((Context.COMPARE, op, (value,)) for op in ("=", "<>", "<", "<=", ">", ">=") for value in LITERALS),
+    *((Context.GROUP_BAND, str(width), ()) for width in (1, 2, 5, 6, 7, 10, 15, 18, 30, 60)),
+    *((context, unit, ()) for context in (Context.GROUP_BUCKET, Context.COMPARE_BUCKET) for unit in ("month", "quarter", "year", "week")),
+]  # fmt: skip
 
 
-@examples(400)
-@given(made.column_pairs(), USES, st.booleans())
-def test_no_use_or_literal_is_judged_otherwise_without_a_change_being_told(drawn, used, per_unit):
-    """The questions stand for every literal: what any use tells apart, cells or the withheld ranges tell too."""
+@examples(250)
+@given(made.column_pairs())
+def test_no_use_or_literal_is_judged_otherwise_without_a_question_that_is_too(drawn):
+    """The questions stand for every use there is: what changes for one changes for a question of the same context."""
     pair, dataset, column = drawn
-    context, op, literals = used
     rules = [bundle.datasets[dataset] for bundle in pair]
+
+    def changes(context, *rest):
+        use = ColumnUse(dataset, column, context, Clause.WHERE, *rest)
+        said = [judge_use(use, rule.columns[column], rule) is None for rule in rules]
+        return {(context, *said)} if said[0] != said[1] else set()
+
     questions = axes(pair, made.CATALOG).questions[dataset, column]
-
-    def permitted(use):
-        return [judge_use(use, rule.columns[column], rule) is None for rule in rules]
-
-    use = ColumnUse(dataset, column, context, Clause.WHERE, op, literals, per_unit)
-    apart = [
-        each for each in questions if len({*permitted(asked(dataset, column, each).uses[0])}) > 1
-    ]
-    ranges = {each.path[-1] for each in setting_changes(*pair)} & {"withheld"}
-    assert apart or ranges or len({*permitted(use)}) == 1
+    told = {
+        change
+        for each in questions
+        for change in changes(each.context, each.op, each.literals, each.per_unit)
+    }
+    found = {change for used in USED for unit in (False, True) for change in changes(*used, unit)}
+    if not made.CATALOG.datasets[dataset].columns[column].type.numeric:
+        # The statement of a band of what is no number has no such use: it is refused by its form.
+        found = {change for change in found if change[0] not in BANDS}
+    if any(each.path[-1] == "withheld" for each in setting_changes(*pair)):
+        found = {change for change in found if change[0] is not Context.COMPARE}
+    assert found <= told
