@@ -32,6 +32,10 @@ WISH = {
 }  # fmt: skip
 
 
+EMBEDDED = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+"""Of what no database has a part in."""
+
+
 @pytest.fixture(scope="module")
 def bundle():
     return policy.load(example("demo"), catalogs.load(example("demo") / "catalog"))
@@ -73,6 +77,7 @@ def test_what_is_read_back_is_what_was_done_and_each_act_has_its_entry(handling,
     assert {entry.record.event for entry in log.entries()} == {"grant"}
 
 
+@EMBEDDED
 def test_who_may_not_see_an_application_hears_of_none(handling):
     answered(handling)
     for number, who in ((1, PEOPLE["visitor"]), (2, BUREAU)):
@@ -81,6 +86,7 @@ def test_who_may_not_see_an_application_hears_of_none(handling):
         assert caught.value.code == "Q041"
 
 
+@EMBEDDED
 def test_what_is_refused_leaves_nothing(handling, store, log):
     state = handling.apply(WISH, HEAD)
     before = log.size
@@ -168,6 +174,7 @@ def test_what_stops_does_not_wait_for_its_entry(handling, store, log):
     assert grants.current() == ()
 
 
+@EMBEDDED
 def test_an_act_that_is_taken_back_does_not_hide_the_next_one_of_its_number(handling, store, log):
     grants = GrantsInForce(store)
     answered(handling)
@@ -191,6 +198,7 @@ def test_an_act_that_is_taken_back_does_not_hide_the_next_one_of_its_number(hand
     assert len(grants.current()) == 1
 
 
+@EMBEDDED
 def test_a_log_that_is_full_grants_nothing(handling, store, log):
     class Full(DyingLog):
         def append(self, _):
