@@ -6,11 +6,11 @@ from typing import Any
 
 from middleplatform.governance.applications import Act, Answer, Application, Column, Event, Lane
 
-__all__ = ["form", "unform"]
+__all__ = ["event_from", "form"]
 
 
 def form(event: Event) -> dict[str, object]:
-    """Return what ``unform`` gives back; empty fields are left out."""
+    """Return what ``event_from`` gives back; empty fields are left out."""
     raw: dict[str, object] = {
         "act": str(event.act), "at": event.at.isoformat(), "by": event.by, "of": event.of,
     }  # fmt: skip
@@ -45,7 +45,7 @@ def _application(each: Application) -> dict[str, object]:
     }  # fmt: skip
 
 
-def unform(raw: Mapping[str, Any]) -> Event:
+def event_from(raw: Mapping[str, Any]) -> Event:
     """Return the event that ``form`` wrote.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import cast
 
 from middleplatform.errors import ConfigError
 from middleplatform.governance.applications import State, fold, later
-from middleplatform.governance.event_form import unform
+from middleplatform.governance.event_form import event_from
 from middleplatform.governance.granted import Granted, granted
 from middleplatform.governance.handling import PREFIX, label
 from middleplatform.model.policy import Bundle, Grant
@@ -100,7 +100,7 @@ def _further(
     """Return the states after ``new`` events; a new mapping, so that nothing is half done."""
     found = dict(states)
     for _, each in new:
-        event, state = unform(each.body), found.get(each.number)
+        event, state = event_from(each.body), found.get(each.number)
         found[each.number] = (
             fold(label(each.number), (event,)) if state is None else later(state, event)
         )
@@ -112,7 +112,7 @@ def _not_stopped(state: State, coming: PendingAct | None) -> tuple[Granted, ...]
     if coming is None or coming.body.get("application") != state.number:
         return grants
     events = cast("list[dict[str, object]]", coming.body["events"])
-    left = granted(reduce(later, map(unform, events), state))
+    left = granted(reduce(later, map(event_from, events), state))
     return tuple(each for each in grants if each in left)
 
 

@@ -18,7 +18,7 @@ from middleplatform.errors import QueryError
 from middleplatform.governance import acts
 from middleplatform.governance.applications import Event, Lane, State, fold, later
 from middleplatform.governance.desk import Desk
-from middleplatform.governance.event_form import form, unform
+from middleplatform.governance.event_form import event_from, form
 from middleplatform.governance.terms import Rules
 from middleplatform.governance.wanting import wanted
 from middleplatform.model.policy import Bundle
@@ -85,7 +85,7 @@ def states(connection: Connection) -> tuple[State, ...]:
 def _fold(number: int, events: Sequence[StoredEvent]) -> State:
     if not events:
         raise QueryError("Q041", what=(f"application {label(number)}", f"申请 {label(number)}"))
-    return fold(label(number), (unform(each.body) for each in events))
+    return fold(label(number), (event_from(each.body) for each in events))
 
 
 @dataclass(frozen=True, slots=True)
