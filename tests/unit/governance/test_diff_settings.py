@@ -1,8 +1,10 @@
 """Every field of every rule has a direction, and it is the one by which departments' rules are combined."""
 
+import re
 from dataclasses import fields, replace
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import policy_mutations as made
 import pytest
@@ -11,7 +13,17 @@ from middleplatform.governance.diff import diff
 from middleplatform.governance.order import Direction
 from middleplatform.governance.settings import DERIVED, DIRECTIONS, NESTED, settings
 from middleplatform.model.catalog import Level, Sharing, Use
-from middleplatform.model.policy import DisclosureParameters, PrivacyRule, Purpose, Withheld
+from middleplatform.model.policy import (
+    Bundle,
+    ColumnRule,
+    DatasetRule,
+    DisclosureParameters,
+    Grant,
+    Limits,
+    PrivacyRule,
+    Purpose,
+    Withheld,
+)
 from middleplatform.model.request import Role
 from middleplatform.policy import evaluate
 
@@ -22,6 +34,20 @@ def test_the_table_has_every_field_of_every_rule_and_no_other():
     for rule, table in DIRECTIONS.items():
         names = {each.name for each in fields(rule)} - NESTED.get(rule, frozenset())
         assert set(table) == names - DERIVED, rule
+
+
+def test_the_page_names_every_field_that_the_table_has():
+    page = (Path(__file__).parents[3] / "docs/spec/policy-diff.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:bundle|purpose|dataset|column|disclosure|privacy|limits|grant) \|.*$", page, re.MULTILINE)  # fmt: skip
+    assert len(rows) == len(DIRECTIONS)
+    for table, row in zip(_BY_PAGE, rows, strict=True):
+        missing = [name for name in DIRECTIONS[table] if f"`{name}`" not in row]
+        assert missing == [], row[:20]
+
+
+_BY_PAGE = (
+    Bundle, Purpose, DatasetRule, ColumnRule, DisclosureParameters, PrivacyRule, Limits, Grant,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
