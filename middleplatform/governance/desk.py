@@ -24,6 +24,7 @@ from middleplatform.audit.log import AuditLog
 from middleplatform.errors import AuditError, LimitError, QueryError
 from middleplatform.model.record import AuditRecord
 from middleplatform.ports import Clock, Rng
+from middleplatform.store import applications, policies
 from middleplatform.store.acts import (
     Act,
     PendingAct,
@@ -38,7 +39,10 @@ from middleplatform.store.acts import (
 )
 from middleplatform.store.database import Store
 
-__all__ = ["Decide", "Desk"]
+__all__ = ["TABLES", "Decide", "Desk"]
+
+TABLES = (applications, policies)
+"""Modules that declare what acts change: a desk finishes acts of every kind, also those that others began."""
 
 Decide = Callable[[Connection, int], Act]
 """Given a writing transaction and the act's number, returns the act or refuses."""

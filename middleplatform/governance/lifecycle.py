@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from middleplatform.errors import PolicyError, QueryError
+from middleplatform.errors import ConfigError, PolicyError, QueryError
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.diff import Difference, diff
 from middleplatform.governance.examined import Examined, examined, loaded
@@ -110,6 +110,22 @@ class Lifecycle:
                 self._known = (version.content, bundle)
             return Standing(version.number, bundle)
 
+    def compared(self) -> Standing:
+        """Return what a proposal is compared with: what is in force, or nothing at all where that no longer loads.
+
+        So a version that the catalogue has outgrown can be replaced, with the approval of everybody whose data the
+        new one opens.
+        """
+        try:
+            return self.standing()
+        except ConfigError as error:
+            if error.code != "C001":
+                raise
+        with self.desk.store.reading() as connection:
+            version = policies.in_force(connection)
+        nothing = replace(self._configured, datasets={}, purposes={}, grants=(), digest="")
+        return Standing(version.number if version else 0, nothing)
+
     def versions(self) -> tuple[Version, ...]:
         """Return every version, oldest first."""
         with self.desk.store.reading() as connection:
@@ -136,7 +152,7 @@ class Lifecycle:
             QueryError: Q041.
             ConfigError: C001 its files no longer load.
         """
-        standing = self.standing()
+        standing = self.compared()
         with self.desk.store.reading() as connection:
             proposal = policies.proposal(connection, number)
             approvals = policies.approvals_of(connection, number)
@@ -285,7 +301,7 @@ class Lifecycle:
     ) -> int:
         now = self.desk.clock.now()
         tested = examined(files, self.catalog, now)
-        new, standing = tested.bundle, self.standing()
+        new, standing = tested.bundle, self.compared()
         difference = diff(standing.bundle, new, self.catalog, now)
         required = required_approvals(difference, standing.bundle, new)
         made = 0

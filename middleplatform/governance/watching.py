@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from middleplatform.access.operator_log import where
 from middleplatform.errors import MiddleplatformError
 from middleplatform.governance.lifecycle import Lifecycle, Standing
 from middleplatform.model.policy import Bundle
@@ -44,12 +45,18 @@ async def watch(
                 put(seen.bundle)
                 number = seen.number
             told = ""
-        except MiddleplatformError as error:
-            said = f"{error.code} {error.public_message} {error.detail}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next version must be seen
+            said = _said(error)
             if said != told:  # once, not each second
                 _LOG.error("policy in the store: %s", said)
             told = said
         await asyncio.sleep(every_s)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, MiddleplatformError):
+        return f"{error.code} {error.public_message} {error.detail}"
+    return where(error)
 
 
 def _look(lifecycle: Lifecycle) -> Standing:

@@ -311,6 +311,32 @@ def test_an_act_that_another_log_has_taken_on_is_left_to_it(made):
 
 def test_a_version_that_no_longer_loads_is_told_and_not_replaced(made):
     made.life.publish(HAN, made.life.propose(HAN, files(ga=30), "stricter"))
-    smaller = replace(small_catalog(), datasets={})
+    stricter = Lifecycle(made.life.desk, without_income(), configured())
     with refused("C001"):
-        Lifecycle(made.life.desk, smaller, configured()).standing()
+        stricter.standing()
+
+
+def test_a_version_that_no_longer_loads_can_be_replaced_with_everybodys_approval(made):
+    made.life.publish(HAN, made.life.propose(HAN, files(ga=30), "stricter"))
+    life = Lifecycle(made.life.desk, without_income(), configured())
+    written = {**files(ga=30), "columns.yaml": POPULATION}
+    number = life.propose(HAN, written, "the catalogue has changed")
+    assert life.weigh(number).required == Required(second_officer=True, owners=frozenset({"ga"}))
+    with refused("Q042"):
+        life.publish(HAN, number)
+    life.approve(LU, number)
+    life.approve(GA, number)
+    assert life.publish(HAN, number) == 2
+    assert set(life.standing().bundle.datasets) == {"ga.population"}
+
+
+POPULATION = """datasets:
+  ga.population: {purposes: [statistics], columns: {id_number: {}, region_code: {}}}
+"""
+
+
+def without_income():
+    """Return a catalogue in which one of the two datasets is no more."""
+    whole = small_catalog()
+    left = {name: each for name, each in whole.datasets.items() if name == "ga.population"}
+    return replace(whole, datasets=left)
