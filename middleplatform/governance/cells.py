@@ -175,17 +175,34 @@ def axes(bundles: Sequence[Bundle], catalog: Catalog) -> Axes:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What of a grant in force a verdict depends on; not to whom, under what number, or until when.
+
+    Attributes:
+        columns: ``"dataset.column"`` names, or ``"dataset.*"``.
+        operations: Of ``join``, ``filter``, ``group``, ``aggregate``, ``count``.
+        regions: Region codes.
+        own_data: Whether stewards see small cells of their department's own data.
+    """
+
+    columns: frozenset[str]
+    operations: frozenset[str]
+    regions: tuple[str, ...]
+    own_data: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """All that a verdict on a dataset depends on beside the rules of the dataset, at a moment.
 
     Attributes:
         purposed: Whether the dataset may be asked by the person for the purpose at all.
-        grants: Those in force that name the dataset, in order.
+        grants: What those in force that name the dataset give, in order.
         inside: Whom a grant may let see small cells of the department's own data.
     """
 
     purposed: bool
-    grants: tuple[Grant, ...] = ()
+    grants: tuple[Given, ...] = ()
     inside: Person | None = None
 
 
@@ -289,13 +306,13 @@ class Verdicts(Mapping[Cell, Verdict]):
         subject = person.asks()
         if not evaluate.purpose_permits(self.bundle, subject, purpose, dataset):
             return Standing(purposed=False)
-        held = tuple(
-            self.bundle.grants[place]
+        held = dict.fromkeys(
+            self._given[place]
             for place in self._bound(person, purpose, dataset)
             if self._holds(place, subject, purpose, since)
         )
         own = person.role in _STEWARDS and any(grant.own_data for grant in held)
-        return Standing(purposed=True, grants=held, inside=person if own else None)
+        return Standing(purposed=True, grants=tuple(held), inside=person if own else None)
 
     def _holds(self, place: int, subject: Subject, purpose: str, moment: datetime) -> bool:
         alone = self._alone[place]
@@ -306,6 +323,13 @@ class Verdicts(Mapping[Cell, Verdict]):
         """One bundle for each grant, with no other grant."""
         return tuple(
             dataclasses.replace(self.bundle, grants=(grant,)) for grant in self.bundle.grants
+        )
+
+    @cached_property
+    def _given(self) -> tuple[Given, ...]:
+        return tuple(
+            Given(each.columns, each.operations, each.regions, each.own_data)
+            for each in self.bundle.grants
         )
 
     @cached_property
