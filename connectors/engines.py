@@ -66,12 +66,13 @@ class Engines:
     def _give_back(
         self, key: tuple[str, ...], engine: duckdb.DuckDBPyConnection, *, empty: bool
     ) -> None:
+        over = [engine]
         with self._lock:
             if empty and not self._closed:
                 self._idle.append((key, engine))
-                engine = self._idle.pop(0)[1] if len(self._idle) > _KEPT else None
-        if engine is not None:
-            engine.close()
+                over = [self._idle.pop(0)[1]] if len(self._idle) > _KEPT else []
+        for each in over:
+            each.close()
 
     def close(self) -> None:
         """Close those that nothing runs on; the others close when they are given back."""
