@@ -65,7 +65,6 @@ class Kind(StrEnum):
 class State(StrEnum):
     """Where a proposal stands; docs/spec/policy-lifecycle.md draws the ways between them."""
 
-    DRAFT = "draft"
     PROPOSED = "proposed"
     APPROVED = "approved"
     REJECTED = "rejected"

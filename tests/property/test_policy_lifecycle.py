@@ -95,7 +95,7 @@ def done(book, life, act):
     return ""
 
 
-@examples(10)
+@examples(6)
 @given(st.integers(min_value=0))
 def test_the_policy_in_force_changes_by_an_approved_publication_alone(seed):
     dice = random.Random(seed)

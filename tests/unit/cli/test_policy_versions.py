@@ -5,6 +5,7 @@ import json
 import pytest
 
 from middleplatform.governance.written import read_folder, write_folder
+from middleplatform.policy.examples import example
 from tests.fakes.policy_world import GA, HAN, LU, TAX, files
 
 
@@ -13,6 +14,11 @@ def office(shell, tmp_path, monkeypatch):
     """Give the commands a small configured bundle, and each person a token in a file."""
     write_folder(files(), tmp_path / "configured")
     monkeypatch.setenv("MIDDLEPLATFORM_BUNDLE", str(tmp_path / "configured"))
+    (tmp_path / "catalog").mkdir()
+    for name in ("departments.yaml", "ga.yaml", "tax.yaml"):
+        shipped = example("demo") / "catalog" / name
+        (tmp_path / "catalog" / name).write_bytes(shipped.read_bytes())
+    monkeypatch.setenv("MIDDLEPLATFORM_CATALOG", str(tmp_path / "catalog"))
     for each in (HAN, LU, GA, TAX):
         ran = shell("token", "add", each.id, "--department", each.department, "--role", *each.roles)
         (tmp_path / each.id).write_text(ran.out)

@@ -75,7 +75,7 @@ def _proposals() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_proposals"),
         sa.CheckConstraint("kind IN ('publish', 'rollback')", name="ck_proposals_kind"),
         sa.CheckConstraint(
-            "state IN ('draft', 'proposed', 'approved', 'rejected', 'withdrawn', 'published')",
+            "state IN ('proposed', 'approved', 'rejected', 'withdrawn', 'published')",
             name="ck_proposals_state",
         ),
         sa.ForeignKeyConstraint(
