@@ -28,7 +28,7 @@ from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Subject
 from middleplatform.store import policies
-from middleplatform.store.acts import Act, Change, next_number
+from middleplatform.store.acts import Act, Change, PendingAct, next_number
 from middleplatform.store.policies import Approval, Kind, Proposal, State, Version
 
 __all__ = ["EVENT", "OPEN", "Lifecycle", "Standing", "Weighed"]
@@ -91,6 +91,7 @@ class Lifecycle:
         self.desk, self.catalog = desk, catalog
         self._configured = configured
         self._known: tuple[str, Bundle] = ("", configured)
+        desk.vouches.append(self._agrees)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -211,7 +212,10 @@ class Lifecycle:
             ]  # fmt: skip
             if not still:
                 changes.append(_state(number, State.APPROVED))
-            body = _weighed(weighed) | {"capacity": str(capacity), "comment": given.comment}
+            body = self._told(weighed.difference, weighed.required) | {
+                "capacity": str(capacity),
+                "comment": given.comment,
+            }
             return _act("approved", person, proposal, body, changes)
 
         self.desk.perform(decide)
@@ -325,7 +329,7 @@ class Lifecycle:
                 "closed_by": "", "comment": "", "act": act,
             }  # fmt: skip
             told = {name: row[name] for name in ("content", "digest", "bundle", "label", "base")}
-            body = _told(difference, required) | told | {
+            body = self._told(difference, required) | told | {
                 "proposal": made, "kind": row["kind"], "restores": restores,
                 "base_digest": standing.bundle.digest, "reason": reason, "passed": tested.passed,
             }  # fmt: skip
@@ -350,10 +354,9 @@ class Lifecycle:
             "restores": proposal.restores, "published_by": person.id, "at": now, "act": act,
         }  # fmt: skip
         closed = _state(proposal.number, State.PUBLISHED, person.id, now)
-        body = _weighed(weighed) | {
+        body = self._told(weighed.difference, weighed.required) | {
             "version": proposal.base + 1, "predecessor": proposal.base,
             "digest": tested.bundle.digest, "passed": tested.passed,
-            "catalog_digest": self.catalog.digest,
             "approvals": [
                 {"person": each.person, "department": each.department,
                  "capacity": str(each.capacity)}
@@ -375,6 +378,20 @@ class Lifecycle:
             return _act(str(state), person, proposal, {**more, "comment": comment}, [closed])
 
         self.desk.perform(decide)
+
+    def _told(self, difference: Difference, required: Required) -> dict[str, object]:
+        return {
+            "loosened": difference.loosened, "tightened": difference.tightened,
+            "second_officer": required.second_officer, "owners": sorted(required.owners),
+            "against": difference.old, "catalog_digest": self.catalog.digest,
+        }  # fmt: skip
+
+    def _agrees(self, act: PendingAct) -> bool:
+        """Say whether an act, maybe another process's, was judged against this catalogue and this policy."""
+        if act.event != EVENT or "against" not in act.body:
+            return True
+        known = (self.compared().bundle.digest, self.catalog.digest)
+        return (act.body["against"], act.body.get("catalog_digest")) == known
 
     def _open(self, connection: Connection, number: int) -> Proposal:
         """Return a proposal that can still come into force as it is."""
@@ -442,17 +459,6 @@ def _who(action: str, person: Subject) -> dict[str, object]:
         "action": action, "subject": person.id, "department": person.department,
         "roles": sorted(str(role) for role in person.roles),
     }  # fmt: skip
-
-
-def _told(difference: Difference, required: Required) -> dict[str, object]:
-    return {
-        "loosened": difference.loosened, "tightened": difference.tightened,
-        "second_officer": required.second_officer, "owners": sorted(required.owners),
-    }  # fmt: skip
-
-
-def _weighed(weighed: Weighed) -> dict[str, object]:
-    return _told(weighed.difference, weighed.required)
 
 
 def _act(

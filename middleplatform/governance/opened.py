@@ -28,12 +28,12 @@ def lifecycle(
     """
     store = Store.open(url_of(settings))
     try:
-        desk = Desk(store, clock, rng, log)
-        desk.finish()
-        return Lifecycle(desk, catalog, configured)
+        made = Lifecycle(Desk(store, clock, rng, log), catalog, configured)
+        made.desk.finish()
     except BaseException:
         store.close()
         raise
+    return made
 
 
 @contextmanager
@@ -65,9 +65,9 @@ def open_lifecycle(
         log = _log(settings, clock, rng) if acting else None
         if log is not None:
             opened.callback(log.close)
-        desk = Desk(store, clock, rng, log)
-        desk.finish()
-        yield Lifecycle(desk, catalog, configured)
+        made = Lifecycle(Desk(store, clock, rng, log), catalog, configured)
+        made.desk.finish()
+        yield made
 
 
 def _log(settings: Settings, clock: Clock, rng: Rng) -> AuditLog | None:

@@ -273,21 +273,44 @@ class FullLog:
 
 
 def test_a_process_without_the_log_acts_through_the_one_that_has_it(made):
-    holder, stop = made.life.desk, threading.Event()
+    with holding(made.life.desk):
+        life = made.beside()
+        assert life.publish(HAN, life.propose(HAN, files(ga=30), "stricter")) == 1
+    assert [each["action"] for each in made.entries()] == ["proposed", "published"]
+
+
+@contextmanager
+def holding(desk):
+    """Finish acts in another thread, as the process that holds the log does."""
+    stop = threading.Event()
 
     def hold():
         while not stop.wait(0.01):
-            holder.finish()
+            desk.finish()
 
     thread = threading.Thread(target=hold)
     thread.start()
     try:
-        life = made.beside()
-        assert life.publish(HAN, life.propose(HAN, files(ga=30), "stricter")) == 1
+        yield
     finally:
         stop.set()
         thread.join()
-    assert [each["action"] for each in made.entries()] == ["proposed", "published"]
+
+
+def test_what_was_judged_by_another_catalogue_or_folder_is_not_entered(made):
+    desk = made.beside().desk
+    looser = loaded(files(ga=10, tax=10), small_catalog())
+    others = (
+        Lifecycle(desk, small_catalog(), looser),  # against which the proposal seems to tighten
+        Lifecycle(desk, replace(small_catalog(), digest="0" * 64), configured()),
+    )
+    for other in others:
+        with holding(made.life.desk), refused("Q042"):
+            other.propose(HAN, files(ga=10, tax=20), "stricter, it seems")
+    with refused("Q042"):  # nor where both have the same desk
+        Lifecycle(made.life.desk, small_catalog(), looser).propose(HAN, files(tax=15), "as well")
+    assert made.entries() == []
+    assert made.life.proposals() == ()
 
 
 def test_a_process_without_the_log_takes_its_act_back_where_nobody_has_it(made, monkeypatch):
@@ -318,7 +341,9 @@ def test_a_version_that_no_longer_loads_is_told_and_not_replaced(made):
 
 def test_a_version_that_no_longer_loads_can_be_replaced_with_everybodys_approval(made):
     made.life.publish(HAN, made.life.propose(HAN, files(ga=30), "stricter"))
-    life = Lifecycle(made.life.desk, without_income(), configured())
+    desk = made.beside(made.log).desk
+    desk.vouches.clear()
+    life = Lifecycle(desk, without_income(), configured())
     written = {**files(ga=30), "columns.yaml": POPULATION}
     number = life.propose(HAN, written, "the catalogue has changed")
     assert life.weigh(number).required == Required(second_officer=True, owners=frozenset({"ga"}))
