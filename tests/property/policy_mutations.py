@@ -171,7 +171,7 @@ def _grant(draw, bundle):
     if place == len(grants):
         fresh = made.make_grant(id=f"G-{draw(st.integers(2, 4))}", columns=frozenset({"tax.payer.*"}))  # fmt: skip
         grants.append(_changed(draw, fresh, _GRANT))
-    elif draw(st.booleans()):
+    elif draw(st.integers(0, 3)):
         grants[place] = _changed(draw, grants[place], _GRANT)
     elif draw(st.booleans()):
         grants.reverse()
@@ -187,7 +187,7 @@ def _rest(draw, bundle):
     return _changed(draw, bundle, choices)
 
 
-_CHANGES = (_column, _column, _column, _grant, _grant, _dataset, _disclosure, _purposes, _without_column, _without_dataset, _rest)  # fmt: skip
+_CHANGES = (_column, _column, _column, _grant, _grant, _grant, _grant, _dataset, _disclosure, _purposes, _without_column, _without_dataset, _rest)  # fmt: skip
 
 
 @st.composite

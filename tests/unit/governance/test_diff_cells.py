@@ -120,3 +120,10 @@ def test_rewrites_regions_release_and_threshold_are_of_the_verdict():
     found = verdict(cell(column="born", **here), asked)
     assert (found.regions, found.min_units, found.imposed_by) == (("990101",), 30, "ga")
     assert verdict(cell(), with_grants(replace(GRANT, regions=("990101",)))).rule == "G3"
+
+
+def test_a_grant_of_fewer_regions_or_columns_tightens_for_those_whom_it_binds():
+    for fewer in (replace(GRANT, regions=("990101",)), replace(GRANT, columns=frozenset({"tax.payer.id"}))):  # fmt: skip
+        found = diff(made.BUNDLE, with_grants(fewer, OWN), made.CATALOG, made.NOW)
+        who = {(each.role, each.department) for change in found.tightens for each in change.persons}
+        assert (who, found.loosens) == ({(Role.ANALYST, "drc")}, ())
