@@ -1,6 +1,8 @@
 """Private joins between nodes, driven step by step: totals are the pooled ones, labels are of surviving cells."""
 
+import time
 from decimal import Decimal
+from threading import Event
 
 import made_join
 import made_world as made
@@ -8,6 +10,7 @@ import pytest
 
 from middleplatform.crypto.messages import LabelList
 from middleplatform.crypto.receipts import verify_receipt
+from middleplatform.errors import LimitError, ProtocolError
 from middleplatform.node.service import KEY_HOLDER
 
 TWO = "SELECT p.region AS d0, COUNT(*) AS n, SUM(t.paid) AS a0 FROM ga.person p JOIN tax.payer t ON p.id = t.id GROUP BY p.region"  # fmt: skip
@@ -73,6 +76,45 @@ def test_totals_and_labels_are_the_pooled_ones(parties, pooled, sql, key_holder)
     assert found == expected(pooled, sql, join)
     assert set(receipts) == set(join.cohort)
     assert all(len(rounds) == 0 for rounds in join.rounds.values())
+
+
+class WaitingReader:
+    """Reads until nobody waits; nothing else ends it."""
+
+    def __init__(self):
+        self.begun, self.ended = Event(), Event()
+
+    def first(self, task, side, source):
+        del task, side
+        self.begun.set()
+        deadline = time.monotonic() + 60
+        while not source.limits.stop.is_set() and time.monotonic() < deadline:
+            self.begun.wait(0.001)
+        self.ended.set()
+        raise LimitError("L003")
+
+
+@pytest.mark.parametrize("end", ["dropped", "a step out of order", "idle", "left"])
+def test_a_side_is_read_from_the_opening_on_and_no_longer_than_the_round(tmp_path, end):
+    with made_join.Parties(tmp_path, made_join.bundle(), idle_s=0.2) as parties:
+        rounds, reader = parties.rounds["ga"], WaitingReader()
+        rounds._reader = reader
+        join = parties.join(TWO).open()
+        assert reader.begun.wait(60)
+        assert not reader.ended.is_set()
+        if end == "dropped":
+            rounds.drop(join.key)
+        elif end == "a step out of order":
+            with pytest.raises(ProtocolError):
+                rounds.join_sums(join.key, 0, b"")
+        elif end == "left":
+            join.agree()
+            left = Event()
+            left.set()
+            with pytest.raises(LimitError):
+                rounds.join_list(join.key, join.sealed.get("ga"), left)
+        assert reader.ended.wait(60)
+        assert len(rounds) == 0
 
 
 def test_rows_without_a_match_have_the_label_of_missing_values(parties, pooled):
