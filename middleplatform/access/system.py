@@ -1,9 +1,15 @@
-"""The clock and the generator of the running machine, for the ports."""
+"""The running machine: its clock and generator, for the ports, and how its C library keeps memory."""
 
+import ctypes
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 
-__all__ = ["SystemClock", "SystemRng"]
+__all__ = ["SystemClock", "SystemRng", "keep_freed_memory"]
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 256 << 20
+_MAPPED_BYTES = 32 << 20
 
 
 class SystemClock:
@@ -20,3 +26,16 @@ class SystemRng:
     def token_bytes(self, count: int) -> bytes:
         """Return ``count`` unpredictable bytes."""
         return secrets.token_bytes(count)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep up to 256 MiB of freed memory for what comes next, in blocks below 32 MiB.
+
+    By default each list or table of some megabytes is given back to the kernel when it is let go of, and the next one
+    gets its pages anew, zeroed one by one: for a join of 100,000 rows a fifth of the time. Where the library is
+    another than glibc (mallopt(3)) nothing happens.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        library.mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from middleplatform import catalog as catalogs
 from middleplatform import policy as policies
-from middleplatform.access.system import SystemClock, SystemRng
+from middleplatform.access.system import SystemClock, SystemRng, keep_freed_memory
 from middleplatform.audit.log import AuditLog
 from middleplatform.audit.opened import open_log
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
@@ -225,6 +225,7 @@ def _reached(  # noqa: PLR0913, PLR0917 - as _assembled
         clock,
         None if settings.passphrase_file is None else from_file(settings.passphrase_file),
     )
+    keep_freed_memory()
     transport = HttpTransport(trust, trust.explain)
 
     def roster(after: int) -> tuple[int, bytes] | None:

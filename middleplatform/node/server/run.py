@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 
 from middleplatform import __version__
+from middleplatform.access.system import keep_freed_memory
 from middleplatform.combine.released import Released
 from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, PolicyError
@@ -56,6 +57,7 @@ def serve(config: NodeConfig, trust: Trust, opened: OpenNode, ready: Callable[[s
     Raises:
         ConfigError: C003 the address cannot be listened on.
     """
+    keep_freed_memory()
     asyncio.run(_Running(config, trust, opened).until_stopped(ready))
 
 
