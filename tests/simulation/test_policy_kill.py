@@ -29,6 +29,7 @@ from policy_world import (  # noqa: E402 - likewise
 )
 
 from middleplatform.governance.desk import Desk  # noqa: E402 - likewise
+from middleplatform.governance.examined import examined  # noqa: E402 - likewise
 from middleplatform.governance.lifecycle import Lifecycle  # noqa: E402 - likewise
 from middleplatform.model.record import Receipt  # noqa: E402 - likewise
 from middleplatform.store import acts  # noqa: E402 - likewise
@@ -165,11 +166,12 @@ def test_after_a_kill_the_version_is_the_old_or_the_new_one_and_the_log_agrees(e
         assert number == (1 if at <= DECIDED else 2)
         if number == 1:
             assert life.publish(HAN, 2) == 2
-        assert life.publish(HAN, life.propose(HAN, files(tax=30, label="3"), "on")) == 3
         assert versions(life) == published(log)
 
 
 if __name__ == "__main__":
+    configured()  # what every fork would work out again
+    examined(files(), small_catalog(), HandClock().now())
     for step in range(STEPS + 2):
         sys.stdout.write(f"{publish_and_die(Path(sys.argv[1]) / str(step), step)}\n")
         sys.stdout.flush()
