@@ -9,7 +9,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := build/demo/report.json
-WORKERS ?= 2
+# One more than the cores of a small machine: many tests wait for other processes.
+WORKERS ?= 3
 
 # The first interpreter that is new enough; PYTHON=... chooses another.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \

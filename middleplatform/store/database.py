@@ -4,7 +4,7 @@ Every change is one transaction, and transactions that write come one after the 
 writer, and on PostgreSQL a writer takes an advisory lock first. So what a transaction has read stays true until it
 commits, and no code above needs to know which of the two it talks to.
 
-Spec: docs/spec/policy-lifecycle.md. Why these libraries: docs/adr/0035-store.md.
+Spec: docs/spec/policy-lifecycle.md. Why these libraries: docs/adr/0034-store.md.
 """
 
 import os
