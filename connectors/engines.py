@@ -15,7 +15,13 @@ from connectors.engine import in_memory, shut_doors
 __all__ = ["Engines"]
 
 _KEPT = 4
-_LEFT = "SELECT count(*) FROM (SELECT 1 FROM duckdb_tables() UNION ALL SELECT 1 FROM duckdb_views() WHERE NOT internal)"
+_LEFT = """
+SELECT count(*) FROM (
+    SELECT 1 FROM duckdb_tables()
+    UNION ALL SELECT 1 FROM duckdb_views() WHERE NOT internal
+    UNION ALL SELECT 1 FROM duckdb_schemas() WHERE NOT internal
+)
+"""
 
 
 class Engines:

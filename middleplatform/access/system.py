@@ -32,8 +32,7 @@ def keep_freed_memory() -> None:
     """Have the C library keep up to 256 MiB of freed memory for what comes next, in blocks below 32 MiB.
 
     By default each list or table of some megabytes is given back to the kernel when it is let go of, and the next one
-    gets its pages anew, zeroed one by one: for a join of 100,000 rows a fifth of the time. Where the library is
-    another than glibc (mallopt(3)) nothing happens.
+    gets its pages anew, zeroed one by one. Where the library is another than glibc (mallopt(3)) nothing happens.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

@@ -68,9 +68,11 @@ def readings(cell: CellQuery, sensitive: Sensitive) -> tuple[tuple[CellQuery, ..
     Raises:
         QueryError: As ``bases``.
     """
+    found = (bases(cell, sensitive),)
+    if not _per_unit(cell):
+        return found
     wide = sensitive_fields(cell, sensitive)
     narrow = sensitive_fields(cell, sensitive, aggregates=False)
-    found = (bases(cell, sensitive),)
     if any(wide(item) != narrow(item) for item in _named((cell.dimensions, cell.rows))):
         return (*found, _distinct(cell, narrow))
     return found
@@ -90,11 +92,13 @@ def bases(cell: CellQuery, sensitive: Sensitive) -> tuple[CellQuery, ...]:
     """
     reads = sensitive_fields(cell, sensitive)
     bare = replace(cell, aggregates=())
-    if not any(isinstance(each, UnitBlock) for each in relations(cell.rows)) and not any(
-        reads(item) for item in _read(bare)
-    ):
+    if not _per_unit(cell) and not any(reads(item) for item in _read(bare)):
         return (bare,)  # the text that the rows have
     return _distinct(cell, reads)
+
+
+def _per_unit(cell: CellQuery) -> bool:
+    return any(isinstance(each, UnitBlock) for each in relations(cell.rows))
 
 
 def _distinct(cell: CellQuery, reads: Callable[[Field], bool]) -> tuple[CellQuery, ...]:

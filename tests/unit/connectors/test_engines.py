@@ -57,10 +57,14 @@ def test_an_engine_on_which_something_failed_is_not_used_again(engines):
     assert not known(engines)
 
 
-def test_an_engine_that_is_not_empty_is_not_used_again(engines):
+@pytest.mark.parametrize(
+    "left",
+    ["CREATE TABLE t AS SELECT 1 AS a", "CREATE VIEW v AS SELECT 1 AS a", "CREATE SCHEMA s"],
+)
+def test_an_engine_that_is_not_empty_is_not_used_again(engines, left):
     with engines.empty() as connection:
         connection.execute("COMMIT")
-        fill(connection)
+        connection.execute(left)
         connection.execute("BEGIN")
     assert not known(engines)
 
