@@ -15,6 +15,7 @@ class Role(StrEnum):
     SECURITY_OFFICER = "security_officer"
     DATA_BUREAU = "data_bureau"
     AUDITOR = "auditor"
+    SYSTEM_ADMINISTRATOR = "system_administrator"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ metadata = MetaData(
 REVISIONS = {
     "0001": "middleplatform.store.migrations.versions.revision_0001",
     "0002": "middleplatform.store.migrations.versions.revision_0002",
+    "0003": "middleplatform.store.migrations.versions.revision_0003",
+    "0004": "middleplatform.store.migrations.versions.revision_0004",
+    "0005": "middleplatform.store.migrations.versions.revision_0005",
+    "0006": "middleplatform.store.migrations.versions.revision_0006",
+    "0007": "middleplatform.store.migrations.versions.revision_0007",
 }
 """The forms that the store has had, oldest first, and the module that leads to each."""
 

@@ -13,6 +13,7 @@ from middleplatform.access.operator_log import OperatorLog
 from middleplatform.web import bodies, problems, routes
 from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
+from middleplatform.web.services import Services
 from middleplatform.web.shell import REQUESTS_MAX, Shell
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     requests_max: int = REQUESTS_MAX,
     closing: Callable[[], None] = lambda: None,
     beside: Callable[[], Coroutine[None, None, None]] | None = None,
+    services: Services | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -43,6 +45,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
         requests_max: Requests under way at once.
         closing: Called once when the server stops.
         beside: Runs beside the service on its event loop, and is canceled when the server stops.
+        services: The desks of governance; None where only questions are answered.
     """
     jobs = JobTable(gateway, bounds, timer, operator_log)
 
@@ -70,6 +73,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     )
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
+    app.state.services = services
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)

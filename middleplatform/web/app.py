@@ -10,6 +10,7 @@ from middleplatform.demo.runtime import open_platform
 from middleplatform.governance.watching import watch
 from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds
+from middleplatform.web.services import Services
 
 __all__ = ["create"]
 
@@ -36,4 +37,12 @@ def create() -> FastAPI:
             await watch(platform.lifecycle, platform.standing, platform.publish)
 
     bounds = Bounds(running_max=chosen.queries_max)
-    return build(platform.gateway, tokens, operator_log, bounds, closing=closing, beside=beside)
+    return build(
+        platform.gateway,
+        tokens,
+        operator_log,
+        bounds,
+        closing=closing,
+        beside=beside,
+        services=Services(platform),
+    )

@@ -1,0 +1,63 @@
+"""What routes and pages call: one object for both, so that neither face has logic of its own."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from fastapi import Request
+
+from middleplatform.demo.runtime import Platform
+from middleplatform.errors import ConfigError
+from middleplatform.governance.handling import Handling
+from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.governance.terms import Rules
+from middleplatform.governance.workdays import Calendar
+from middleplatform.policy import holidays, regulation
+from middleplatform.settings import Settings
+
+__all__ = ["Services", "services_of"]
+
+
+@dataclass
+class Services:
+    """The platform's desks.
+
+    Attributes:
+        platform: Gateway, log, nodes.
+    """
+
+    platform: Platform
+
+    @property
+    def settings(self) -> Settings:
+        """What the operator set."""
+        return self.platform.settings
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The policy's life-cycle.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        if self.platform.lifecycle is None:
+            raise ConfigError("C015", what=("there is none", "未配置"))
+        return self.platform.lifecycle
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Deadlines and working days."""
+        return Rules(
+            regulation.load(self.settings.regulation),
+            Calendar(holidays.load(self.settings.calendar)),
+        )
+
+    def handling(self) -> Handling:
+        """Return the desk of applications, under the policy in force."""
+        lifecycle = self.lifecycle
+        return Handling(lifecycle.desk, lifecycle.standing().bundle, self.rules)
+
+
+def services_of(request: Request) -> Services:
+    """Return the application's services."""
+    services: Services = request.app.state.services
+    return services
