@@ -1,23 +1,30 @@
 """What surrounds every request: bounds on its body, safe headers, and the last resort.
 
-Plain ASGI, outside of routing, so that unknown addresses are covered too.
+Plain ASGI, outside of routing, so that unknown addresses are covered too. A body is read when something asks for it,
+which the guard does not: whoever may not call has nothing of the body read.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from middleplatform.access.operator_log import OperatorLog
-from middleplatform.errors import LimitError, QueryError
-from middleplatform.web.problems import response
+from middleplatform.errors import LimitError
+from middleplatform.web.problems import response, too_large
 
-__all__ = ["BODY_BYTES_MAX", "REQUESTS_MAX", "Shell"]
+__all__ = ["BODY_BYTES_MAX", "BODY_BYTES_MAX_AT", "REQUESTS_MAX", "Shell"]
 
 BODY_BYTES_MAX = 131_072
+BODY_BYTES_MAX_AT: Mapping[str, int] = MappingProxyType(
+    dict.fromkeys(("/v1/policy/proposals", "/v1/policy/simulations"), 8_388_608)
+)
+"""Where a body may be longer: it holds a whole policy bundle."""
 REQUESTS_MAX = 256
 _BODY_SECONDS_MAX = 20
 _HEADERS = {
@@ -65,12 +72,13 @@ class Shell:
         request = Request(scope, receive)
         self._open += 1
         try:
-            full = self._open > self._requests_max
-            body = response(request, LimitError("L001")) if full else await _body(request, receive)
-            if isinstance(body, Response):
-                await body(scope, receive, sending)
+            body = _Body(scope["path"], receive)
+            if self._open > self._requests_max:
+                await response(request, LimitError("L001"))(scope, receive, sending)
+            elif body.too_large(request.headers.get("content-length", "0")):
+                await body.refusal(request)(scope, receive, sending)
             else:
-                await self._app(scope, _replay(body, receive), sending)
+                await self._app(scope, body, sending)
         except Exception as error:  # noqa: BLE001 - the last resort: nothing of it may leave
             told = self._operator_log.internal(error)
             if not started:
@@ -79,47 +87,43 @@ class Shell:
             self._open -= 1
 
 
-async def _body(request: Request, receive: Receive) -> bytes | Response:
-    """Read the whole body, or return the response that refuses it."""
-    said = request.headers.get("content-length", "0")
-    if not (said.isascii() and said.isdigit()) or int(said[:20]) > BODY_BYTES_MAX:
-        return _too_large(request)
-    parts = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS_MAX):
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    break
-                parts += message.get("body", b"")
-                more = message.get("more_body", False)
-                if len(parts) > BODY_BYTES_MAX:
-                    return _too_large(request)
-    except TimeoutError:
-        what = ("its body came too slowly", "请求正文传输过慢")
-        return response(request, QueryError("Q040", what=what), status=HTTPStatus.REQUEST_TIMEOUT)
-    return bytes(parts)
+class _Body:
+    """A request's ``receive`` that ends a body which is too long, or too slow, when it is read.
 
+    Args:
+        path: Where the request goes to.
+        receive: The server's.
+    """
 
-def _too_large(request: Request) -> Response:
-    what = (
-        f"its body is larger than {BODY_BYTES_MAX} bytes",
-        f"请求正文超过 {BODY_BYTES_MAX} 字节",
-    )
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return response(request, QueryError("Q040", what=what), status=status)
+    def __init__(self, path: str, receive: Receive) -> None:
+        self._receive, self._most = receive, BODY_BYTES_MAX_AT.get(path, BODY_BYTES_MAX)
+        self._read, self._more, self._until = 0, True, 0.0
 
+    async def __call__(self) -> Message:
+        """Return the next message.
 
-def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Return a ``receive`` that gives ``body`` once and then waits for the client to go away."""
-    given = False
+        Raises:
+            HTTPException: 413 too much of a body came, 408 it came too slowly.
+        """
+        if not self._more:
+            return await self._receive()
+        now = asyncio.get_running_loop().time()
+        self._until = self._until or now + _BODY_SECONDS_MAX
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT) from None
+        self._read += len(message.get("body", b""))
+        self._more = bool(message.get("more_body", False))
+        if self._read > self._most:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(self._most))
+        return message
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+    def too_large(self, said: str) -> bool:
+        """Say whether a body of the length that its header says is refused unread."""
+        return not (said.isascii() and said.isdigit()) or int(said[:20]) > self._most
 
-    return again
+    def refusal(self, request: Request) -> Response:
+        """Return what such a body is answered with."""
+        return too_large(request, self._most)
