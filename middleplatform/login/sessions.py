@@ -1,0 +1,224 @@
+"""Sessions: what a browser shows instead of a login, and how long it holds.
+
+A session's secret is random and says nothing; the store keeps its SHA-256 beside whom it lets in, so a copy of the
+store lets nobody in. Each login begins a session with a secret of its own. A session ends when it is ended, when it
+lies idle, when its time is over, or when what it was begun with does not stand any more; why is not told outside.
+
+Spec: docs/spec/login.md, "Sessions". GB/T 22239-2019 8.1.4.1 b) asks for an end of idle sessions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, insert, update
+
+from middleplatform.access.roles import check_separation
+from middleplatform.login.secret import SECRET_FORM, derived, digest, fresh, same
+from middleplatform.model.request import Role, Subject
+from middleplatform.ports import Clock, Rng
+from middleplatform.store import logins
+from middleplatform.store.database import Store
+
+__all__ = ["Bounds", "How", "SessionRecord", "Sessions"]
+
+_SEEN_EVERY = timedelta(seconds=30)
+"""How often the moment of the last request is written; an idle session may live longer by as much."""
+_KEPT = timedelta(days=7)
+
+
+class How(StrEnum):
+    """By what somebody came in."""
+
+    TOKEN = "token"  # noqa: S105 - the word, not a secret
+    OIDC = "oidc"
+    DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long sessions hold, and how many of one login do.
+
+    Attributes:
+        idle: After the last request.
+        absolute: After the login, used or not.
+        per_login: Open at once; one more ends the oldest.
+    """
+
+    idle: timedelta = timedelta(minutes=30)
+    absolute: timedelta = timedelta(hours=10)
+    per_login: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What is known of a session; never its secret.
+
+    Attributes:
+        id: Public, 16 hexadecimal digits; names it in lists and entries.
+        subject: Whom it lets in.
+        how: By what it was begun.
+        credential: Which one: a token's id, the issuer's name; empty where there is none.
+        address: Of the client that began it.
+        began_at: UTC.
+        seen_at: Of the last request, within 30 seconds, UTC.
+        ends_at: First moment at which it no longer holds, used or not, UTC.
+    """
+
+    id: str
+    subject: Subject
+    how: How
+    credential: str
+    address: str
+    began_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+
+
+class Sessions:
+    """The sessions in a store; many threads and processes may use them.
+
+    Args:
+        store: Where they are kept.
+        clock: Time.
+        rng: The operating system's generator.
+        bounds: How long they hold.
+        stands: Asked at every request whether what a session was begun with still does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rng: Rng,
+        bounds: Bounds | None = None,
+        stands: Callable[[SessionRecord], bool] = lambda _: True,
+    ) -> None:
+        self._store, self._clock, self._rng = store, clock, rng
+        self.bounds = bounds or Bounds()
+        self._stands = stands
+
+    def begin(
+        self,
+        subject: Subject,
+        how: How = How.TOKEN,
+        *,
+        credential: str = "",
+        address: str = "",
+        until: datetime | None = None,
+        instead_of: str = "",
+    ) -> str:
+        """Begin a session and return its secret, which cannot be had again.
+
+        Args:
+            subject: Whom it lets in.
+            how: By what.
+            credential: Which one, public: a token's id, the issuer.
+            address: Of the client.
+            until: When the credential runs out, UTC: the session does not outlast it.
+            instead_of: Secret of the session that the browser had before, which ends.
+
+        Raises:
+            QueryError: Q040 the subject's roles conflict.
+            ConfigError: C015.
+        """
+        check_separation(subject.roles)
+        secret, now = fresh(self._rng), self._clock.now()
+        ends = now + self.bounds.absolute
+        row = {
+            "digest": digest(secret), "id": self._rng.token_bytes(8).hex(), "login": subject.id,
+            "department": subject.department, "roles": sorted(subject.roles),
+            "regions": list(subject.regions), "how": how, "credential": credential, "address": address,
+            "began_at": now, "seen_at": now, "ends_at": ends if until is None else min(ends, until),
+        }  # fmt: skip
+        with self._store.writing() as connection:
+            logins.forget_old(connection, now - _KEPT)
+            if instead_of:
+                logins.end_where(connection, now, digest=digest(instead_of))
+            open_now = logins.of_login(connection, subject.id, now)
+            for old in open_now[: max(0, len(open_now) + 1 - self.bounds.per_login)]:
+                logins.end_where(connection, now, digest=old.digest)
+            connection.execute(insert(logins.sessions).values(**row))
+        return secret
+
+    def subject(self, secret: str) -> Subject | None:
+        """Return whom ``secret`` lets in now, and note that it was used; None for everything else."""
+        found = self.record(secret)
+        return None if found is None else found.subject
+
+    def record(self, secret: str) -> SessionRecord | None:
+        """Return the session of ``secret`` while it holds, and note that it was used; None for everything else."""
+        if not SECRET_FORM.fullmatch(secret):
+            return None
+        now = self._clock.now()
+        with self._store.reading() as connection:
+            row = logins.one(connection, digest(secret))
+        if row is None or row.ended_at is not None or not self._in_time(row, now):
+            return None
+        found = _record(row)
+        if not self._stands(found):
+            self.end(secret)
+            return None
+        if now - found.seen_at >= _SEEN_EVERY:
+            self._seen(row.digest, now)
+        return found
+
+    def csrf(self, secret: str) -> str:
+        """Return the text that a form of this session carries: 43 characters, derived from the secret."""
+        return derived(secret, "csrf")
+
+    def is_csrf(self, secret: str, given: str) -> bool:
+        """Return whether a form carried this session's text, compared in constant time."""
+        return same(self.csrf(secret), given)
+
+    def end(self, secret: str) -> None:
+        """End the session of ``secret``; one that has ended, or never was, stays so."""
+        with self._store.writing() as connection:
+            logins.end_where(connection, self._clock.now(), digest=digest(secret))
+
+    def end_id(self, session_id: str) -> bool:
+        """End a session by its public id; say whether it was open."""
+        with self._store.writing() as connection:
+            return logins.end_where(connection, self._clock.now(), id=session_id) > 0
+
+    def end_all(self, login: str) -> int:
+        """End every session of ``login`` (frozen, other roles) and return how many were open."""
+        with self._store.writing() as connection:
+            return logins.end_where(connection, self._clock.now(), login=login)
+
+    def end_credential(self, how: How, credential: str) -> int:
+        """End every session that was begun with a credential, and return how many were open."""
+        with self._store.writing() as connection:
+            return logins.end_where(connection, self._clock.now(), how=how, credential=credential)
+
+    def listed(self, login: str | None = None) -> tuple[SessionRecord, ...]:
+        """Return the sessions that hold, of ``login`` or of everybody, oldest first."""
+        now = self._clock.now()
+        with self._store.reading() as connection:
+            rows = logins.of_login(connection, login, now)
+        return tuple(_record(row) for row in rows if self._in_time(row, now))
+
+    def _in_time(self, row: Row[Any], now: datetime) -> bool:
+        return bool(
+            row.began_at <= now < row.ends_at and now - row.seen_at < self.bounds.idle + _SEEN_EVERY
+        )
+
+    def _seen(self, key: str, now: datetime) -> None:
+        with self._store.writing() as connection:
+            connection.execute(
+                update(logins.sessions)
+                .where(logins.sessions.c.digest == key, logins.sessions.c.ended_at.is_(None))
+                .values(seen_at=now)
+            )
+
+
+def _record(row: Row[Any]) -> SessionRecord:
+    subject = Subject(
+        row.login, row.department, frozenset(map(Role, row.roles)), tuple(row.regions)
+    )
+    return SessionRecord(
+        row.id, subject, How(row.how), row.credential, row.address, row.began_at, row.seen_at,
+        row.ends_at,
+    )  # fmt: skip
