@@ -9,10 +9,8 @@ Spec: docs/spec/grants.md, "In force".
 """
 
 import logging
-import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import reduce
 from typing import cast
@@ -21,9 +19,9 @@ from middleplatform.errors import ConfigError
 from middleplatform.governance.applications import State, fold, later
 from middleplatform.governance.event_form import event_from
 from middleplatform.governance.granted import Granted, granted
-from middleplatform.governance.handling import PREFIX, label
+from middleplatform.governance.handling import label
 from middleplatform.model.policy import Bundle, Grant
-from middleplatform.policy import evaluate
+from middleplatform.policy.joining import fitting, joined
 from middleplatform.store.acts import PendingAct, pending
 from middleplatform.store.applications import StoredEvent, events_after
 from middleplatform.store.database import Store
@@ -31,7 +29,6 @@ from middleplatform.store.database import Store
 __all__ = ["GrantsInForce", "with_all", "with_grants"]
 
 _LOG = logging.getLogger("middleplatform.governance")
-_OF_AN_APPLICATION = re.compile(rf"{PREFIX}[0-9]+/")
 
 
 class GrantsInForce:
@@ -81,7 +78,7 @@ class GrantsInForce:
             )
             grants = ()
         fitting = self._fitting(bundle, grants)
-        return _joined(bundle, tuple(each for each in fitting if _holds(each, now)))
+        return joined(bundle, tuple(each for each in fitting if _holds(each, now)))
 
     def _fitting(self, bundle: Bundle, grants: tuple[Granted, ...]) -> tuple[Grant, ...]:
         """Return ``_fitting`` of both, worked out once for each pair."""
@@ -128,31 +125,12 @@ def with_grants(bundle: Bundle, grants: Iterable[Granted], now: datetime) -> Bun
 
 def with_all(bundle: Bundle, grants: Iterable[Granted]) -> Bundle:
     """Return ``bundle`` as ``with_grants`` does, whenever the grants hold: who judges by it looks at their bounds."""
-    return _joined(bundle, _fitting(bundle, grants))
-
-
-def _joined(bundle: Bundle, held: tuple[Grant, ...]) -> Bundle:
-    own = tuple(each for each in bundle.grants if not _OF_AN_APPLICATION.match(each.id))
-    return replace(bundle, grants=own + held) if own + held != bundle.grants else bundle
+    return joined(bundle, _fitting(bundle, grants))
 
 
 def _fitting(bundle: Bundle, grants: Iterable[Granted]) -> tuple[Grant, ...]:
-    return tuple(grant for each in grants for grant in _still(each, bundle))
+    return fitting(bundle, ((each.provider, each.grant) for each in grants))
 
 
 def _holds(grant: Grant, now: datetime) -> bool:
     return grant.starts <= now < grant.ends
-
-
-def _still(each: Granted, bundle: Bundle) -> Iterator[Grant]:
-    columns = frozenset(name for name in each.grant.columns if _owned(name, each.provider, bundle))
-    if columns:
-        yield replace(each.grant, columns=columns)
-
-
-def _owned(name: str, provider: str, bundle: Bundle) -> bool:
-    dataset, _, column = name.rpartition(".")
-    rule = evaluate.dataset_rule(bundle, dataset)
-    if rule is None or rule.owner != provider:
-        return False
-    return not evaluate.denied(evaluate.column_rule(bundle, dataset, column))

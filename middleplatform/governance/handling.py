@@ -23,6 +23,7 @@ from middleplatform.governance.terms import Rules
 from middleplatform.governance.wanting import wanted
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Role, Subject
+from middleplatform.policy.joining import PREFIX
 from middleplatform.store.acts import Act
 from middleplatform.store.applications import (
     StoredEvent,
@@ -34,9 +35,6 @@ from middleplatform.store.applications import (
 from middleplatform.store.database import Store
 
 __all__ = ["PREFIX", "Handling", "label", "number_of", "state_of", "states", "visible"]
-
-PREFIX = "GX"
-"""共享: begins the number of every application and of the grants that it yields."""
 
 Make = Callable[[State, datetime], Event]
 """Given the newest state and the moment, returns what happens or refuses."""

@@ -6,8 +6,6 @@ refers to them. Rows are made by acts (``store.acts``); this module declares the
 Spec: docs/spec/policy-lifecycle.md.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +28,7 @@ from sqlalchemy import (
 )
 
 from middleplatform.errors import QueryError
+from middleplatform.policy.written import content_digest
 from middleplatform.store.acts import acts
 from middleplatform.store.database import UtcTime, metadata
 
@@ -247,12 +246,6 @@ class Version:
     published_by: str
     at: datetime
     audit_index: int
-
-
-def content_digest(files: Mapping[str, str]) -> str:
-    """Return the digest of files as they are written: other names or other bytes, another digest."""
-    written = json.dumps(sorted(files.items()), ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(written.encode()).hexdigest()
 
 
 def keep(connection: Connection, files: Mapping[str, str], at: datetime) -> str:
