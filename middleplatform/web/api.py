@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.web import bodies, problems, routes
+from middleplatform.web.console import app as console
 from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
 from middleplatform.web.services import Services
@@ -77,6 +78,8 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)
+    if services is not None:
+        console.register(app)
     app.add_middleware(Shell, operator_log=operator_log, requests_max=requests_max)
     _describe(app)
     return app

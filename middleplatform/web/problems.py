@@ -4,7 +4,7 @@ No text of a library, no data and no traceback leaves: messages come from the er
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -32,7 +32,9 @@ _RETRY_AFTER_S = 5
 _STATUS: Mapping[str, int] = {
     "Q040": HTTPStatus.BAD_REQUEST,
     "Q041": HTTPStatus.NOT_FOUND,
+    "Q042": HTTPStatus.CONFLICT,
     "P005": HTTPStatus.UNAUTHORIZED,
+    "L003": HTTPStatus.CONFLICT,
     "S002": HTTPStatus.GATEWAY_TIMEOUT,
     "A004": HTTPStatus.NOT_FOUND,
 }
@@ -68,13 +70,16 @@ def response(
     """Return the problem response of ``error``.
 
     Args:
-        request: Its ``Accept-Language`` chooses the language.
+        request: Its ``Accept-Language`` chooses the language; at an address of the console the answer is a page.
         error: What happened.
         status: Another status than the error's.
         instance: What it happened to.
     """
-    locale = locale_of(request.headers.get("accept-language", ""))
     chosen = status_of(error) if status is None else status
+    page: Callable[..., Response] | None = getattr(request.app.state, "error_page", None)
+    if page is not None and f"{request.url.path}/".startswith("/console/"):
+        return page(request, error, int(chosen))
+    locale = locale_of(request.headers.get("accept-language", ""))
     body = problem(error, locale, status=int(chosen), instance=instance)
     return refused(body, retry=error.retry)
 

@@ -27,6 +27,7 @@ BODY_BYTES_MAX_AT: Mapping[str, int] = MappingProxyType(
 """Where a body may be longer: it holds a whole policy bundle."""
 REQUESTS_MAX = 256
 _BODY_SECONDS_MAX = 20
+_KEPT = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
@@ -36,6 +37,23 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+_CONSOLE = _HEADERS | {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "same-origin",
+    "Vary": "Accept-Language, Cookie, HX-Request",
+}
+"""Of pages. No script, style or handler that stands in a page runs; only files of this host do."""
+_STATIC = _CONSOLE | {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+}
+"""Of files whose address says what is in them."""
 
 
 class Shell:
@@ -65,7 +83,7 @@ class Shell:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in _headers(scope["path"], message["status"]).items():
                     headers[name] = value
             await send(message)
 
@@ -127,3 +145,10 @@ class _Body:
     def refusal(self, request: Request) -> Response:
         """Return what such a body is answered with."""
         return too_large(request, self._most)
+
+
+def _headers(path: str, status: int) -> Mapping[str, str]:
+    """Return the headers of every answer at ``path``."""
+    if path.startswith("/console/static/") and status in _KEPT:
+        return _STATIC
+    return _CONSOLE if f"{path}/".startswith("/console/") else _HEADERS

@@ -1,0 +1,22 @@
+"""The console as a whole: every area registers its pages here."""
+
+from fastapi import FastAPI
+
+from middleplatform.web.console import errors, home, pages
+from middleplatform.web.console.static_files import PREFIX
+
+__all__ = ["register"]
+
+_AREAS = (home,)
+"""Modules with ``register(app)``."""
+
+
+def register(app: FastAPI) -> None:
+    """Add the console to an application that has its services."""
+    console = app.state.console = pages.Console()
+    app.state.error_page = errors.error_page
+    app.router.add_route(
+        PREFIX + "{name}", console.files.serve, methods=["GET"], include_in_schema=False
+    )
+    for area in _AREAS:
+        area.register(app)
