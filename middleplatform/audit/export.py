@@ -13,7 +13,7 @@ from pathlib import Path
 
 from middleplatform.audit.entry import LogEntry, canonical
 from middleplatform.audit.merkle import HashProfile
-from middleplatform.audit.store import Store
+from middleplatform.audit.places import LogStore
 from middleplatform.audit.verify import read_lines
 from middleplatform.errors import ConfigError
 
@@ -22,7 +22,7 @@ __all__ = ["FORMAT", "entries", "lines", "write"]
 FORMAT = "middleplatform-audit-log/v1"
 
 
-def lines(store: Store, profile: HashProfile) -> Iterator[bytes]:
+def lines(store: LogStore, profile: HashProfile) -> Iterator[bytes]:
     """Yield the lines of an export, each with its newline."""
     origin, _ = store.identity()
     latest = store.latest_checkpoint()
@@ -41,7 +41,7 @@ def lines(store: Store, profile: HashProfile) -> Iterator[bytes]:
         yield canonical({"checkpoint": text, "size": covered}) + b"\n"
 
 
-def write(path: Path, store: Store, profile: HashProfile) -> int:
+def write(path: Path, store: LogStore, profile: HashProfile) -> int:
     """Write an export, whole or not at all, and return the number of entries.
 
     Raises:

@@ -8,7 +8,6 @@ Spec: docs/spec/audit-log.md
 """
 
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from middleplatform.audit.checkpoint import check_cosignature, open_checkpoint, 
 from middleplatform.audit.entry import leaf_head
 from middleplatform.audit.keys import CheckpointSigner, VerifierKey
 from middleplatform.audit.merkle import SHA256, Frontier, HashProfile
+from middleplatform.audit.places import FilePlace, LogStore, Place
 from middleplatform.audit.reader import RETENTION_YEARS_MIN, LogView, Retention, check_retention
 from middleplatform.audit.selfcheck import check_store
 from middleplatform.audit.store import LogLock, Store, refusal
@@ -34,14 +34,11 @@ class AuditLog(LogView):
     """An open log: ``open``, then ``close``, or a ``with`` block; many threads may use it."""
 
     def __init__(
-        self, path: Path, lock: LogLock, writer: Writer, profile: HashProfile,
+        self, place: Place, writer: Writer, profile: HashProfile,
         keys: Sequence[VerifierKey], clock: Clock, retention_years: int,
     ) -> None:  # fmt: skip
         super().__init__(profile, keys, clock, retention_years)
-        self._path, self._lock, self._writer = path, lock, writer
-        self._reader: Store | None = None
-        self._reading = threading.Lock()
-        self._closed = False
+        self._place, self._writer = place, writer
 
     @classmethod
     def open(
@@ -87,7 +84,7 @@ class AuditLog(LogView):
             lock.release()
             raise
         writer = Writer(path, store, signer, keys, frontier, latest)
-        return cls(path, lock, writer, profile, keys, clock, retention_years)
+        return cls(FilePlace(path, lock), writer, profile, keys, clock, retention_years)
 
     def __enter__(self) -> Self:
         return self
@@ -103,13 +100,7 @@ class AuditLog(LogView):
     def close(self) -> None:
         """Commit what is queued, then give the log free. Closing twice does no harm."""
         self._writer.close()
-        with self._reading:
-            closed, self._closed = self._closed, True
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
-        if not closed:
-            self._lock.release()
+        self._place.close()
 
     def submit(self, record: AuditRecord) -> "Future[Receipt]":
         """Queue ``record``; the future resolves once it is on disk.
@@ -133,13 +124,18 @@ class AuditLog(LogView):
         return self.submit(record).result()
 
     @property
+    def claimant(self) -> str:
+        """Return who appends here: the log's name, and beside others who may append, which of them this is."""
+        return self._writer.claimant
+
+    @property
     def size(self) -> int:
         """Return the number of acknowledged entries."""
-        return self._writer.latest.checkpoint.size
+        return self._writer.newest().checkpoint.size
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint, with the cosignatures kept for it."""
-        latest = self._writer.latest
+        latest = self._writer.newest()
         with self._read() as store:
             return latest.text() + "".join(store.cosignatures(latest.checkpoint.size))
 
@@ -154,26 +150,17 @@ class AuditLog(LogView):
         self._writer.keep_cosignature(size, line).result()
 
     @contextmanager
-    def _read(self) -> Iterator[Store]:
-        """Lend the shared read connection to one thread at a time."""
-        with self._reading:
-            if self._closed:
-                raise refusal(OSError("the log is closed"))
-            try:
-                if self._reader is None:
-                    self._reader = Store(self._path)
-                yield self._reader
-            except (sqlite3.Error, OSError) as error:
-                raise refusal(error) from None
+    def _read(self) -> Iterator[LogStore]:
+        try:
+            with self._place.read() as store:
+                yield store
+        except (sqlite3.Error, OSError) as error:
+            raise refusal(error) from None
 
     @contextmanager
-    def _snapshot(self) -> Iterator[Store]:
-        """Lend a connection of its own, which sees the log as it is now however long it takes."""
-        if self._closed:
-            raise refusal(OSError("the log is closed"))
+    def _snapshot(self) -> Iterator[LogStore]:
         try:
-            with Store(self._path) as store:
-                store.snapshot()
+            with self._place.snapshot() as store:
                 yield store
         except (sqlite3.Error, OSError) as error:
             raise refusal(error) from None

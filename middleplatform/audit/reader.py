@@ -23,6 +23,7 @@ from middleplatform.audit.entry import LogEntry
 from middleplatform.audit.faults import invalid
 from middleplatform.audit.keys import VerifierKey
 from middleplatform.audit.merkle import PROFILES, SHA256, HashProfile, Tree
+from middleplatform.audit.places import LogStore
 from middleplatform.audit.search import ReleaseQuery, Usage, incident_queries, releases
 from middleplatform.audit.selfcheck import check_store
 from middleplatform.audit.store import Store, refusal
@@ -71,11 +72,11 @@ class LogView(ABC):
         self._retention_years = retention_years
 
     @abstractmethod
-    def _read(self) -> AbstractContextManager[Store]:
+    def _read(self) -> AbstractContextManager[LogStore]:
         """Lend a connection for a moment; what it raises comes out as an AuditError."""
 
     @abstractmethod
-    def _snapshot(self) -> AbstractContextManager[Store]:
+    def _snapshot(self) -> AbstractContextManager[LogStore]:
         """Lend a connection that sees the log as it is now, however long it takes."""
 
     @property
@@ -243,7 +244,7 @@ class ReadOnlyLog(LogView):
 
     def __init__(
         self,
-        store: Store,
+        store: LogStore,
         profile: HashProfile,
         keys: Sequence[VerifierKey],
         clock: Clock,
@@ -281,15 +282,34 @@ class ReadOnlyLog(LogView):
             try:
                 store.snapshot()
                 store.recognize()
-                found = PROFILES.get(store.identity()[1], SHA256)  # check_store refuses others
-                opened = cls(store, found, keys, clock, retention_years)
-                _, signed = check_store(store, found, keys)
-                opened._size = signed.checkpoint.size
             except BaseException:
                 store.close()
                 raise
         except (sqlite3.Error, OSError) as error:
             raise refusal(error) from None
+        return cls.over(store, keys, clock, retention_years)
+
+    @classmethod
+    def over(
+        cls, store: LogStore, keys: Sequence[VerifierKey], clock: Clock, retention_years: int
+    ) -> Self:
+        """Recompute the whole log behind a connection that sees one state of it; ``close`` closes that.
+
+        Raises:
+            AuditError: As ``open``.
+            ConfigError: C003 when retention is shorter than the law asks for.
+        """
+        try:
+            found = PROFILES.get(store.identity()[1], SHA256)  # check_store refuses others
+            opened = cls(store, found, keys, clock, retention_years)
+            _, signed = check_store(store, found, keys)
+        except (sqlite3.Error, OSError) as error:
+            store.close()
+            raise refusal(error) from None
+        except BaseException:
+            store.close()
+            raise
+        opened._size = signed.checkpoint.size
         return opened
 
     def __enter__(self) -> Self:
@@ -313,13 +333,13 @@ class ReadOnlyLog(LogView):
         return self._size
 
     @contextmanager
-    def _read(self) -> Iterator[Store]:
+    def _read(self) -> Iterator[LogStore]:
         try:
             yield self._store
         except (sqlite3.Error, OSError) as error:
             raise refusal(error) from None
 
-    def _snapshot(self) -> AbstractContextManager[Store]:
+    def _snapshot(self) -> AbstractContextManager[LogStore]:
         return self._read()
 
 

@@ -14,14 +14,14 @@ from middleplatform.audit.checkpoint import SignedCheckpoint, open_checkpoint
 from middleplatform.audit.faults import invalid
 from middleplatform.audit.keys import VerifierKey
 from middleplatform.audit.merkle import Frontier, HashProfile, node_position
-from middleplatform.audit.store import Store
+from middleplatform.audit.places import LogStore
 from middleplatform.errors import AuditError
 
 __all__ = ["check_store"]
 
 
 def check_store(
-    store: Store, profile: HashProfile, keys: Sequence[VerifierKey]
+    store: LogStore, profile: HashProfile, keys: Sequence[VerifierKey]
 ) -> tuple[Frontier, SignedCheckpoint]:
     """Verify the whole store.
 
@@ -55,7 +55,7 @@ def check_store(
     return frontier, signed
 
 
-def _newest(store: Store, profile: HashProfile, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
+def _newest(store: LogStore, profile: HashProfile, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
     origin, name = store.identity()
     if (origin, name) != (keys[0].name, profile.name):
         raise invalid("it is another log, or has another hash function", "日志来源或散列算法不符")
@@ -70,7 +70,7 @@ def _newest(store: Store, profile: HashProfile, keys: Sequence[VerifierKey]) -> 
 
 
 def _compare(
-    store: Store, frontier: Frontier, nodes: Iterator[tuple[int, bytes]], leaf: bytes
+    store: LogStore, frontier: Frontier, nodes: Iterator[tuple[int, bytes]], leaf: bytes
 ) -> None:
     """Append ``leaf``; hold every subtree that it completes against the stored one."""
     index = frontier.size
@@ -93,7 +93,7 @@ def _claimed(leaf: bytes) -> object:
     return value.get("index") if isinstance(value, dict) else None
 
 
-def _misplaced(store: Store, index: int) -> AuditError:
+def _misplaced(store: LogStore, index: int) -> AuditError:
     """Tell an entry that stands elsewhere from one that is gone or had its index changed."""
     leaf = store.entry(index)
     if leaf is not None and not isinstance(_claimed(leaf), int):
@@ -108,7 +108,7 @@ def _misplaced(store: Store, index: int) -> AuditError:
     return invalid(f"entry {index} was dropped", f"第 {index} 条记录被删除")
 
 
-def _rewritten(store: Store, profile: HashProfile, keys: Sequence[VerifierKey]) -> AuditError:
+def _rewritten(store: LogStore, profile: HashProfile, keys: Sequence[VerifierKey]) -> AuditError:
     """Narrow down a consistently recomputed forgery by the checkpoints signed on the way."""
     frontier, good = Frontier(profile), 0
     leaves = store.entries(0, 2**63 - 1)

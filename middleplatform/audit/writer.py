@@ -93,6 +93,15 @@ class Writer:
         self._put(_Append(head, future))
         return future
 
+    @property
+    def claimant(self) -> str:
+        """Return who appends here."""
+        return self._signer.name
+
+    def newest(self) -> SignedCheckpoint:
+        """Return the newest checkpoint."""
+        return self.latest
+
     def keep_cosignature(self, size: int, line: str) -> "Future[None]":
         """Queue a cosignature."""
         future: Future[None] = Future()
@@ -173,6 +182,13 @@ class Writer:
     def _commit(self, jobs: list[_Append], store: Store) -> list[Receipt]:
         """Write the group and return its receipts; memory moves on only when the disk has."""
         frontier = self._frontier.copy()
+        batch, receipts = self._grown(jobs, frontier)
+        store.append(batch)
+        self._frontier, self.latest = frontier, parse_checkpoint(batch.note)
+        return receipts
+
+    def _grown(self, jobs: list[_Append], frontier: Frontier) -> tuple[Batch, list[Receipt]]:
+        """Let ``frontier`` grow by the group; return what is to be written and the receipts."""
         fresh = {(level, index): value for level, index, value in frontier.nodes()}
         entries, nodes, hashes = [], [], []
         first = frontier.size
@@ -184,12 +200,10 @@ class Writer:
                 nodes.append((node_position(level, place), value))
                 fresh[level, place] = value
         note = signed_note(self._signer, frontier)
-        store.append(Batch(entries, nodes, frontier.size, note))
-        self._frontier, self.latest = frontier, parse_checkpoint(note)
         # A sibling on a new leaf's path is new itself or stands on the edge that the group started
         # from.
         tree = Tree(frontier.profile, lambda level, index: fresh[level, index])
-        return [
+        receipts = [
             Receipt(
                 index,
                 value.hex(),
@@ -198,6 +212,7 @@ class Writer:
             )
             for index, value in enumerate(hashes, first)
         ]
+        return Batch(entries, nodes, frontier.size, note), receipts
 
     def _sound_store(self) -> Store:
         """Return the connection, opened anew after a failure that the old one did not survive.
