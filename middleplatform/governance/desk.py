@@ -24,7 +24,7 @@ from middleplatform.audit.log import AuditLog
 from middleplatform.errors import AuditError, LimitError, QueryError
 from middleplatform.model.record import AuditRecord
 from middleplatform.ports import Clock, Rng
-from middleplatform.store import applications, policies
+from middleplatform.store import applications, freezes, policies, tickets
 from middleplatform.store.acts import (
     Act,
     PendingAct,
@@ -41,7 +41,7 @@ from middleplatform.store.database import Store
 
 __all__ = ["TABLES", "Decide", "Desk"]
 
-TABLES = (applications, policies)
+TABLES = (applications, freezes, policies, tickets)
 """Modules that declare what acts change: a desk finishes acts of every kind, also those that others began."""
 
 Decide = Callable[[Connection, int], Act]

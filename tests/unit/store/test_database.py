@@ -3,7 +3,9 @@
 import stat
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, text
 
 import middleplatform.store.migrations as scripts
+from middleplatform import store as tables
 from middleplatform.errors import ConfigError
 from middleplatform.settings import Settings
 from middleplatform.store.acts import acts
@@ -28,6 +31,8 @@ def contents(store):
 
 
 def test_a_new_store_has_exactly_the_tables_that_the_program_declares(store):
+    for each in iter_modules(tables.__path__):  # whoever declares a table
+        import_module(f"{tables.__name__}.{each.name}")
     with store.writing() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
