@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from middleplatform.access.legend import mark_of
 from middleplatform.access.shapes import half_width
 from middleplatform.cli import printable
 from middleplatform.cli.context import Context
-from middleplatform.cli.legend import mark_of
 from middleplatform.cli.locale import pick
 
 if TYPE_CHECKING:  # imports the column engine, which --help must not

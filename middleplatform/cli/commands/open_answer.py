@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from middleplatform.access.legend import mark_of
 from middleplatform.cli import printable, sealing
 from middleplatform.cli.context import Context
 from middleplatform.cli.enrolment import add_keys
-from middleplatform.cli.legend import mark_of
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, add_json, leaf
 
@@ -69,7 +69,7 @@ def _open(context: Context, options: argparse.Namespace) -> int:
 
         context.emit(shapes.opened(found.release, found.sealed.key_id, found.bits, found.grade))
     elif options.csv:
-        from middleplatform.cli.csv_export import csv_text  # noqa: PLC0415 - the same
+        from middleplatform.access.csv_text import csv_text  # noqa: PLC0415 - the same
 
         context.write(csv_text(found.release))
         context.tell(*_how(found))

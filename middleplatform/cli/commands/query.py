@@ -123,7 +123,7 @@ def run_query(context: Context, options: argparse.Namespace) -> int:
 
         context.emit(shapes.answer(answer))
     elif options.csv:
-        from middleplatform.cli.csv_export import csv_text  # noqa: PLC0415 - the same
+        from middleplatform.access.csv_text import csv_text  # noqa: PLC0415 - the same
 
         context.write(csv_text(answer.release))
         context.tell(

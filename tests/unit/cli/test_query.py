@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from middleplatform.cli.legend import MARKS
+from middleplatform.access.legend import MARKS
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.model.decision import Reason, Span
 from tests.fakes.doors import noisy_release
