@@ -151,8 +151,8 @@ class SideReader:
             return statement(task.cell, task.layout, plan, side.number, catalog, dialect, names)
 
         table = source.rows(cell, layout, write)
-        if table.num_rows > self._node.bundle.limits.join_rows_max:
-            raise LimitError("L005", limit=self._node.bundle.limits.join_rows_max)
+        if table.num_rows > task.bundle.limits.join_rows_max:
+            raise LimitError("L005", limit=task.bundle.limits.join_rows_max)
         return table
 
 

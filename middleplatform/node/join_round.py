@@ -171,7 +171,7 @@ class JoinRounds(EnteredRounds[_Round]):
         with self._rounds.opening() as put:
             task = self._node.checked(raw, signature, "private_join")
             # Two records on one disk, neither of which waits for the other; the hello waits for both.
-            taken = self._node.journal.taking(task.fragment, self._node.bundle.digest)
+            taken = self._node.journal.taking(task.fragment, task.bundle.digest)
             try:
                 current, hello = self._start(task)
                 taken.result()
@@ -399,8 +399,8 @@ class JoinRounds(EnteredRounds[_Round]):
                 if side.words and plan.helper(side.number, current.key_holder) == own
             ]
             asked = ReleasedCells.from_bytes(raw)
-            if len(asked.released) > self._node.bundle.limits.cells_max:
-                raise LimitError("L002", limit=self._node.bundle.limits.cells_max)
+            if len(asked.released) > task.bundle.limits.cells_max:
+                raise LimitError("L002", limit=task.bundle.limits.cells_max)
             words = current.held.seal(asked, sides, task.layout, task.key, len(sealers) + 1)
             subject = join_ticket_subject(task.fragment, task.layout, sealers)
             signature = sign_input(self._node.identity, subject, own, [words])

@@ -16,6 +16,7 @@ from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.node.error_map import mapped
+from middleplatform.node.held_policies import HeldPolicies
 from middleplatform.node.join_round import JoinRounds, join_idle_s
 from middleplatform.node.journal import Journal
 from middleplatform.node.measure import Source, Sources
@@ -87,6 +88,7 @@ class NodeParts:
         rounds_max: Rounds open at once.
         registered: Fingerprint of each published connector, by name.
         timeout_s: Seconds of a statement, also where there is no source to ask for it.
+        trusting: Whether its own copy of the policy ends with the first that is published; else it binds for ever.
     """
 
     department: str
@@ -102,6 +104,7 @@ class NodeParts:
     rounds_max: int = ROUNDS_MAX
     registered: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 0
+    trusting: bool = False
 
 
 def assemble(
@@ -143,17 +146,29 @@ def assemble(
         opened.callback(budget.close)
         noisy = NoisyAnswers(state / "noisy.db")
         opened.callback(noisy.close)
+        policies = _policies(parts, journal, clock)
+        newest = policies.newest
+        enforced = parts.bundle if newest is None else newest.rules.merged
         node = Node(
-            department, source, parts.catalog, parts.bundle, parts.identity, parts.pins, history, used, served,
+            department, source, parts.catalog, enforced, parts.identity, parts.pins, history, used, served,
             journal, clock, rng, parts.tolerance_s, GivenAnswers(parts.answers_mb),
             budget=budget,
             noisy=noisy,
+            policies=policies,
             _memory=Memory(UnitNumbers.open(state, rng)),
         )  # fmt: skip
         rounds = SecureRounds(node, rounds_max=parts.rounds_max)
         joins = JoinRounds(node, idle_s=join_idle_s(parts.timeout_s))
         opened.pop_all()
     return OpenNode(node, rounds, tuple(connectors), used, parts.registered, joins)
+
+
+def _policies(parts: NodeParts, journal: Journal, clock: Clock) -> HeldPolicies:
+    return HeldPolicies(
+        parts.department, parts.catalog, parts.bundle, parts.pins, clock,
+        lambda fields: journal.event("policy", fields),
+        folder=None if parts.trusting else parts.state / "policy", trusting=parts.trusting,
+    )  # fmt: skip
 
 
 def _close(connectors: Iterable[Connector]) -> None:
@@ -203,7 +218,9 @@ def open_node(  # noqa: PLR0913, PLR0917 - everything that a node owns
         timeout_s=settings.deadline_s, rows_max=_ROWS_MAX, memory_mb=settings.memory_mb
     )
     state.mkdir(mode=0o700, exist_ok=True)
-    parts = NodeParts(department, settings.origin, catalog, bundle, identity, pins, state)
+    parts = NodeParts(
+        department, settings.origin, catalog, bundle, identity, pins, state, trusting=True
+    )
 
     def connect(opened: list[Connector]) -> Source:
         opened.append(connector)

@@ -85,7 +85,7 @@ def _answered(node: Node, request: QueryRequest, database: Released, stop: Event
     asking = Asking(
         subject, request.purpose, request.received_at, project=request.project, inside=True
     )
-    decision = authorize(query.facts, asking, node.bundle, node.catalog)
+    decision = authorize(query.facts, asking, node.rules()[0].merged, node.catalog)
     if not decision.permit:
         raise refusal(decision.reasons)
     plan = make_plan(query, decision, node.catalog, node.bundle.limits)

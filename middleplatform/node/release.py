@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from middleplatform.disclosure.disclose import Marks
 from middleplatform.disclosure.evidence import Flags
+from middleplatform.model.catalog import Use
 from middleplatform.model.plan import Layout
+from middleplatform.model.policy import Bundle
 from middleplatform.model.query import (
     Aggregate,
     Boolean,
@@ -23,10 +25,11 @@ from middleplatform.model.query import (
     Table,
 )
 from middleplatform.node.measure import Measured
+from middleplatform.policy import evaluate
 from middleplatform.sql.extract import fields
 from middleplatform.sql.rename import relations
 
-__all__ = ["released_cells", "sensitive_dimensions"]
+__all__ = ["released_cells", "sensitive_dimensions", "sensitivity"]
 
 
 def released_cells(
@@ -88,6 +91,20 @@ def _blank(
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return pa.compute.if_else(pa.array(where), pa.scalar(None, column.type), column)
+
+
+def sensitivity(bundle: Bundle) -> Callable[[str, str], bool]:
+    """Return what says of (dataset, column) whether a bundle keeps its values from being told by themselves.
+
+    Reveals:
+        Nothing.
+    """
+
+    def sensitive(dataset: str, column: str) -> bool:
+        uses = evaluate.column_rule(bundle, dataset, column).uses
+        return bool(uses & {Use.SENSITIVE_DIMENSION, Use.MEASURE}) and Use.DIMENSION not in uses
+
+    return sensitive
 
 
 def sensitive_dimensions(

@@ -3,7 +3,6 @@
 Spec: docs/spec/node.md.
 """
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,8 +12,7 @@ from threading import Event
 
 import pyarrow as pa
 
-from middleplatform.authorization.authorize import Asking, authorize
-from middleplatform.authorization.sealed import release_refusals
+from middleplatform.authorization.authorize import Asking
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
 from middleplatform.crypto.receipts import ReceiptFields, sign_receipt
 from middleplatform.crypto.sealing_key import SealingKey
@@ -26,7 +24,7 @@ from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolErro
 from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.ledger.history import History
 from middleplatform.model.budget import Balance
-from middleplatform.model.catalog import Catalog, Use
+from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.join import JoinPlan
 from middleplatform.model.plan import Fragment, Layout
@@ -34,13 +32,15 @@ from middleplatform.model.policy import Bundle
 from middleplatform.model.query import CellQuery, QueryFacts
 from middleplatform.model.result import PartialResult
 from middleplatform.node.budgets import balances
+from middleplatform.node.held_policies import Held, HeldPolicies, Rules
 from middleplatform.node.journal import Journal
+from middleplatform.node.judging import decoded, judged
 from middleplatform.node.measure import Measured, Source, Sources
 from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.node.overlap import Memory, Overlap
 from middleplatform.node.perturbed import perturbed
 from middleplatform.node.private import Private, Question, check_noise, noisy_cells
-from middleplatform.node.release import released_cells, sensitive_dimensions
+from middleplatform.node.release import released_cells, sensitive_dimensions, sensitivity
 from middleplatform.node.remembered import Given, GivenAnswers
 from middleplatform.node.sealed_keys import KnownKeys
 from middleplatform.node.sealed_release import sealed_cells, signed, without_words
@@ -51,7 +51,6 @@ from middleplatform.planner.layout import layout_of
 from middleplatform.planner.plan import read_fragment
 from middleplatform.planner.rewrite import apply_obligations
 from middleplatform.planner.side_statement import check_side
-from middleplatform.policy import evaluate
 from middleplatform.ports import Clock, Rng
 from middleplatform.sql.render import fragment as text_of
 from middleplatform.wire.tables import digest_of, encode_table, sealed_digest
@@ -76,6 +75,8 @@ class Task:
         layout: Of its words.
         decision: Of the node's own bundle.
         facts: Of its text.
+        rules: By which it was judged; none of a later version touches it.
+        held: Whose rules these are.
         join: How the sides of a private join are put together; None for the other protocols.
         key: The recipient's key under which words leave; None for a plain release.
     """
@@ -85,8 +86,19 @@ class Task:
     layout: Layout
     decision: Decision
     facts: QueryFacts
+    rules: Rules
+    held: Held | None = None
     join: JoinPlan | None = None
     key: SealingKey | None = None
+
+    @property
+    def bundle(self) -> Bundle:
+        """Return the rules that are enforced.
+
+        Reveals:
+            Nothing.
+        """
+        return self.rules.merged
 
     @cached_property
     def text(self) -> str:
@@ -106,7 +118,7 @@ class Node:
         department: Its code.
         source: Its connector.
         catalog: Its own copy.
-        bundle: Its own copy.
+        bundle: What it enforces now: the stricter of its own copy and what was published.
         identity: Its key.
         pins: Identity keys of the gateway (``GATEWAY``) and of the other departments.
         history: What it has released.
@@ -120,6 +132,7 @@ class Node:
         keys: Recipients' keys.
         budget: What differentially private answers have spent.
         noisy: What they said.
+        policies: Published versions and the grants of the moment; None where none can come.
     """
 
     department: str
@@ -139,7 +152,48 @@ class Node:
     keys: KnownKeys = field(default_factory=KnownKeys)
     budget: BudgetLedger = field(default_factory=lambda: BudgetLedger(None))
     noisy: NoisyAnswers = field(default_factory=lambda: NoisyAnswers(None))
+    policies: HeldPolicies | None = None
     _memory: Memory = field(default_factory=Memory)
+
+    # --- policy ---------------------------------------------------------------------------------------------------
+
+    def take_policy(self, raw: bytes, signature: bytes) -> bool:
+        """Take a version of the policy: see ``held_policies.HeldPolicies.take``. What is under way keeps its own.
+
+        Reveals:
+            To the gateway: whether it is refused.
+        """
+        assert self.policies is not None, "a node that takes policies"
+        new = self.policies.take(raw, signature)
+        if new and self.policies.newest is not None:
+            self.bundle = self.policies.newest.rules.merged
+        return new
+
+    def take_grants(self, raw: bytes, signature: bytes) -> bool:
+        """Take the grants of a moment: see ``held_policies.HeldPolicies.take_grants``.
+
+        Reveals:
+            To the gateway: whether they are refused.
+        """
+        assert self.policies is not None, "a node that takes policies"
+        return self.policies.take_grants(raw, signature)
+
+    def rules(self, fragment: Fragment | None = None) -> tuple[Rules, Held | None]:
+        """Return the rules of the version that a question began under, or of the newest one.
+
+        Raises:
+            ProtocolError: X003 the version is unknown here, or too old by now.
+
+        Reveals:
+            To the gateway: that.
+        """
+        if self.policies is None:
+            return Rules(self.bundle, self.bundle), None
+        policies = self.policies
+        held = policies.newest if fragment is None else policies.find(fragment.policy_digest)
+        if held is None:
+            raise self._refusal("R0", "a policy that this node does not have, or no longer")
+        return policies.rules(held), held
 
     # --- checking -------------------------------------------------------------------------------------------------
 
@@ -154,7 +208,7 @@ class Node:
         """
         task = self.checked(raw, signature, protocol)
         if protocol != "local":
-            self.journal.taken(task.fragment, self.bundle.digest)
+            self.journal.taken(task.fragment, task.bundle.digest)
         return task
 
     def checked(self, raw: bytes, signature: bytes, protocol: str) -> Task:
@@ -169,7 +223,7 @@ class Node:
         fragment: Fragment | None = None
         try:
             self.pins.verify(GATEWAY, _SIGNED_AS, raw, signature)
-            fragment = _decode(raw)
+            fragment = decoded(raw)
             task = self._read(fragment, protocol)
         except Exception as error:
             told = (
@@ -204,31 +258,37 @@ class Node:
             raise ProtocolError("X001", detail="a local fragment with a cohort")
         if self.department == KEY_HOLDER and protocol != "private_join":
             raise ProtocolError("X001", detail="a key holder takes part in private joins only")
+        rules, held = self.rules(fragment)
         self.served.claim(fragment)
-        cell, decision, facts = self._authorized(fragment)
-        if protocol != "local" and fragment.policy_digest != self.bundle.digest:
+        cell, decision, facts = self._authorized(fragment, rules)
+        if protocol != "local" and fragment.policy_digest != rules.document.digest:
             raise self._refusal("R0", "a round under another policy than this node's")
         if protocol == "secure_sum" and fragment.sealed_for and decision.disclosure.keyed:
             raise self._refusal("R5", "a sealed sum of data that is perturbed")
         layout = layout_of(cell, self.catalog)
         check_noise(fragment, decision.disclosure)
         join = (
-            self._joined(fragment, cell, layout, decision) if protocol == "private_join" else None
+            self._joined(fragment, cell, layout, decision, rules)
+            if protocol == "private_join"
+            else None
         )
         key = self.keys.find(fragment.sealed_for) if fragment.sealed_for else None
-        return Task(fragment, cell, layout, decision, facts, join, key)
+        return Task(fragment, cell, layout, decision, facts, rules, held, join, key)
 
     def _joined(
-        self, fragment: Fragment, cell: CellQuery, layout: Layout, decision: Decision
+        self, fragment: Fragment, cell: CellQuery, layout: Layout, decision: Decision, rules: Rules
     ) -> JoinPlan:
         """Return how this node itself would have the block joined; its own part in it must be the one it has."""
+        sealed = bool(fragment.sealed_for)
         try:
-            plan = join_plan(
-                cell, layout, self.catalog, self.bundle, decision.disclosure,
-                sealed=bool(fragment.sealed_for),
-            )  # fmt: skip
+            plan, *others = [
+                join_plan(cell, layout, self.catalog, bundle, decision.disclosure, sealed=sealed)
+                for bundle in rules.each
+            ]
         except MiddleplatformError as error:
             raise self._refusal(error.rule or "R10", error.public_message) from None
+        if any(each != plan for each in others):
+            raise self._refusal("R10", "a join that the department's own policy has otherwise")
         extra = set(fragment.cohort) - set(plan.departments)
         if not extra <= {KEY_HOLDER} or fragment.cohort != tuple(
             sorted({*plan.departments, *extra})
@@ -254,7 +314,7 @@ class Node:
             raise ProtocolError("X005", department=self.department, limit=self.tolerance_s)
 
     def _authorized(
-        self, fragment: Fragment, *, inside: bool = False
+        self, fragment: Fragment, rules: Rules, *, inside: bool = False
     ) -> tuple[CellQuery, Decision, QueryFacts]:
         try:
             cell, facts = read_fragment(fragment.sql, self.catalog)
@@ -267,15 +327,12 @@ class Node:
             project=fragment.project,
             inside=inside,
         )
-        decision = authorize(facts, asking, self.bundle, self.catalog)
-        if not decision.permit:
-            raise self._refusal(decision.reasons[0].rule, decision.reasons[0].what[0])
-        refused = release_refusals(facts, self.bundle, sealed=bool(fragment.sealed_for))
-        if refused and not inside:
-            raise self._refusal(refused[0].rule, refused[0].what[0])
-        coarser = [duty for duty in decision.obligations if duty.kind in ("band", "bucket")]
-        if coarser:
-            raise self._refusal("R4", "a fragment that is finer than policy allows")
+        found = judged(
+            facts, asking, rules, self.catalog, sealed=bool(fragment.sealed_for),
+            together=fragment.protocol != "local",
+        )  # fmt: skip
+        if found.rule:
+            raise self._refusal(found.rule, found.detail)
         for name in facts.datasets:
             if fragment.protocol == "private_join":
                 continue  # whose side each lies on is the join plan's to say
@@ -288,7 +345,7 @@ class Node:
                 and tuple(sorted(self.catalog.datasets[name].held_by)) != fragment.cohort
             ):
                 raise self._refusal("R5", "a cohort other than the holders of the table")
-        return apply_obligations(cell, decision.obligations), decision, facts
+        return apply_obligations(cell, found.decision.obligations), found.decision, facts
 
     def _refusal(self, rule: str, detail: str) -> ProtocolError:
         return ProtocolError("X003", rule=rule, detail=detail, department=self.department)
@@ -365,7 +422,7 @@ class Node:
             task.text,
             decision.disclosure,
             decision.obligations,
-            self.bundle.digest,
+            task.bundle.digest,
         )
         fixed = self.source.fixed(task.cell)
         found = self.given.find(question) if fixed else None
@@ -386,7 +443,7 @@ class Node:
         asked = Question(
             task.fragment, task.cell, task.layout, task.text, task.decision.disclosure.privacy
         )
-        private = Private(self.catalog, self.bundle, self.budget, self.noisy, self.rng)
+        private = Private(self.catalog, task.bundle, self.budget, self.noisy, self.rng)
         return private.words(asked, self.source.until(stop), self.moment())
 
     def failed(self, task: Task, error: Exception) -> None:
@@ -401,7 +458,7 @@ class Node:
         """
         told = error if isinstance(error, MiddleplatformError) else ConfigError("C099", record="-")
         if told.prefix != "A":
-            told.audit_index = self.journal.ended(task.fragment, told, self.bundle.digest).index
+            told.audit_index = self.journal.ended(task.fragment, told, task.bundle.digest).index
 
     def own(self, fragment: Fragment, stop: Event | None = None) -> PartialResult:
         """Answer a fragment of the department's own steward, who asks inside the department (see ``own``).
@@ -414,8 +471,9 @@ class Node:
         Reveals:
             To the steward: cells of any size of the own data, where a grant says so.
         """
-        cell, decision, facts = self._authorized(fragment, inside=True)
-        task = Task(fragment, cell, layout_of(cell, self.catalog), decision, facts)
+        rules, held = self.rules()
+        cell, decision, facts = self._authorized(fragment, rules, inside=True)
+        task = Task(fragment, cell, layout_of(cell, self.catalog), decision, facts, rules, held)
         return PartialResult(self.department, self._local(task, stop or Event()), receipt="")
 
     def _local(self, task: Task, stop: Event) -> pa.Table:
@@ -458,7 +516,7 @@ class Node:
             task.fragment.project,
             self._memory,
             task.decision.obligations,
-            self._is_sensitive,
+            sensitivity(task.bundle),
         )
 
     def _mark_groups(self, task: Task, measured: Measured, marks: Marks) -> Flags:
@@ -484,25 +542,31 @@ class Node:
         Reveals:
             Nothing.
         """
-        return sensitive_dimensions(task.cell, self._is_sensitive, pinned=pinned)
-
-    def _is_sensitive(self, dataset: str, column: str) -> bool:
-        uses = evaluate.column_rule(self.bundle, dataset, column).uses
-        return bool(uses & {Use.SENSITIVE_DIMENSION, Use.MEASURE}) and Use.DIMENSION not in uses
+        return sensitive_dimensions(task.cell, sensitivity(task.bundle), pinned=pinned)
 
     def receipt(self, task: Task, cells: int, digest: str) -> str:
         """Sign what was run and released; it is in the node's own log before it leaves.
 
         Raises:
             AuditError: A001 the log cannot take it: nothing is released.
+            ProtocolError: X003 a grant that it rests on was stopped, or has ended, meanwhile.
 
         Reveals:
             To whoever reads the log: digests and the number of cells.
         """
+        asked = task.fragment
+        if (
+            self.policies is not None
+            and task.held is not None
+            and not self.policies.unchanged(
+                task.held, task.decision.grants, asked.subject, asked.purpose
+            )
+        ):
+            raise self._refusal("G1", "a grant was stopped or has ended while the question ran")
         fields = ReceiptFields(
             task.fragment.query_id,
             task.fragment.digest(),
-            self.bundle.digest,
+            task.bundle.digest,
             task.fragment.protocol,
             cells,
             digest,
@@ -534,14 +598,3 @@ class Node:
             Nothing.
         """
         return self.clock.now().astimezone().isoformat()
-
-
-def _decode(raw: bytes) -> Fragment:
-    try:
-        fragment = Fragment.from_mapping(json.loads(raw))
-        same = fragment.to_bytes() == raw
-    except (KeyError, TypeError, ValueError, RecursionError):
-        raise ProtocolError("X001", detail="a malformed fragment") from None
-    if not same:
-        raise ProtocolError("X001", detail="a fragment that is not canonical")
-    return fragment

@@ -17,6 +17,7 @@ from middleplatform.model.policy import (
     DisclosureParameters,
     Limits,
     PrivacyRule,
+    ProbingRule,
     Purpose,
 )
 from middleplatform.model.request import Role
@@ -62,6 +63,12 @@ def canonical_form(bundle: Bundle) -> Mapping[str, object]:
     return {key: value for key, value in plain.items() if key not in ("digest", "raw")}
 
 
+_TWICE = (
+    "a signal has one rule for each whom it is counted for",
+    "同一信号对同一统计对象只能有一条规则",
+)
+
+
 def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
@@ -88,6 +95,12 @@ def _problems(merged: Merged, catalog: Catalog) -> Iterator[Said]:
     for name, raw in merged.mapping("datasets").items():
         for path, what in _dataset_problems(cast("Raw", raw), catalog.datasets.get(name), merged):
             yield ("datasets", name, *path), what
+    counted: set[object] = set()
+    for index, raw in enumerate(cast("list[Raw]", merged.mapping("limits").get("probing", []))):
+        rule = raw["signal"], raw["per"]
+        if rule in counted:
+            yield ("limits", "probing", index), _TWICE
+        counted.add(rule)
     seen: set[object] = set()
     for index, grant in enumerate(cast("list[Raw]", merged.value.get("grants", []))):
         if grant["id"] in seen:
@@ -152,6 +165,9 @@ def _parameters(raw: Raw, merged: Merged) -> DisclosureParameters:
 def _build(merged: Merged, catalog: Catalog) -> Bundle:
     limits: dict[str, Any] = dict(merged.mapping("limits"))
     limits["projects"] = tuple(limits.get("projects", ()))
+    limits["probing"] = tuple(
+        ProbingRule(**{**raw, "most": Fraction(raw["most"])}) for raw in limits.get("probing", ())
+    )
     return Bundle(
         name=str(merged.value["name"]),
         version=str(merged.value["version"]),

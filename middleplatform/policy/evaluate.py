@@ -5,7 +5,7 @@ What is missing never gives a value that a caller could take for "no limit".
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from middleplatform.model.catalog import Level, Sharing, Use
@@ -40,6 +40,7 @@ __all__ = [
     "purpose",
     "purpose_permits",
     "region_scope",
+    "strictest",
     "threshold",
     "withheld",
 ]
@@ -265,8 +266,17 @@ def disclosure(
     rules = [rule.disclosure for name in names if (rule := bundle.datasets.get(name))]
     if len(rules) < len(names) or not rules:
         rules.append(DisclosureParameters())
+    return replace(strictest(rules), min_units=min_units(bundle, pairs, tables))
+
+
+def strictest(rules: Sequence[DisclosureParameters]) -> DisclosureParameters:
+    """Return of each number the strictest.
+
+    Args:
+        rules: At least one.
+    """
     return DisclosureParameters(
-        min_units=min_units(bundle, pairs, tables),
+        min_units=max(rule.min_units for rule in rules),
         dominance=tuple(sorted({pair for rule in rules for pair in rule.dominance})),
         p_percent=max(rule.p_percent for rule in rules),
         homogeneity=any(rule.homogeneity for rule in rules),

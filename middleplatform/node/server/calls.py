@@ -196,6 +196,25 @@ def _budget(served: Served, asked: Message, stop: Event) -> Reply:
     return Reply({"budgets": [each.to_mapping() for each in found]})
 
 
+def _policy(served: Served, asked: Message, stop: Event) -> Reply:
+    """Take a published version; without one, tell which is held."""
+    del stop
+    if asked.parts:
+        served.node.take_policy(asked.part(0), asked.part(1))
+    return Reply({"number": _held(served)})
+
+
+def _grants(served: Served, asked: Message, stop: Event) -> Reply:
+    del stop
+    served.node.take_grants(asked.part(0), asked.part(1))
+    return Reply({})
+
+
+def _held(served: Served) -> int:
+    policies = served.node.policies
+    return 0 if policies is None else policies.number
+
+
 def _status(served: Served, asked: Message, stop: Event) -> Reply:
     del asked, stop
     return Reply(served.status())
@@ -222,6 +241,8 @@ CALLS: Mapping[str, Callable[[Served, Message, Event], Reply]] = {
     "join_reveal": _join_reveal,
     "drop": _drop,
     "budget": _budget,
+    "policy": _policy,
+    "grants": _grants,
     "status": _status,
 }
 """By name, as in the address of a call."""

@@ -18,6 +18,7 @@ from threading import Event
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from middleplatform import __version__
 from middleplatform.access.system import keep_freed_memory
@@ -58,7 +59,8 @@ def serve(config: NodeConfig, trust: Trust, opened: OpenNode, ready: Callable[[s
         ConfigError: C003 the address cannot be listened on.
     """
     keep_freed_memory()
-    asyncio.run(_Running(config, trust, opened).until_stopped(ready))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Running(config, trust, opened).until_stopped(ready))
 
 
 class _Server(uvicorn.Server):
@@ -167,6 +169,7 @@ class _Running:
             "department": node.department,
             "version": __version__,
             **self._digests(),
+            "policy": {} if node.policies is None else node.policies.status(),
             "roster": self._trust.roster.sequence,
             "time": node.clock.now().isoformat(),
             "running": self._gate.running,
@@ -215,7 +218,7 @@ class _Running:
 def _settings(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - what uvicorn takes
     return uvicorn.Config(
         app,
-        loop="asyncio",
+        loop="none",  # the runner chose it
         lifespan="off",
         ws="none",
         log_config=None,
