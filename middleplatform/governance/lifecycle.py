@@ -95,6 +95,11 @@ class Lifecycle:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
+    @property
+    def configured(self) -> Bundle:
+        """Return what is in force while nothing was published."""
+        return self._configured
+
     def standing(self) -> Standing:
         """Return what is in force, laid over the catalogue.
 
@@ -136,6 +141,24 @@ class Lifecycle:
         """Return every proposal, oldest first."""
         with self.desk.store.reading() as connection:
             return policies.proposals_all(connection)
+
+    def proposal(self, number: int) -> Proposal:
+        """Return a proposal.
+
+        Raises:
+            QueryError: Q041.
+        """
+        with self.desk.store.reading() as connection:
+            return policies.proposal(connection, number)
+
+    def proposed(self, number: int) -> Mapping[str, str]:
+        """Return a proposal's files as they were written.
+
+        Raises:
+            QueryError: Q041.
+        """
+        with self.desk.store.reading() as connection:
+            return policies.files_of(connection, policies.proposal(connection, number).content)
 
     def files(self, version: int) -> Mapping[str, str]:
         """Return a version's files as they were written.
@@ -261,9 +284,7 @@ class Lifecycle:
             QueryError: Q041; Q042 it is closed, stale, or lacks approvals.
         """
         check_officer(person)
-        with self.desk.store.reading() as connection:
-            files = policies.files_of(connection, policies.proposal(connection, number).content)
-        tested = examined(files, self.catalog, self.desk.clock.now())
+        tested = examined(self.proposed(number), self.catalog, self.desk.clock.now())
         weighed = self.weigh(number)
         self._check_open(weighed.proposal)
         made = 0

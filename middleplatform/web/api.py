@@ -16,6 +16,7 @@ from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
 from middleplatform.web.services import Services
 from middleplatform.web.shell import REQUESTS_MAX, Shell
+from middleplatform.web.simulations import Simulations
 
 if TYPE_CHECKING:
     from middleplatform.gateway import Gateway
@@ -49,6 +50,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
         services: The desks of governance; None where only questions are answered.
     """
     jobs = JobTable(gateway, bounds, timer, operator_log)
+    simulations = Simulations(gateway.rng, operator_log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +62,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
                 task.cancel()
                 await asyncio.wait([task])
             await jobs.close()
+            await simulations.close()
             closing()
 
     app = FastAPI(
@@ -74,7 +77,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     )
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
-    app.state.services = services
+    app.state.services, app.state.simulations = services, simulations
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)

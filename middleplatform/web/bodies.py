@@ -16,6 +16,7 @@ __all__ = [
     "KeyBody",
     "KeysBody",
     "MatchBody",
+    "PersonBody",
     "ProblemBody",
     "PublicationBody",
     "ReceiptBody",
@@ -96,8 +97,17 @@ class StatusBody(_Body):
     """How far a question is."""
 
     id: str
-    status: Literal["queued", "running", "answered", "refused", "failed"]
+    status: Literal["queued", "running", "answered", "refused", "failed", "canceled"]
     problem: ProblemBody | None = None
+
+
+class PersonBody(_Body):
+    """A person or service, and the department that answers for it."""
+
+    id: str
+    department: str
+    roles: list[str]
+    regions: list[str]
 
 
 class ColumnBody(_Body):

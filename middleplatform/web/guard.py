@@ -16,11 +16,19 @@ __all__ = ["ENDPOINTS", "GuardedRoute", "Tokens", "subject_of"]
 
 _ASKERS = frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD, Role.DATA_BUREAU})
 _ALL = frozenset(Role)
+_OFFICER = frozenset({Role.SECURITY_OFFICER})
+_STEWARD = frozenset({Role.DEPARTMENT_STEWARD})
+_BUREAU = frozenset({Role.DATA_BUREAU})
+_GOVERNING = _OFFICER | _STEWARD | _BUREAU | {Role.AUDITOR}
+_APPLYING = frozenset({Role.ANALYST}) | _STEWARD
+_CONCERNED = _GOVERNING | {Role.ANALYST}
 
 ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/queries"): _ASKERS,
     ("GET", "/v1/queries/{query_id}"): _ASKERS,
+    ("DELETE", "/v1/queries/{query_id}"): _ASKERS,
     ("GET", "/v1/queries/{query_id}/result"): _ASKERS,
+    ("GET", "/v1/queries/{query_id}/events"): _ASKERS,
     ("POST", "/v1/explain"): _ASKERS,
     ("GET", "/v1/budget"): _ASKERS,
     ("POST", "/v1/keys"): _ASKERS,
@@ -32,6 +40,43 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/audit/proof/{index}"): _ALL,
     ("GET", "/v1/audit/consistency"): _ALL,
     ("GET", "/v1/audit/entries"): frozenset({Role.AUDITOR}),
+    ("GET", "/v1/me"): _ALL,
+    ("GET", "/v1/policy"): _ALL,
+    ("GET", "/v1/policy/versions"): _GOVERNING,
+    ("GET", "/v1/policy/versions/{version}"): _GOVERNING,
+    ("GET", "/v1/policy/versions/{version}/files"): _GOVERNING,
+    ("POST", "/v1/policy/versions/{version}/restore"): _OFFICER,
+    ("GET", "/v1/policy/diff"): _GOVERNING,
+    ("GET", "/v1/policy/proposals"): _GOVERNING,
+    ("POST", "/v1/policy/proposals"): _OFFICER,
+    ("GET", "/v1/policy/proposals/{proposal}"): _GOVERNING,
+    ("GET", "/v1/policy/proposals/{proposal}/files"): _GOVERNING,
+    ("POST", "/v1/policy/proposals/{proposal}/approve"): _OFFICER | _STEWARD,
+    ("POST", "/v1/policy/proposals/{proposal}/reject"): _OFFICER | _STEWARD,
+    ("POST", "/v1/policy/proposals/{proposal}/withdraw"): _OFFICER,
+    ("POST", "/v1/policy/proposals/{proposal}/publish"): _OFFICER,
+    ("POST", "/v1/policy/simulations"): _OFFICER,
+    ("GET", "/v1/policy/simulations/{simulation}"): _OFFICER,
+    ("DELETE", "/v1/policy/simulations/{simulation}"): _OFFICER,
+    ("GET", "/v1/applications"): _CONCERNED,
+    ("POST", "/v1/applications"): _APPLYING,
+    ("GET", "/v1/applications/{number}"): _CONCERNED,
+    ("POST", "/v1/applications/{number}/complete"): _STEWARD,
+    ("POST", "/v1/applications/{number}/sign"): _STEWARD,
+    ("POST", "/v1/applications/{number}/return"): _BUREAU,
+    ("POST", "/v1/applications/{number}/accept"): _BUREAU,
+    ("POST", "/v1/applications/{number}/extend"): _STEWARD,
+    ("POST", "/v1/applications/{number}/consent"): _BUREAU,
+    ("POST", "/v1/applications/{number}/answer"): _STEWARD,
+    ("POST", "/v1/applications/{number}/deliver"): _STEWARD,
+    ("POST", "/v1/applications/{number}/approve"): _OFFICER | _STEWARD,
+    ("POST", "/v1/applications/{number}/suspend"): _STEWARD | _BUREAU | _OFFICER,
+    ("POST", "/v1/applications/{number}/resume"): _STEWARD | _BUREAU | _OFFICER,
+    ("POST", "/v1/applications/{number}/withdraw"): _APPLYING | _BUREAU,
+    ("POST", "/v1/applications/{number}/object"): _APPLYING,
+    ("POST", "/v1/applications/{number}/escalate"): _APPLYING | _BUREAU,
+    ("POST", "/v1/applications/{number}/settle"): _APPLYING | _BUREAU,
+    ("POST", "/v1/applications/{number}/review"): _BUREAU,
     ("GET", "/v1/health"): None,
     ("GET", "/v1/errors/{code}"): None,
 }

@@ -5,8 +5,9 @@ oldest finished answer makes room for its next question. Answers expire.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +21,12 @@ from middleplatform.errors import (
 )
 from middleplatform.model.request import QueryRequest, Subject
 from middleplatform.model.result import Answer
+from middleplatform.ports import Progress
 
-__all__ = ["Bounds", "Job", "JobTable"]
+__all__ = ["Bounds", "Job", "JobTable", "Stage"]
+
+Stage = tuple[str, int, int]
+"""Name of what is under way, steps of it that are done, steps in all."""
 
 _REFUSALS = (QueryError, PolicyError, DisclosureError)
 
@@ -29,7 +34,9 @@ _REFUSALS = (QueryError, PolicyError, DisclosureError)
 class Submits(Protocol):
     """What answers questions: the gateway."""
 
-    def submit(self, request: QueryRequest) -> Coroutine[Any, Any, Answer]:
+    def submit(
+        self, request: QueryRequest, progress: Progress | None = None
+    ) -> Coroutine[Any, Any, Answer]:
         """Answer ``request``, or raise."""
         ...
 
@@ -43,12 +50,14 @@ class Bounds:
         jobs_max: Questions in the table, finished ones included.
         per_subject_max: Of one subject.
         keep_s: Seconds for which a finished one is kept.
+        watched_max: Streams of events of one subject at once.
     """
 
     running_max: int = 8
     jobs_max: int = 512
     per_subject_max: int = 64
     keep_s: float = 900.0
+    watched_max: int = 8
 
 
 class Job:
@@ -57,19 +66,62 @@ class Job:
     Attributes:
         id: The query id.
         subject: Who asked.
-        status: ``queued``, ``running``, ``answered``, ``refused`` or ``failed``.
+        status: ``queued``, ``running``, ``answered``, ``refused``, ``failed`` or ``canceled``.
+        stage: What is under way, once something is.
         answer: Once answered.
-        error: Once refused or failed.
+        error: Once refused, failed or canceled.
         ended: By the table's timer, in seconds; None while unfinished.
+        done: Set once it has ended.
+        task: That answers it.
+        came: Seconds of the event loop's clock.
+        changes: How often it changed.
     """
 
     def __init__(self, request: QueryRequest) -> None:
         self.id, self.subject = request.query_id, request.subject
         self.status = "queued"
+        self.stage: Stage | None = None
         self.answer: Answer | None = None
         self.error: MiddleplatformError | None = None
         self.ended: float | None = None
         self.done = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self.changes = 0
+        self._changes: set[asyncio.Event] = set()
+        self._loop = asyncio.get_running_loop()
+        self.came = self._loop.time()
+
+    def hear(self, stage: str, done: int, total: int) -> None:
+        """Take note of how far it is, from any thread (``ports.Progress``)."""
+        self.stage = (stage, done, total)
+        self._loop.call_soon_threadsafe(self.tell)
+
+    def tell(self) -> None:
+        """Count a change and wake whoever waits for one."""
+        self.changes += 1
+        for each in self._changes:
+            each.set()
+
+    async def changed(self, since: int, seconds: float) -> bool:
+        """Wait until there are more than ``since`` changes, at most ``seconds``; say whether there are."""
+        if self.changes > since:
+            return True
+        change = asyncio.Event()
+        self._changes.add(change)
+        try:
+            return await _set(change, seconds)
+        finally:
+            self._changes.discard(change)
+
+    async def finished(self, seconds: float) -> bool:
+        """Wait until it has ended, at most ``seconds``; say whether it has."""
+        return await _set(self.done, seconds)
+
+
+async def _set(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 class JobTable:
@@ -89,6 +141,7 @@ class JobTable:
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = asyncio.Semaphore(bounds.running_max)
+        self._watching: Counter[str] = Counter()
 
     def submit(self, request: QueryRequest) -> Job:
         """Take a question and start it as soon as there is room.
@@ -98,10 +151,19 @@ class JobTable:
         """
         self._make_room(request.subject)
         job = self._jobs[request.query_id] = Job(request)
-        task = asyncio.create_task(self._work(job, request))
+        job.task = task = asyncio.create_task(self._work(job, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return job
+
+    async def cancel(self, job: Job) -> None:
+        """End a question that is waiting or at work (the log says L003), and wait until it has; else do nothing."""
+        if job.task is None or job.ended is not None:
+            return
+        job.task.cancel()
+        await asyncio.wait([job.task])
+        if job.ended is None:  # it was canceled before it began
+            self._end(job, "canceled", LimitError("L003"))
 
     def find(self, query_id: str, subject: Subject) -> Job:
         """Return a subject's own question.
@@ -118,10 +180,28 @@ class JobTable:
             raise QueryError("Q041", what=("such query", "该查询"))
         return job
 
+    def check_watching(self, subject: Subject) -> None:
+        """Refuse one stream of events too many.
+
+        Raises:
+            LimitError: L001.
+        """
+        if self._watching[subject.id] >= self._bounds.watched_max:
+            raise LimitError("L001")
+
+    @contextmanager
+    def watching(self, subject: Subject) -> Iterator[None]:
+        """Count one stream of events more while within."""
+        self._watching[subject.id] += 1
+        try:
+            yield
+        finally:
+            self._watching[subject.id] -= 1
+            self._watching += Counter()  # keeps only those who still watch
+
     async def wait(self, job: Job, seconds: float) -> None:
         """Wait until ``job`` has ended, at most ``seconds``."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(job.done.wait(), seconds)
+        await job.finished(seconds)
 
     async def close(self) -> None:
         """End what is at work and wait for it."""
@@ -150,15 +230,19 @@ class JobTable:
         try:
             async with self._running:
                 job.status = "running"
-                job.answer = await self._gateway.submit(request)
-                job.status = "answered"
+                job.tell()
+                job.answer = await self._gateway.submit(request, job.hear)
+                self._end(job, "answered", None)
         except MiddleplatformError as error:
-            job.error = error
-            job.status = "refused" if isinstance(error, _REFUSALS) else "failed"
+            self._end(job, "refused" if isinstance(error, _REFUSALS) else "failed", error)
             self._log.detail(error)
+        except asyncio.CancelledError:
+            self._end(job, "canceled", LimitError("L003"))
+            raise
         except Exception as error:  # noqa: BLE001 - ends this question, not the process
-            job.error = self._log.internal(error)
-            job.status = "failed"
-        finally:
-            job.ended = self._timer()
-            job.done.set()
+            self._end(job, "failed", self._log.internal(error))
+
+    def _end(self, job: Job, status: str, error: MiddleplatformError | None) -> None:
+        job.status, job.error, job.ended = status, error, self._timer()
+        job.done.set()
+        job.tell()

@@ -1,6 +1,6 @@
 """The endpoints. Each takes what the guard let through and calls the gateway."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import version
@@ -10,23 +10,30 @@ from fastapi import FastAPI, Path, Query, Request, Response
 
 from middleplatform import catalog as browsing
 from middleplatform.access import shapes
-from middleplatform.access.problems import problem
 from middleplatform.errors import CODES, MiddleplatformError, QueryError
 from middleplatform.gateway.budgets import budgets
 from middleplatform.model.record import Receipt
 from middleplatform.model.request import QueryRequest
-from middleplatform.web import arrow, bodies, problems, sealing_routes
+from middleplatform.web import (
+    application_routes,
+    arrow,
+    bodies,
+    policy_routes,
+    problems,
+    sealing_routes,
+    simulation_routes,
+)
 from middleplatform.web.guard import subject_of
 from middleplatform.web.jobs import Job, JobTable
-from middleplatform.web.language import locale_of, media_type_of
+from middleplatform.web.language import media_type_of
+from middleplatform.web.query_events import cancel_query, progress, query_events
+from middleplatform.web.replies import JSON, PAGE_MAX, Route, json_reply, locale
 
 if TYPE_CHECKING:
     from middleplatform.gateway import Gateway
 
 __all__ = ["register"]
 
-_JSON = "application/json"
-_PAGE_MAX = 1000
 _WAIT_S_MAX = 30
 
 Index = Annotated[int, Path(ge=0, le=2**53 - 1)]
@@ -43,43 +50,59 @@ def register(app: FastAPI) -> None:
         "description": "Problem",
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
     }
-    refusals: dict[int | str, dict[str, Any]] = {"default": any_problem}
-    waiting: dict[int | str, dict[str, Any]] = {
-        HTTPStatus.ACCEPTED.value: {"model": bodies.StatusBody, "description": "Not yet"}
-    }
-    streamed: dict[int | str, dict[str, Any]] = {
+    for each in (
+        *_routes(),
+        *policy_routes.ROUTES,
+        *simulation_routes.ROUTES,
+        *application_routes.ROUTES,
+    ):
+        told: dict[int | str, dict[str, Any]] = {"default": any_problem}
+        if each.model is not None:
+            told[int(each.status)] = {"model": each.model}
+        app.add_api_route(
+            each.path,
+            each.handler,
+            methods=[each.method],
+            status_code=int(each.status),
+            response_model=None,
+            operation_id=each.handler.__name__.removeprefix("_"),
+            responses=told | {code: dict(more) for code, more in each.more.items()},
+        )
+
+
+def _routes() -> tuple[Route, ...]:
+    """Return the endpoints of questions, catalogue and log."""
+    answered: Mapping[int | str, Mapping[str, Any]] = {
         HTTPStatus.OK.value: {
             "model": bodies.AnswerBody,
             "content": {arrow.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-        }
+        },
+        HTTPStatus.ACCEPTED.value: {"model": bodies.StatusBody, "description": "Not yet"},
     }
-    for method, path, handler, model, more in (
-        ("POST", "/v1/queries", _submit, None, streamed | waiting),
-        ("GET", "/v1/queries/{query_id}", _status, bodies.StatusBody, {}),
-        ("GET", "/v1/queries/{query_id}/result", _result, None, streamed | waiting),
-        ("POST", "/v1/explain", _explain, bodies.ExplanationBody, {}),
-        ("GET", "/v1/budget", _budget, bodies.BudgetsBody, {}),
-        ("POST", "/v1/keys", sealing_routes.publish_key, bodies.KeyBody, {}),
-        ("GET", "/v1/keys", sealing_routes.list_keys, bodies.KeysBody, {}),
-        ("POST", "/v1/keys/{key_id}/revoke", sealing_routes.revoke_key, bodies.KeyBody, {}),
-        ("GET", "/v1/catalog", _catalog, bodies.SearchBody, {}),
-        ("GET", "/v1/catalog/{dataset}", _dataset, None, {}),
-        ("GET", "/v1/audit/checkpoint", _checkpoint, bodies.CheckpointBody, {}),
-        ("GET", "/v1/audit/proof/{index}", _proof, bodies.ReceiptBody, {}),
-        ("GET", "/v1/audit/consistency", _consistency, bodies.ConsistencyBody, {}),
-        ("GET", "/v1/audit/entries", _entries, bodies.EntriesBody, {}),
-        ("GET", "/v1/health", _health, bodies.HealthBody, {}),
-        ("GET", "/v1/errors/{code}", _code, bodies.CodeBody, {}),
-    ):
-        described = more or ({HTTPStatus.OK.value: {"model": model}} if model else {})
-        app.add_api_route(
-            path,
-            handler,
-            methods=[method],
-            response_model=None,
-            operation_id=handler.__name__.removeprefix("_"),
-            responses=refusals | described,
-        )
+    told: Mapping[int | str, Mapping[str, Any]] = {
+        HTTPStatus.OK.value: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    }
+    return (
+        Route("POST", "/v1/queries", _submit, None, more=answered),
+        Route("GET", "/v1/queries/{query_id}", _status, bodies.StatusBody),
+        Route("DELETE", "/v1/queries/{query_id}", cancel_query, bodies.StatusBody),
+        Route("GET", "/v1/queries/{query_id}/result", _result, None, more=answered),
+        Route("GET", "/v1/queries/{query_id}/events", query_events, None, more=told),
+        Route("POST", "/v1/explain", _explain, bodies.ExplanationBody),
+        Route("GET", "/v1/budget", _budget, bodies.BudgetsBody),
+        Route("GET", "/v1/me", _me, bodies.PersonBody),
+        Route("POST", "/v1/keys", sealing_routes.publish_key, bodies.KeyBody),
+        Route("GET", "/v1/keys", sealing_routes.list_keys, bodies.KeysBody),
+        Route("POST", "/v1/keys/{key_id}/revoke", sealing_routes.revoke_key, bodies.KeyBody),
+        Route("GET", "/v1/catalog", _catalog, bodies.SearchBody),
+        Route("GET", "/v1/catalog/{dataset}", _dataset, None),
+        Route("GET", "/v1/audit/checkpoint", _checkpoint, bodies.CheckpointBody),
+        Route("GET", "/v1/audit/proof/{index}", _proof, bodies.ReceiptBody),
+        Route("GET", "/v1/audit/consistency", _consistency, bodies.ConsistencyBody),
+        Route("GET", "/v1/audit/entries", _entries, bodies.EntriesBody),
+        Route("GET", "/v1/health", _health, bodies.HealthBody),
+        Route("GET", "/v1/errors/{code}", _code, bodies.CodeBody),
+    )
 
 
 async def _submit(request: Request, statement: bodies.Statement, wait: Wait = 0) -> Response:
@@ -94,7 +117,7 @@ async def _submit(request: Request, statement: bodies.Statement, wait: Wait = 0)
 
 async def _status(request: Request, query_id: str) -> Response:
     """Say how far one of your questions is."""
-    return _json(_progress(request, _own(request, query_id)))
+    return json_reply(progress(request, _own(request, query_id)))
 
 
 async def _result(request: Request, query_id: str) -> Response:
@@ -106,7 +129,7 @@ async def _result(request: Request, query_id: str) -> Response:
 async def _explain(request: Request, statement: bodies.Statement) -> Response:
     """Say what would happen to a question; nothing is run."""
     found = _gateway(request).explain(_asked(request, statement))
-    return _json(shapes.explanation(found, _locale(request)))
+    return json_reply(shapes.explanation(found, locale(request)))
 
 
 async def _budget(
@@ -114,7 +137,16 @@ async def _budget(
 ) -> Response:
     """Say what you may still spend on differentially private answers, dataset by dataset."""
     found = await budgets(_gateway(request), subject_of(request), project)
-    return _json(shapes.budgets(found))
+    return json_reply(shapes.budgets(found))
+
+
+async def _me(request: Request) -> Response:
+    """Say who you are to the platform: what your token says."""
+    subject = subject_of(request)
+    return json_reply({
+        "id": subject.id, "department": subject.department,
+        "roles": sorted(str(role) for role in subject.roles), "regions": list(subject.regions),
+    })  # fmt: skip
 
 
 async def _catalog(
@@ -123,13 +155,13 @@ async def _catalog(
     """Search the catalogue; without words, list the datasets."""
     catalog = _gateway(request).catalog
     matches = [asdict(each) for each in browsing.search(catalog, text)]
-    return _json({"digest": catalog.digest, "matches": matches})
+    return json_reply({"digest": catalog.digest, "matches": matches})
 
 
 async def _dataset(request: Request, dataset: str) -> Response:
     """Give all that is registered of a dataset, department or column."""
     try:
-        return _json(browsing.describe(_gateway(request).catalog, dataset))
+        return json_reply(browsing.describe(_gateway(request).catalog, dataset))
     except QueryError as error:
         return problems.response(request, error, status=HTTPStatus.NOT_FOUND)
 
@@ -137,7 +169,7 @@ async def _dataset(request: Request, dataset: str) -> Response:
 def _checkpoint(request: Request) -> Response:
     """Give the newest signed checkpoint of the audit log."""
     log = _gateway(request).audit
-    return _json({
+    return json_reply({
         "size": log.size, "origin": log.origin, "checkpoint": log.checkpoint(),
         "keys": [key.text() for key in log.keys],
     })  # fmt: skip
@@ -150,19 +182,19 @@ def _proof(request: Request, index: Index) -> Response:
     entry = log.entry(index)
     proof = tuple(part.hex() for part in log.inclusion_proof(index, size))
     leaf_hash = log.profile.leaf(entry.leaf).hex()
-    return _json(shapes.receipt(Receipt(index, leaf_hash, log.checkpoint_at(size), proof)))
+    return json_reply(shapes.receipt(Receipt(index, leaf_hash, log.checkpoint_at(size), proof)))
 
 
 def _consistency(request: Request, old: Size, new: Size) -> Response:
     """Prove that the log only grew."""
     proof = _gateway(request).audit.consistency_proof(old, new)
-    return _json({"old": old, "new": new, "proof": [part.hex() for part in proof]})
+    return json_reply({"old": old, "new": new, "proof": [part.hex() for part in proof]})
 
 
 def _entries(
     request: Request,
     start: Size = 0,
-    count: Annotated[int, Query(ge=1, le=_PAGE_MAX)] = 100,
+    count: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> Response:
     """Read the log; for auditors."""
     log = _gateway(request).audit
@@ -170,12 +202,12 @@ def _entries(
         shapes.entry(each.index, log.profile.leaf(each.leaf).hex(), each.leaf)
         for each in log.entries(start, start + count)
     ]
-    return _json({"size": log.size, "entries": entries})
+    return json_reply({"size": log.size, "entries": entries})
 
 
 async def _health(request: Request) -> Response:  # noqa: ARG001 - the framework's signature
     """Say that the service runs."""
-    return _json({"status": "ok", "version": version("middleplatform")})
+    return json_reply({"status": "ok", "version": version("middleplatform")})
 
 
 async def _code(request: Request, code: str) -> Response:  # noqa: ARG001 - the framework's signature
@@ -186,7 +218,7 @@ async def _code(request: Request, code: str) -> Response:  # noqa: ARG001 - the 
     kind = next(
         each for each in MiddleplatformError.__subclasses__() if code.startswith(each.prefix)
     )
-    return _json({
+    return json_reply({
         "code": code, "name": found.name,
         "status": problems.status_by(code, kind.http_status), "retry": kind.retry,
         "message": {"en": found.message_en, "zh": found.message_zh},
@@ -197,15 +229,6 @@ async def _code(request: Request, code: str) -> Response:  # noqa: ARG001 - the 
 def _gateway(request: Request) -> "Gateway":
     gateway: Gateway = request.app.state.gateway
     return gateway
-
-
-def _locale(request: Request) -> str:
-    return locale_of(request.headers.get("accept-language", ""))
-
-
-def _json(value: object, status: int = HTTPStatus.OK) -> Response:
-    content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    return Response(content, status, media_type=_JSON)
 
 
 def _asked(request: Request, statement: bodies.Statement) -> QueryRequest:
@@ -228,15 +251,7 @@ def _own(request: Request, query_id: str) -> Job:
 
 def _wanted(request: Request) -> str:
     """Return the media type of an answer; an empty one when the client takes neither."""
-    return media_type_of(request.headers.get("accept", ""), (_JSON, arrow.MEDIA_TYPE))
-
-
-def _progress(request: Request, job: Job) -> dict[str, object]:
-    value: dict[str, object] = {"id": job.id, "status": job.status}
-    if job.error is not None:
-        status = int(problems.status_of(job.error))
-        value["problem"] = problem(job.error, _locale(request), status=status)
-    return value
+    return media_type_of(request.headers.get("accept", ""), (JSON, arrow.MEDIA_TYPE))
 
 
 def _outcome(request: Request, job: Job, wanted: str) -> Response:
@@ -244,7 +259,7 @@ def _outcome(request: Request, job: Job, wanted: str) -> Response:
     if job.error is not None:
         return problems.response(request, job.error, instance=where)
     if job.answer is None:
-        made = _json(_progress(request, job), HTTPStatus.ACCEPTED)
+        made = json_reply(progress(request, job), HTTPStatus.ACCEPTED)
         made.headers["Location"] = where
         made.headers["Retry-After"] = "1"
         return made
@@ -257,4 +272,4 @@ def _outcome(request: Request, job: Job, wanted: str) -> Response:
         return problems.response(request, error, status=HTTPStatus.NOT_ACCEPTABLE)
     if wanted == arrow.MEDIA_TYPE:
         return Response(arrow.stream(job.answer), media_type=wanted)
-    return _json(shapes.answer(job.answer))
+    return json_reply(shapes.answer(job.answer))

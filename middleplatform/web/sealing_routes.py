@@ -1,7 +1,5 @@
 """The endpoints of recipients' keys: publish, list, withdraw."""
 
-import json
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Path, Request, Response
@@ -10,6 +8,7 @@ from middleplatform.access import shapes
 from middleplatform.errors import QueryError
 from middleplatform.web import bodies
 from middleplatform.web.guard import subject_of
+from middleplatform.web.replies import json_reply
 
 if TYPE_CHECKING:
     from middleplatform.gateway.sealed_desk import SealingDesk
@@ -24,20 +23,20 @@ def publish_key(request: Request, publication: bodies.PublicationBody) -> Respon
     found = _desk(request).publish(
         subject_of(request), publication.key, publication.proof, publication.replaces
     )
-    return _json(shapes.sealing_key(found))
+    return json_reply(shapes.sealing_key(found))
 
 
 def list_keys(request: Request) -> Response:
     """List the published keys, and the keys that sign sealed answers."""
     desk = _desk(request)
     keys = [shapes.sealing_key(each) for each in desk.listed()]
-    return _json({"keys": keys, "parties": desk.parties()})
+    return json_reply({"keys": keys, "parties": desk.parties()})
 
 
 def revoke_key(request: Request, key_id: _KeyId, withdrawal: bodies.WithdrawalBody) -> Response:
     """Withdraw a key from sealing; what it has sealed can still be opened."""
     found = _desk(request).revoke(subject_of(request), key_id, withdrawal.reason)
-    return _json(shapes.sealing_key(found))
+    return json_reply(shapes.sealing_key(found))
 
 
 def _desk(request: Request) -> "SealingDesk":
@@ -45,8 +44,3 @@ def _desk(request: Request) -> "SealingDesk":
     if desk is None:
         raise QueryError("Q041", what=("registry of keys", "密钥登记库"))
     return desk
-
-
-def _json(value: object) -> Response:
-    content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    return Response(content, HTTPStatus.OK, media_type="application/json")
