@@ -18,10 +18,10 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	&& "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { command -v "$$name"; break; }; done)
 
-.PHONY: help setup demo serve test check bench test-spark nightly clean
+.PHONY: help setup demo serve test check bench console-assets test-spark nightly clean
 
 help:  ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "A Python of at least 3.11 is needed; name it with PYTHON=..." >&2; exit 1; }
@@ -57,6 +57,16 @@ check: $(VENV)/.dev  ## Format, lint, types, layers, spelling
 
 bench: $(VENV)/.dev  ## Run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.run
+
+# The built scripts are committed; only who changes their sources needs npm (Node 20 or later). The lock file names
+# versions and digests, and no address: npm asks the registry that it is set to.
+ASSETS := middleplatform/web/console/assets
+
+console-assets:  ## Build the console's scripts anew from their sources
+	@command -v npm >/dev/null || { echo "Node 20 or later with npm is needed" >&2; exit 1; }
+	rm -rf build/console-assets && mkdir -p build && cp -r $(ASSETS) build/console-assets
+	cd build/console-assets && npm ci --ignore-scripts --no-audit --no-fund
+	cd build/console-assets && node build.mjs $(abspath $(ASSETS)/../static)
 
 # Apache Spark itself, from its own distribution (about 900 MB) and in an environment of its own: it and the client
 # that the platform uses are both called pyspark. Needs Java 17 or later.
