@@ -196,6 +196,12 @@ class LogView(ABC):
         with self._snapshot() as store:
             return export.write(path, store, self._profile)
 
+    def holding(self, first: bytes, second: bytes = b"") -> Iterator[LogEntry]:
+        """Yield the entries whose leaf holds both byte strings, in order: a sieve, not an answer."""
+        with self._snapshot() as store:
+            found = list(store.entries_holding(first, second))
+        yield from (LogEntry(index, leaf) for index, leaf in found)
+
     def releases(self, query: ReleaseQuery) -> Iterator[Usage]:
         """Yield who got what: the released entries that ``query`` is about, oldest first."""
         with self._snapshot() as store:

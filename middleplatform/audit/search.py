@@ -13,7 +13,7 @@ from datetime import datetime
 from middleplatform.audit.entry import LogEntry, moment
 from middleplatform.model.record import AuditRecord
 
-__all__ = ["ReleaseQuery", "Usage", "incident_queries", "releases"]
+__all__ = ["ReleaseQuery", "Usage", "event_needle", "incident_queries", "query_needle", "releases"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,25 @@ class ReleaseQuery:
         column: ``"department.table.column"``; empty for any.
         start: First moment, aware; None for the beginning.
         stop: First moment that is too late, aware; None for no end.
+        department: Whose people asked; empty for any.
+        subject: Login of the person who asked; empty for any.
     """
 
     dataset: str = ""
     column: str = ""
     start: datetime | None = None
     stop: datetime | None = None
+    department: str = ""
+    subject: str = ""
 
     def needles(self) -> tuple[bytes, bytes]:
         """Return two byte strings that occur in every leaf that matches: a cheap first sieve."""
         name = self.column or self.dataset
         spelled = json.dumps(name, ensure_ascii=False)[:-1].encode() if name else b""
-        return b'"event":"released"', spelled
+        if not spelled and (self.subject or self.department):
+            field = "subject" if self.subject else "department"
+            spelled = _field(field, self.subject or self.department)
+        return event_needle("released"), spelled
 
     def matches(self, record: AuditRecord) -> bool:
         """Say whether ``record`` is a release that the query is about."""
@@ -52,6 +59,8 @@ class ReleaseQuery:
                 or self.dataset in datasets
                 or self.dataset in {_dataset(name) for name in columns}
             )
+            and (not self.department or record.body.get("department") == self.department)
+            and (not self.subject or record.body.get("subject") == self.subject)
             and (self.start is None or at >= self.start)
             and (self.stop is None or at < self.stop)
         )
@@ -72,6 +81,10 @@ class Usage:
         datasets: Used.
         columns: Used, as ``"department.table.column"``.
         result_digest: SHA-256 of what was released, hexadecimal.
+        grants: Ids of the grants that were used.
+        protocol: How the departments answered.
+        released: Values that were released.
+        suppressed: Cells that were withheld.
     """
 
     index: int
@@ -84,6 +97,24 @@ class Usage:
     datasets: tuple[str, ...]
     columns: tuple[str, ...]
     result_digest: str
+    grants: tuple[str, ...] = ()
+    protocol: str = ""
+    released: int = 0
+    suppressed: int = 0
+
+
+def event_needle(event: str) -> bytes:
+    """Return bytes that every leaf of an event holds."""
+    return b'"event":"' + event.encode() + b'"'
+
+
+def query_needle(query_id: str) -> bytes:
+    """Return bytes that every leaf about a query holds."""
+    return _field("query_id", query_id)
+
+
+def _field(name: str, value: str) -> bytes:
+    return f'"{name}":{json.dumps(value, ensure_ascii=False)}'.encode()
 
 
 def releases(entries: Iterable[LogEntry], query: ReleaseQuery) -> Iterator[Usage]:
@@ -134,4 +165,18 @@ def _usage(index: int, body: Mapping[str, object]) -> Usage:
         datasets=_names(body.get("datasets")),
         columns=_names(body.get("columns")),
         result_digest=text("result_digest"),
+        grants=_names(body.get("grants")),
+        protocol=text("protocol"),
+        released=_count(body.get("released_values")),
+        suppressed=_withheld(body.get("withheld")),
     )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _withheld(value: object) -> int:
+    """Return how many cells an entry says were withheld: the last of each ``[rule, reason, cells]``."""
+    rows = value if isinstance(value, list) else []
+    return sum(_count(row[-1]) for row in rows if isinstance(row, list) and row)

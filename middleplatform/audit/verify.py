@@ -1,6 +1,7 @@
-"""Verify an exported audit log without trusting whoever made it.
+"""Verify an exported audit log, or the report of one decision, without trusting whoever made it.
 
-    python verify.py export.jsonl key.pub [--against older-checkpoint]
+    python verify.py export.jsonl key.pub [--against older-checkpoint-or-report]
+    python verify.py report.json key.pub [--against checkpoint]      (or report.html)
 
 Needs Python 3.11 and ``cryptography`` (one call: the Ed25519 check); nothing of the platform.
 
@@ -12,13 +13,17 @@ Needs Python 3.11 and ``cryptography`` (one call: the Ed25519 check); nothing of
 5. With ``--against``: that older checkpoint, kept elsewhere, must be signed and be the root of as
    many first entries. Only this shows a log set back as a whole, or two pasts for two readers.
 
+Of a report: its signature covers every byte; its checkpoint is signed; each entry that it rests on
+is in the tree of that checkpoint (RFC 9162, section 2.1.3.2); its counts are those of the entry.
+
 Exit code: 0 verified; 2 usage, or no export; 3 altered; 4 dropped; 5 reordered; 6 truncated;
-7 bad checkpoint; 8 contradicts the older checkpoint. Spec: docs/spec/audit-log.md
+7 bad checkpoint or signature; 8 contradicts. Spec: docs/spec/audit-log.md, decision-report.md
 """
 
 import argparse
 import base64
 import hashlib
+import html
 import json
 import sys
 from collections.abc import Iterator
@@ -28,6 +33,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 UNREADABLE, ALTERED, DROPPED, REORDERED, TRUNCATED, BAD_CHECKPOINT, CONTRADICTED = range(2, 9)
+REPORT = "middleplatform-decision-report/v1"
+JSON_OPENS, SIGNATURE_OPENS = '<pre id="report">', '<pre id="signature">'
+CLOSES = "</pre>\n</body>\n</html>\n"
+REPORT_OPENS = ("<!doctype html>", '{"approvals":')
 Key = tuple[str, bytes, bytes]  # name, key id, public key
 Line = dict[str, object]
 
@@ -103,6 +112,83 @@ def read_checkpoint(note: str, keys: list[Key], what: str) -> tuple[int, bytes]:
     return value
 
 
+def inclusion_root(edge: Edge, leaf: bytes, index: int, size: int, proof: list[str]) -> bytes:
+    """Return the root that a leaf and its audit path (hexadecimal, bottom up) lead to."""
+    first, last, value = index, size - 1, leaf
+    for part in map(bytes.fromhex, proof):
+        if not 0 <= first <= last or not last:
+            return b""
+        left = first & 1 or first == last
+        value = edge.digest(b"\x01" + (part + value if left else value + part))
+        while left and first and not first & 1:
+            first, last = first >> 1, last >> 1
+        first, last = first >> 1, last >> 1
+    return value if first == last == 0 else b""
+
+
+def check_signed(note: str, body: str, keys: list[Key]) -> None:
+    """Check that ``note`` is ``body`` with one signature by one of ``keys``, spelled canonically."""
+    try:
+        blob = base64.b64decode(note.rstrip("\n").rpartition(" ")[2], validate=True)
+        name, key_id, public = next(key for key in keys if key[1] == blob[:4])
+        line = f"— {name} {base64.b64encode(key_id + blob[4:]).decode()}\n"
+        Ed25519PublicKey.from_public_bytes(public).verify(blob[4:], body.encode())
+        good = note == f"{body}\n{line}"
+    except (ValueError, StopIteration, InvalidSignature):
+        good = False
+    if not good:
+        raise Broken(BAD_CHECKPOINT, "the report was altered, or is not signed by the log's key")
+
+
+def statement(kind: str, content: bytes, origin: object) -> str:
+    """Return what is signed of a report: its kind (json or html) and the SHA-256 of its bytes."""
+    return f"{REPORT}\n{origin}\n{kind} {hashlib.sha256(content).hexdigest()}\n"
+
+
+def report_json(text: str, keys: list[Key]) -> str:
+    """Return the JSON of a report; of a page, whose every byte is checked first."""
+    if not text.startswith("<!doctype html>"):
+        return text
+    page, opens, note = text.rpartition(SIGNATURE_OPENS)
+    signed = html.unescape(note.removesuffix(CLOSES))
+    if html.escape(signed, quote=False) + CLOSES != note:
+        raise Broken(ALTERED, "the page was altered after its last line")
+    check_signed(signed, statement("html", (page + opens).encode(), keys[0][0]), keys)
+    return html.unescape(page.partition(JSON_OPENS)[2].partition("</pre>")[0])
+
+
+def verify_report(text: str, keys: list[Key], against: str | None = None) -> tuple[Line, int]:
+    """Verify a report; return the entry of the decision and the size of the log then."""
+    raw = report_json(text, keys)
+    try:
+        value = json.loads(raw)
+        same = canonical(value).decode() + "\n" == raw
+        note, entries, checkpoint = value.pop("signature"), value["entries"], value["checkpoint"]
+        edge = Edge({"sha256": "sha256", "sm3": "sm3"}[value["hash"]])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Broken(ALTERED, "not a report of a decision, or it was altered") from None
+    check_signed(str(note), statement("json", canonical(value), keys[0][0]), keys)
+    size, root = read_checkpoint(str(checkpoint), keys, "the report's checkpoint")
+    if not same or value["format"] != REPORT or value["origin"] != keys[0][0]:
+        raise Broken(ALTERED, "the report is of another form or another log")
+    for each in entries:
+        leaf = edge.digest(b"\x00" + canonical(each["entry"]))
+        index = each["entry"]["index"]
+        if inclusion_root(edge, leaf, index, size, each["proof"]) != root:
+            raise Broken(ALTERED, f"entry {index} is not the one that was logged")
+    end, asked = entries[-1]["entry"], {each["entry"]["body"].get("query_id") for each in entries}
+    if end["event"] not in ("released", "refused", "failed") or len(asked) != 1:
+        raise Broken(ALTERED, "the entries are not those of one decision")
+    body = end["body"]
+    withheld = sum(each[2] for each in body.get("withheld", []))
+    counts = {"released": body.get("released_values", 0), "suppressed": withheld}
+    if (value["counts"], value["outcome"]) != (counts, end["event"]):
+        raise Broken(ALTERED, "the report does not say what the entry says")
+    if against and read_checkpoint(against, keys, "the other checkpoint") != (size, root):
+        raise Broken(CONTRADICTED, f"the other checkpoint is not that of the first {size} entries")
+    return end, size
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield each line's value, or an empty one where it is not canonical JSON."""
     with path.open("rb") as file:
@@ -176,20 +262,34 @@ def verify(path: Path, keys: list[Key], against: str | None = None) -> int:
     return size
 
 
+def checkpoint_of(text: str | None) -> str | None:
+    """Return the checkpoint in ``text``, which may be a report."""
+    if text and text.startswith(REPORT_OPENS):
+        page = text.partition(JSON_OPENS)[2].partition("</pre>")[0]
+        return str(json.loads(html.unescape(page) or text)["checkpoint"])
+    return text
+
+
 def main() -> int:
     """Run as a script."""
-    parser = argparse.ArgumentParser(description="Verify an exported audit log.")
+    parser = argparse.ArgumentParser(description="Verify an exported audit log or a report.")
     for name in ("export", "key", "--against"):
         parser.add_argument(name, type=Path)
     options = parser.parse_args()
     try:
         keys = read_keys(options.key.read_text(encoding="utf-8"))
         against = options.against.read_bytes().decode() if options.against else None
-        size = verify(options.export, keys, against)
+        with options.export.open("rb") as file:
+            reported = file.read(16).decode(errors="replace").startswith(REPORT_OPENS)
+        if reported:
+            end, size = verify_report(options.export.read_bytes().decode(), keys, against)
+            sys.stdout.write(f"report of entry {end['index']}, {end['event']}: ")
+        else:
+            size = verify(options.export, keys, checkpoint_of(against))
     except Broken as fault:
         sys.stdout.write(f"BROKEN: {fault.args[1]}\n")
         return int(fault.args[0])
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         sys.stdout.write(f"cannot verify: {error}\n")
         return UNREADABLE
     sys.stdout.write(f"verified: {size} entries of {keys[0][0]}\n")

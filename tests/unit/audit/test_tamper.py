@@ -226,7 +226,7 @@ def test_the_auditors_script_imports_nothing_of_ours_and_is_short():
     assert not [line for line in imports if "middleplatform" in line]
     third = [line for line in imports if "cryptography" in line]
     assert len(third) == 2
-    assert len(text.splitlines()) <= 200
+    assert len(text.splitlines()) <= 300
 
 
 def rewritten(line: bytes, **parts: object) -> bytes:
