@@ -20,6 +20,7 @@ _PATHS = (
     "passphrase_file",
     "calendar",
     "regulation",
+    "login",
 )
 
 
@@ -48,6 +49,8 @@ class Settings:
         calendar: File (YAML) with days off and extra working days, for years that the platform does not know or knows
             wrongly; none when empty.
         regulation: File (YAML) with deadlines in working days, each with its article; those of decree 809 when empty.
+        login: File (YAML) with the provider of identities, what its claims give, how long sessions hold and how fast
+            anybody may ask; logins by service token only when empty.
     """
 
     state: Path = Path("var/state")
@@ -67,6 +70,7 @@ class Settings:
     store: str = ""
     calendar: Path | None = None
     regulation: Path | None = None
+    login: Path | None = None
 
     def __post_init__(self) -> None:
         if self.retention_years < 3:  # noqa: PLR2004 - the decree's number

@@ -7,22 +7,23 @@ lies idle, when its time is over, or when what it was begun with does not stand 
 Spec: docs/spec/login.md, "Sessions". GB/T 22239-2019 8.1.4.1 b) asks for an end of idle sessions.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, insert, update
+from sqlalchemy import Connection, Row, insert, update
 
 from middleplatform.access.roles import check_separation
 from middleplatform.login.secret import SECRET_FORM, derived, digest, fresh, same
 from middleplatform.model.request import Role, Subject
 from middleplatform.ports import Clock, Rng
 from middleplatform.store import logins
+from middleplatform.store.acts import Change
 from middleplatform.store.database import Store
 
-__all__ = ["Bounds", "How", "SessionRecord", "Sessions"]
+__all__ = ["Bounds", "How", "Planned", "SessionRecord", "Sessions"]
 
 _SEEN_EVERY = timedelta(seconds=30)
 """How often the moment of the last request is written; an idle session may live longer by as much."""
@@ -77,6 +78,19 @@ class SessionRecord:
     ends_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A session that is about to begin.
+
+    Attributes:
+        secret: For the browser; cannot be had again.
+        row: What the store will keep, without the secret.
+    """
+
+    secret: str = field(repr=False)
+    row: Mapping[str, object]
+
+
 class Sessions:
     """The sessions in a store; many threads and processes may use them.
 
@@ -124,24 +138,71 @@ class Sessions:
             QueryError: Q040 the subject's roles conflict.
             ConfigError: C015.
         """
+        planned = self.planned(subject, how, credential=credential, address=address, until=until)
+        with self._store.writing() as connection:
+            for change in self.giving_way(connection, subject.id, instead_of):
+                connection.execute(
+                    update(logins.sessions).filter_by(**(change.key or {})).values(**change.values)
+                )
+            connection.execute(insert(logins.sessions).values(**planned.row))
+        return planned.secret
+
+    def planned(
+        self,
+        subject: Subject,
+        how: How,
+        *,
+        credential: str = "",
+        address: str = "",
+        until: datetime | None = None,
+    ) -> Planned:
+        """Return a session that is not there yet: its secret, and the row by which it will begin.
+
+        Args:
+            subject: As in ``begin``.
+            how: As in ``begin``.
+            credential: As in ``begin``.
+            address: As in ``begin``.
+            until: As in ``begin``.
+
+        Raises:
+            QueryError: Q040 the subject's roles conflict.
+        """
         check_separation(subject.roles)
         secret, now = fresh(self._rng), self._clock.now()
         ends = now + self.bounds.absolute
         row = {
             "digest": digest(secret), "id": self._rng.token_bytes(8).hex(), "login": subject.id,
-            "department": subject.department, "roles": sorted(subject.roles),
-            "regions": list(subject.regions), "how": how, "credential": credential, "address": address,
-            "began_at": now, "seen_at": now, "ends_at": ends if until is None else min(ends, until),
+            "department": subject.department, "roles": sorted(str(role) for role in subject.roles),
+            "regions": list(subject.regions), "how": str(how), "credential": credential,
+            "address": address, "began_at": now, "seen_at": now,
+            "ends_at": ends if until is None else min(ends, until),
         }  # fmt: skip
-        with self._store.writing() as connection:
-            logins.forget_old(connection, now - _KEPT)
-            if instead_of:
-                logins.end_where(connection, now, digest=digest(instead_of))
-            open_now = logins.of_login(connection, subject.id, now)
-            for old in open_now[: max(0, len(open_now) + 1 - self.bounds.per_login)]:
-                logins.end_where(connection, now, digest=old.digest)
-            connection.execute(insert(logins.sessions).values(**row))
-        return secret
+        return Planned(secret, row)
+
+    def giving_way(
+        self, connection: Connection, login: str, before: str = ""
+    ) -> tuple[Change, ...]:
+        """Return what ends when a session of ``login`` begins: that of the browser, and the oldest of too many.
+
+        Rows of sessions long over are removed on the way.
+
+        Args:
+            connection: A writing transaction.
+            login: Whose session begins.
+            before: Secret of the session that the browser had; empty for none.
+        """
+        now = self._clock.now()
+        logins.forget_old(connection, now - _KEPT)
+        open_now = logins.of_login(connection, login, now)
+        old = {
+            each.digest for each in open_now[: max(0, len(open_now) + 1 - self.bounds.per_login)]
+        }
+        if before and logins.one(connection, digest(before)) is not None:
+            old.add(digest(before))
+        return tuple(
+            Change("sessions", {"ended_at": now}, {"digest": each}) for each in sorted(old)
+        )
 
     def subject(self, secret: str) -> Subject | None:
         """Return whom ``secret`` lets in now, and note that it was used; None for everything else."""
