@@ -17,13 +17,14 @@ from typing import Self
 
 from middleplatform.audit.checkpoint import check_cosignature, open_checkpoint, parse_signature
 from middleplatform.audit.entry import leaf_head
+from middleplatform.audit.group import GroupCommit, signed_note
 from middleplatform.audit.keys import CheckpointSigner, VerifierKey
 from middleplatform.audit.merkle import SHA256, Frontier, HashProfile
 from middleplatform.audit.places import FilePlace, LogStore, Place
 from middleplatform.audit.reader import RETENTION_YEARS_MIN, LogView, Retention, check_retention
 from middleplatform.audit.selfcheck import check_store
 from middleplatform.audit.store import LogLock, Store, refusal
-from middleplatform.audit.writer import Writer, signed_note
+from middleplatform.audit.writer import Writer
 from middleplatform.model.record import AuditRecord, Receipt
 from middleplatform.ports import Clock
 
@@ -34,7 +35,7 @@ class AuditLog(LogView):
     """An open log: ``open``, then ``close``, or a ``with`` block; many threads may use it."""
 
     def __init__(
-        self, place: Place, writer: Writer, profile: HashProfile,
+        self, place: Place, writer: GroupCommit, profile: HashProfile,
         keys: Sequence[VerifierKey], clock: Clock, retention_years: int,
     ) -> None:  # fmt: skip
         super().__init__(profile, keys, clock, retention_years)

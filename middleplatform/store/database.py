@@ -172,6 +172,34 @@ class Store:
                     )
                 yield reader
 
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """Give a transaction that writes single rows which nothing else is decided by: others that write do not wait.
+
+        Raises:
+            ConfigError: C015 when the store refuses.
+        """
+        if self.engine.dialect.name == "sqlite":
+            with self.writing() as connection:
+                yield connection
+            return
+        with _refusals(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """Give a connection for one statement that reads: half the round trips of ``reading``.
+
+        Raises:
+            ConfigError: C015 when the store refuses.
+        """
+        if self.engine.dialect.name == "sqlite":
+            with self.reading() as connection:
+                yield connection
+            return
+        with _refusals(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def _upgrade(self) -> None:
         newest = list(REVISIONS)[-1]
         with self.writing() as connection:  # so that of two programs that start only one does it
