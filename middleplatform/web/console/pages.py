@@ -6,19 +6,19 @@ for whom it is. Templates are Jinja2 with automatic escaping, and a name that is
 Spec: docs/adr/0042-console.md.
 """
 
-import asyncio
 import base64
 import binascii
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from inspect import iscoroutinefunction
 from pathlib import Path
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -141,14 +141,14 @@ def add(
 
     async def guarded(request: Request) -> Response:
         if roles is not None:
-            request.state.subject = session.require(request, *roles)
+            request.state.subject = await run_in_threadpool(session.require, request, *roles)
         if method != "GET":
             request.state.form = await forms.read(request)
             forms.check(request, request.state.form)
         if iscoroutinefunction(handler):
             made: Response = await handler(request)
             return made
-        found = await asyncio.to_thread(handler, request)
+        found = await run_in_threadpool(handler, request)
         assert isinstance(found, Response)
         return found
 
@@ -269,10 +269,18 @@ def _field(context: Context) -> Markup:
     )
 
 
-def _when(moment: datetime | str) -> str:
-    """Return a moment as people read it, in UTC to the minute; texts in ISO 8601 as well."""
+def _when(moment: datetime | str) -> Markup:
+    """Return a moment as people read it, in UTC to the minute, which a script turns into local time.
+
+    Args:
+        moment: With its zone, or in UTC; a text is in ISO 8601.
+    """
     found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return found.strftime("%Y-%m-%d %H:%M")
+    found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    shown = found.strftime("%Y-%m-%d %H:%M UTC")
+    return Markup('<time datetime="{}">{}</time>').format(
+        found.isoformat(timespec="seconds"), shown
+    )
 
 
 def _number(value: float) -> str:
