@@ -20,6 +20,7 @@ __all__ = ["csv_text"]
 
 _RUNS = tuple("=+-@\t\r\n＝＋－＠|%")
 _TEXT = frozenset({"text", "null"})
+_ENDS = "\r\n"
 
 
 def csv_text(release: "Release") -> str:
@@ -32,14 +33,19 @@ def csv_text(release: "Release") -> str:
         assert isinstance(column, int)
         rows[row][column] = _Withheld(f"*{mark['reason']}")
     names, widths = _half_widths(release)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_safe(name) for name in (*(each["name"] for each in columns), *names)])
+    lines = [_line([_safe(name) for name in (*(each["name"] for each in columns), *names)])]
     kinds = [each["type"] in _TEXT for each in columns]
     for values, halves in zip(rows, widths, strict=True):
         shown = [_safe(value) if text else value for value, text in zip(values, kinds, strict=True)]
-        writer.writerow([*shown, *halves])
-    return buffer.getvalue()
+        lines.append(_line([*shown, *halves]))
+    return "".join(lines)
+
+
+def _line(values: list[object]) -> str:
+    """Return one line. A carriage return within a text is quoted too: else what follows it would begin a row."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator=_ENDS).writerow(values)
+    return buffer.getvalue().removesuffix(_ENDS) + "\n"
 
 
 def _half_widths(release: "Release") -> tuple[list[str], list[list[object]]]:

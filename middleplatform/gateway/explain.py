@@ -1,6 +1,7 @@
 """What would happen to a statement, stage by stage, for the person who asks."""
 
 from middleplatform.errors import MiddleplatformError
+from middleplatform.gateway.flows import flows
 from middleplatform.gateway.join_explain import join_steps
 from middleplatform.gateway.noise import noise_limits
 from middleplatform.model.catalog import Catalog
@@ -87,7 +88,8 @@ def explanation(
         )
     )
     limits = (*_limits(decision), *noise_limits(request, decision, plan, catalog, bundle))
-    return Explanation("permit", "", (), plan.protocol, tuple(steps), plan.notes, limits)
+    moved = flows(request, plan, catalog, bundle, key_holder)
+    return Explanation("permit", "", (), plan.protocol, tuple(steps), plan.notes, limits, moved)
 
 
 def _refused(error: MiddleplatformError) -> Explanation:

@@ -13,6 +13,7 @@ __all__ = [
     "REASONS",
     "Answer",
     "Explanation",
+    "Flow",
     "PartialResult",
     "Release",
     "Step",
@@ -129,6 +130,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What one party would send another.
+
+    Attributes:
+        sender: ``analyst``, ``gateway`` or a party's code.
+        receiver: The same.
+        what: (English, Chinese) kind of content.
+        bytes_max: At most about so many bytes, by declared sizes; None where nobody knows.
+    """
+
+    sender: str
+    receiver: str
+    what: tuple[str, str]
+    bytes_max: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What would happen to a statement: nothing was run.
 
@@ -140,6 +158,7 @@ class Explanation:
         steps: In order.
         rewrites: (English, Chinese) sentences.
         limits: (English, Chinese) sentences: which owner imposed which limit.
+        flows: What would cross the wire, in order; empty when refused.
     """
 
     verdict: str
@@ -149,3 +168,4 @@ class Explanation:
     steps: tuple[Step, ...]
     rewrites: tuple[tuple[str, str], ...] = ()
     limits: tuple[tuple[str, str], ...] = ()
+    flows: tuple[Flow, ...] = ()

@@ -14,7 +14,7 @@ from middleplatform.model.query import JoinKind
 from middleplatform.planner.join_sides import datasets_in
 from middleplatform.planner.side_words import width
 
-__all__ = ["Cost", "check_size", "declared", "estimate"]
+__all__ = ["Cost", "check_size", "declared", "estimate", "rows_of", "side_bytes"]
 
 LIST_NS = 900
 """A row of a side's statement: DuckDB, one thread, a million keys of 18 characters, normalised and told apart."""
@@ -68,14 +68,14 @@ def estimate(plan: JoinPlan, statistics: Mapping[str, int]) -> Cost | None:
     Returns:
         None where the size of a side is not known.
     """
-    sizes = [_rows(side, statistics) for side in plan.sides]
+    sizes = [rows_of(side, statistics) for side in plan.sides]
     known = [size for size in sizes if size is not None]
     if len(known) != len(sizes):
         return None
     total = sum(known)
     departments = len(plan.departments)
     blinded = departments * total if plan.protocol is BLINDED else 0
-    sent = [_list_bytes(side, rows) for side, rows in zip(plan.sides, known, strict=True)]
+    sent = [side_bytes(side, rows) for side, rows in zip(plan.sides, known, strict=True)]
     sized = zip(plan.sides, known, strict=True)
     inner = [rows for side, rows in sized if side.kind is JoinKind.INNER]
     places = _PLACE_BYTES * min(inner) * sum(bool(side.words) for side in plan.sides)
@@ -97,13 +97,14 @@ def check_size(plan: JoinPlan, catalog: Catalog, rows_max: int) -> None:
         raise LimitError("L005", limit=rows_max)
 
 
-def _rows(side: Side, statistics: Mapping[str, int]) -> int | None:
+def rows_of(side: Side, statistics: Mapping[str, int]) -> int | None:
     """Return the rows of the largest table of a side: joins on a key of the others give no more list rows."""
     found = [statistics.get(name, 0) for name in datasets_in(side.rows)]
     return max(found) if all(found) else None
 
 
-def _list_bytes(side: Side, rows: int) -> int:
+def side_bytes(side: Side, rows: int) -> int:
+    """Return the bytes of a side's list of ``rows`` rows: tokens, codes and masked words."""
     tokens = _TOKEN_BYTES * (1 + len(side.keys))
     return rows * (tokens + _CODE_BYTES + _WORD_BYTES * width(side))
 

@@ -8,13 +8,22 @@ import pyarrow as pa
 from middleplatform.access import shapes
 from middleplatform.model.result import Answer
 
-__all__ = ["MEDIA_TYPE", "stream"]
+__all__ = ["MEDIA_TYPE", "stream", "table"]
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
 
 def stream(answer: Answer) -> bytes:
-    """Return the stream.
+    """Return the stream of ``table``."""
+    made = table(answer)
+    buffer = io.BytesIO()
+    with pa.ipc.new_stream(buffer, made.schema) as writer:
+        writer.write_table(made)
+    return buffer.getvalue()
+
+
+def table(answer: Answer) -> pa.Table:
+    """Return the answer as one table.
 
     The first half of the columns are the answer's, in order; the second half, named
     ``mark:<name>``, tell the reason of each withheld value. Those of a differentially private
@@ -31,8 +40,4 @@ def stream(answer: Answer) -> bytes:
         halves = [column.cast(pa.float64()) for column in release.intervals.columns]
         fields += [pa.field(f"half_width:{name}", pa.float64()) for name in names]
     schema = pa.schema(fields, {b"middleplatform": head.encode()})
-    table = pa.Table.from_arrays([*release.table.columns, *marks, *halves], schema=schema)
-    buffer = io.BytesIO()
-    with pa.ipc.new_stream(buffer, schema) as writer:
-        writer.write_table(table)
-    return buffer.getvalue()
+    return pa.Table.from_arrays([*release.table.columns, *marks, *halves], schema=schema)

@@ -99,7 +99,8 @@ def _parquet(answer: Answer, _: str) -> bytes:
     table = arrow.table(answer)
     buffer = io.BytesIO()
     names = _unlike(table.column_names)  # Parquet readers refuse columns of one name
-    parquet.write_table(table.rename_columns(names), buffer, compression="zstd")
+    named = table.rename_columns(names).replace_schema_metadata(table.schema.metadata)
+    parquet.write_table(named, buffer, compression="zstd")
     return buffer.getvalue()
 
 
