@@ -7,7 +7,9 @@ from middleplatform.model.decision import Reason
 
 __all__ = ["CODES", "refusal"]
 
-CODES: Mapping[str, str] = {"G1": "P003", "G2": "P002", "G3": "P003", "G4": "P003", "G5": "P003"}
+CODES: Mapping[str, str] = {
+    "G1": "P003", "G2": "P002", "G3": "P003", "G4": "P003", "G5": "P003", "F1": "P007",
+}  # fmt: skip
 """Error code by rule; every other rule is P001."""
 
 

@@ -4,9 +4,9 @@ With a trust folder in the settings, nodes are processes of their own, on any ma
 one, the demonstration's nodes run in this process, through the same interfaces.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from middleplatform.enrolment.trust import Trust
 from middleplatform.errors import ConfigError, MiddleplatformError, PolicyError
 from middleplatform.gateway import Gateway
 from middleplatform.gateway.entries import ended, received, released
+from middleplatform.gateway.granting import check_open
 from middleplatform.gateway.sealed_desk import SealingDesk
 from middleplatform.ledger.history import History
 from middleplatform.ledger.keys import KeyRegistry
@@ -45,6 +46,7 @@ from middleplatform.ports import Clock, Progress, Rng
 from middleplatform.settings import Settings
 
 if TYPE_CHECKING:  # the store is imported where there is one
+    from middleplatform.governance.desk import Desk
     from middleplatform.governance.lifecycle import Lifecycle, Standing
 
 __all__ = ["PERSONAS", "Platform", "SystemClock", "SystemRng", "open_platform"]
@@ -68,6 +70,7 @@ class Platform:
         transport: To those that do not; None when there are none.
         lifecycle: Of its policy; None without a store.
         standing: Policy in force when it was opened.
+        detect: Looks under a policy for who probes, in what the log says since the last look.
     """
 
     gateway: Gateway
@@ -76,6 +79,7 @@ class Platform:
     transport: Transport | None = None
     lifecycle: "Lifecycle | None" = None
     standing: "Standing | None" = None
+    detect: Callable[[Bundle], None] = field(default=lambda _: None)
 
     def publish(self, bundle: Bundle) -> None:
         """Put another bundle in force: on the event loop, so that every question sees the one or the other whole."""
@@ -90,7 +94,9 @@ class Platform:
         gateway = self.gateway
         gateway.audit.append(received(request, inside=True))
         try:
+            self._check_open(request)
             found = own_answer(self._own_node(request), request, gateway.database)
+            self._check_open(request, found.query.facts.datasets)
         except MiddleplatformError as error:
             at = gateway.clock.now().isoformat()
             entry = ended(request, error, at, gateway.bundle.digest)
@@ -108,6 +114,11 @@ class Platform:
         )
         receipt = gateway.audit.append(entry)
         return Answer(request.query_id, found.release, "own", found.decision, receipt, 1.0)
+
+    def _check_open(self, request: QueryRequest, datasets: Iterable[str] = ()) -> None:
+        gateway = self.gateway
+        found = gateway.grants.in_force(gateway.bundle, gateway.clock.now())
+        check_open(found.freezes, request, gateway.catalog, datasets)
 
     def _own_node(self, request: QueryRequest) -> Node:
         found = self.nodes.get(request.subject.department)
@@ -189,11 +200,19 @@ def open_platform(
             platform = _assembled(settings, *given)
         platform.lifecycle, platform.standing = lifecycle, standing
         if lifecycle is not None:
-            from middleplatform.governance.grants_in_force import GrantsInForce  # noqa: PLC0415 - as above
-
-            platform.gateway.grants = GrantsInForce(lifecycle.desk.store)
+            _look_before(platform, lifecycle.desk, detect=governed)
         opened.pop_all()
         return platform
+
+
+def _look_before(platform: Platform, desk: "Desk", *, detect: bool) -> None:
+    """Have grants and freezes looked at for every question, and probing before it where that is asked for."""
+    from middleplatform.governance.detection import Detector  # noqa: PLC0415 - slow to import
+    from middleplatform.governance.grants_in_force import GrantsInForce  # noqa: PLC0415 - the same
+
+    if detect:
+        platform.detect = Detector(desk).look
+    platform.gateway.grants = GrantsInForce(desk.store, desk.entering, platform.detect)
 
 
 def _state(folder: Path) -> Path:

@@ -16,17 +16,12 @@ from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released
 from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.errors import (
-    AuditError,
-    ConfigError,
-    LimitError,
-    MiddleplatformError,
-)
+from middleplatform.errors import AuditError, ConfigError, LimitError, MiddleplatformError
 from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, quality_of, received, released
 from middleplatform.gateway.explain import explanation
-from middleplatform.gateway.granting import Grants, PublishedOnly, check_held
+from middleplatform.gateway.granting import Grants, Leaving, PublishedOnly, qualified
 from middleplatform.gateway.intervals import with_noise
 from middleplatform.gateway.join_family import guarded
 from middleplatform.gateway.leaving import on_grid
@@ -40,6 +35,7 @@ from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
+from middleplatform.model.freeze import Freeze
 from middleplatform.model.plan import Plan
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QualifiedQuery
@@ -48,8 +44,6 @@ from middleplatform.model.result import Answer, Explanation
 from middleplatform.planner.plan import make_plan
 from middleplatform.planner.sealed import sealed_outputs
 from middleplatform.ports import Clock, Progress, Rng
-from middleplatform.sql.parse import parse
-from middleplatform.sql.qualify import qualify
 
 __all__ = ["Gateway"]
 
@@ -71,7 +65,8 @@ class Gateway:
         queries_max: Questions under way at once; more are refused with L001.
         database: Runs what stands above the release boundary.
         sealing: Published keys, under which answers may leave; None where none can be published.
-        grants: Those that people give and take while it runs.
+        grants: Those that people give and take while it runs, and what they stop.
+        freezes: Of the moment at which a question began; None where nobody can know.
     """
 
     catalog: Catalog
@@ -85,6 +80,7 @@ class Gateway:
     database: Released = field(default_factory=Released)
     sealing: SealingDesk | None = None
     grants: Grants = field(default_factory=PublishedOnly)
+    freezes: tuple[Freeze, ...] | None = ()
     _running: int = 0
 
     def request(  # noqa: PLR0913 - all that a person says
@@ -122,9 +118,9 @@ class Gateway:
                 self._running -= 1
 
     def _pinned(self) -> Self:
-        """Return a copy that keeps the policy and the grants of this moment."""
-        made = copy(self)
-        made.bundle = self.grants.joined(self.bundle, self.clock.now())
+        """Return a copy that keeps the policy, the grants and the freezes of this moment."""
+        made, found = copy(self), self.grants.opening(self.bundle, self.clock.now())
+        made.bundle, made.freezes = found.bundle, found.freezes
         return made
 
     async def _submitted(self, request: QueryRequest, progress: Progress) -> Answer:
@@ -158,12 +154,13 @@ class Gateway:
             combined, query, plan, answers, self.database, self.sealing
         )
         watch.lap("combine")
-        await asyncio.to_thread(check_held, decision, request, self.grants, self.bundle, self.clock)
         told = [each.receipts for each in answers]
         entry = released(
             request, decision, plan, query.facts, outcome, told, self._now(), self.catalog.digest, sealed
         )  # fmt: skip
-        receipt = await asyncio.wrap_future(self.audit.submit(entry))
+        last = Leaving(self.grants, self.bundle, self.catalog, self.clock, self.audit)
+        leaves = await asyncio.to_thread(last.enter, request, decision, query.facts.datasets, entry)
+        receipt = await asyncio.wrap_future(leaves)
         watch.lap("audit")
         quality = quality_of(self.catalog, query.facts.datasets)
         return Answer(
@@ -174,7 +171,7 @@ class Gateway:
 
     def _judge(self, request: QueryRequest) -> tuple[QualifiedQuery, Decision]:
         """Parse, qualify and authorize."""
-        query = qualify(parse(request.sql, self.bundle.limits), self.catalog)
+        query = qualified(request, self.freezes, self.bundle, self.catalog)
         decision = authorize(query.facts, self._asking(request), self.bundle, self.catalog)
         if not decision.permit:
             raise refusal(decision.reasons)

@@ -65,12 +65,15 @@ class Desk:
         log: The audit log, or None where another process holds it.
         vouches: Asked before an act is taken on; one that says no has it taken back. So a process whose settings name
             another catalogue than the holder of the log cannot have its judgement entered.
+        entering: Held while an act's entry goes into the log. Who looks at the store and then enters a release holds
+            it too, so no release that an act would have stopped stands after that act's entry.
     """
 
     def __init__(self, store: Store, clock: Clock, rng: Rng, log: AuditLog | None) -> None:
         """Take the parts; none of them is closed here."""
         self.store, self.clock, self.rng, self.log = store, clock, rng, log
         self.vouches: list[Callable[[PendingAct], bool]] = []
+        self.entering = threading.Lock()
         self._lock = threading.Lock()
 
     def perform(self, decide: Decide) -> int:
@@ -142,7 +145,8 @@ class Desk:
         assert self.log is not None
         body = {**act.body, "at": act.at.isoformat(), "act": act.id}
         try:
-            return self.log.append(AuditRecord(act.event, body)).index
+            with self.entering:
+                return self.log.append(AuditRecord(act.event, body)).index
         except (AuditError, LimitError) as error:
             if error.code != "A002":  # then nobody knows what the log holds
                 with self.store.writing() as connection:

@@ -1,5 +1,7 @@
 """Grants that people gave join the bundle's own, without anybody editing YAML, and leave it as they are stopped.
 
+Freezes are looked at in the same transaction (docs/spec/freezes.md).
+
 A bundle with them keeps the digest of the published version: nodes take part in rounds under the very
 policy that they have, logs of both sides are compared by it, and versions are found by it. Which grants a
 release rests on stands in its entry by number, and what each says stands in the log before it, since every
@@ -10,21 +12,27 @@ Spec: docs/spec/grants.md, "In force".
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import reduce
 from typing import cast
 
+from sqlalchemy import Connection
+
 from middleplatform.errors import ConfigError
+from middleplatform.gateway.granting import InForce
 from middleplatform.governance.applications import State, fold, later
 from middleplatform.governance.event_form import event_from
+from middleplatform.governance.freezes import coming
 from middleplatform.governance.granted import Granted, granted
 from middleplatform.governance.handling import label
+from middleplatform.model.freeze import Freeze
 from middleplatform.model.policy import Bundle, Grant
 from middleplatform.policy.joining import fitting, joined
 from middleplatform.store.acts import PendingAct, pending
 from middleplatform.store.applications import StoredEvent, events_after
 from middleplatform.store.database import Store
+from middleplatform.store.freezes import freezes_open
 
 __all__ = ["GrantsInForce", "with_all", "with_grants"]
 
@@ -32,53 +40,93 @@ _LOG = logging.getLogger("middleplatform.governance")
 
 
 class GrantsInForce:
-    """What the store's applications yield, as of now; many threads may use it."""
+    """What the store's applications yield, and what is stopped, as of now; many threads may use it.
 
-    def __init__(self, store: Store) -> None:
-        """Take the store; it is not closed here."""
+    Attributes:
+        entering: Held while a release is looked at for the last time and entered (``Desk.entering``).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        entering: "threading.Lock | None" = None,
+        first: Callable[[Bundle], None] = lambda _: None,
+    ) -> None:
+        """Take the store; it is not closed here.
+
+        Args:
+            store: Where applications and freezes are.
+            entering: The desk's; one of its own where nobody else enters anything.
+            first: Called before a question is looked at, with the policy: detection.
+        """
         self._store, self._lock = store, threading.Lock()
+        self.entering = entering or threading.Lock()
+        self._first = first
         self._states: dict[int, State] = {}
         self._seen = (0, "")
         self._grants: tuple[Granted, ...] = ()
         self._fit: tuple[object, tuple[Granted, ...], tuple[Grant, ...]] = (None, (), ())
 
-    def current(self) -> tuple[Granted, ...]:
-        """Return all grants that nobody has stopped; only events that are new are read.
+    def opening(self, bundle: Bundle, now: datetime) -> InForce:
+        """Return what is in force for a question that begins (``gateway.granting.Grants``)."""
+        self._first(bundle)
+        return self.in_force(bundle, now)
 
-        What gives waits until its entry is in the log; what stops does not: an act that is only on its way
-        there takes grants away already.
+    def in_force(self, bundle: Bundle, now: datetime) -> InForce:
+        """Return ``bundle`` with the grants of this moment, and the freezes that hold.
+
+        While the store cannot be read nobody knows what was withdrawn: then no application's grant holds; nor what
+        was stopped: then ``freezes`` is None.
+        """
+        grants, freezes = self._look()
+        given = self._fitting(bundle, grants)
+        ruled = joined(bundle, tuple(each for each in given if _holds(each, now)))
+        held = None if freezes is None else tuple(each for each in freezes if each.holds(now))
+        return InForce(ruled, held)
+
+    def joined(self, bundle: Bundle, now: datetime) -> Bundle:
+        """Return ``bundle`` with the grants of this moment."""
+        return self.in_force(bundle, now).bundle
+
+    def current(self) -> tuple[Granted, ...]:
+        """Return all grants that nobody has stopped.
 
         Raises:
             ConfigError: C015 the store cannot be read: then nobody knows what was withdrawn.
         """
-        with self._lock:
-            with self._store.reading() as connection:
-                coming = pending(connection)
-                new = events_after(connection, self._seen[0])
-            last = new[-1][0] if new else self._seen[0]
-            seen = (last, "" if coming is None else coming.id)
-            if seen != self._seen:
-                states = _further(self._states, new)
-                self._grants = tuple(
-                    each for state in states.values() for each in _not_stopped(state, coming)
-                )
-                self._states, self._seen = states, seen
-            return self._grants
+        with self._lock, self._store.reading() as connection:
+            return self._folded(connection, pending(connection))
 
-    def joined(self, bundle: Bundle, now: datetime) -> Bundle:
-        """Return ``bundle`` with the grants of this moment (``gateway.granting.Grants``).
+    def _look(self) -> tuple[tuple[Granted, ...], tuple[Freeze, ...] | None]:
+        """Return grants that nobody has stopped, and freezes that nobody has ended, in one transaction.
 
-        While the store cannot be read nobody knows what was withdrawn: then no application's grant holds.
+        What gives waits until its entry is in the log; what stops does not: an act that is only on its way there
+        takes grants away, and freezes, already.
         """
+        freezes: tuple[Freeze, ...] | None = None
         try:
-            grants = self.current()
+            with self._lock, self._store.reading() as connection:
+                act = pending(connection)
+                made = coming(act)
+                freezes = freezes_open(connection) + (() if made is None else (made,))
+                return self._folded(connection, act), freezes
         except ConfigError as error:
-            _LOG.error(
-                "grants in the store: %s %s %s", error.code, error.public_message, error.detail
+            said = (error.code, error.public_message, error.detail)
+            _LOG.error("grants and freezes in the store: %s %s %s", *said)
+            return (), freezes
+
+    def _folded(self, connection: Connection, act: PendingAct | None) -> tuple[Granted, ...]:
+        """Return the grants; only events that are new are read."""
+        new = events_after(connection, self._seen[0])
+        last = new[-1][0] if new else self._seen[0]
+        seen = (last, "" if act is None else act.id)
+        if seen != self._seen:
+            states = _further(self._states, new)
+            self._grants = tuple(
+                each for state in states.values() for each in _not_stopped(state, act)
             )
-            grants = ()
-        fitting = self._fitting(bundle, grants)
-        return joined(bundle, tuple(each for each in fitting if _holds(each, now)))
+            self._states, self._seen = states, seen
+        return self._grants
 
     def _fitting(self, bundle: Bundle, grants: tuple[Granted, ...]) -> tuple[Grant, ...]:
         """Return ``_fitting`` of both, worked out once for each pair."""

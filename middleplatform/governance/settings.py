@@ -22,6 +22,7 @@ from middleplatform.model.policy import (
     Grant,
     Limits,
     PrivacyRule,
+    ProbingRule,
     Purpose,
     Withheld,
 )
@@ -152,6 +153,26 @@ def _projects(old: object, new: object) -> Direction:
     return by_set(before, after)
 
 
+def _probing(old: object, new: object) -> Direction:
+    """Each rule is kept or made stricter, or something that was caught is caught no longer."""
+    before, after = (cast("tuple[ProbingRule, ...]", rules) for rules in (old, new))
+
+    def covered(rules: Iterable[ProbingRule], by: Iterable[ProbingRule]) -> bool:
+        return all(any(_catches(each, rule) for each in by) for rule in rules)
+
+    less = Direction.OTHER if covered(before, after) else Direction.LOOSENS
+    return less | (Direction.OTHER if covered(after, before) else Direction.TIGHTENS)
+
+
+def _catches(one: ProbingRule, other: ProbingRule) -> bool:
+    """Say whether ``one`` does at least all that ``other`` does."""
+    same = (one.signal, one.per) == (other.signal, other.per)
+    length = float("inf") if one.freeze and not one.hours else one.hours
+    least = float("inf") if other.freeze and not other.hours else other.hours
+    frozen = not other.freeze or (one.freeze == other.freeze and length >= least)
+    return same and one.most <= other.most and one.minutes >= other.minutes and frozen
+
+
 # --- the table ----------------------------------------------------------------------------------------------------
 
 DIRECTIONS: Mapping[type, Mapping[str, tuple[Order, str]]] = {
@@ -196,6 +217,7 @@ DIRECTIONS: Mapping[type, Mapping[str, tuple[Order, str]]] = {
         "cells_max": (_lower_tightens, "单元格数"),
         "near_duplicates_per_day": (_lower_tightens, "每日近似语句数"), "projects": (_projects, "登记的项目"),
         "join_rows_max": (_lower_tightens, "连接行数"), "answer_grid_ms": (_higher_tightens, "作答时间间隔"),
+        "probing": (_probing, "试探行为检测"),
     },
     # What a grant gives is told by cells, exactly and over all time; its own fields say only where it comes from.
     Grant: {
@@ -319,6 +341,9 @@ def _summary(rule: object) -> str:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, ProbingRule):
+        then = f" -> {value.freeze} {value.hours or '-'} h" if value.freeze else ""
+        return f"{value.signal}/{value.per} > {value.most} in {value.minutes} min{then}"
     if isinstance(value, Withheld):
         return f"{value.first}-{value.last} ({value.law})"
     if isinstance(value, Enum):

@@ -25,6 +25,7 @@ async def watch(
     standing: Standing,
     put: Callable[[Bundle], None],
     every_s: float = EVERY_S,
+    also: Callable[[], None] = lambda: None,
 ) -> None:
     """Finish what other processes have decided, and put each new version in force, until canceled.
 
@@ -36,11 +37,12 @@ async def watch(
         standing: What is in force now.
         put: Puts another bundle in force.
         every_s: Seconds between two looks.
+        also: Done at each look, in the thread; sees to its own failures.
     """
     number, told = standing.number, ""
     while True:
         try:
-            seen = await asyncio.to_thread(_look, lifecycle)
+            seen = await asyncio.to_thread(_look, lifecycle, also)
             if seen.number != number:
                 put(seen.bundle)
                 number = seen.number
@@ -59,6 +61,7 @@ def _said(error: Exception) -> str:
     return where(error)
 
 
-def _look(lifecycle: Lifecycle) -> Standing:
+def _look(lifecycle: Lifecycle, also: Callable[[], None]) -> Standing:
     lifecycle.desk.finish()
+    also()
     return lifecycle.standing()

@@ -19,8 +19,8 @@ LAST_CODE = "\U0010ffff"
 __all__ = [
     "LAST_CODE",
     "METHODS",
-    "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "PrivacyRule", "Purpose",
-    "Withheld",
+    "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "PrivacyRule",
+    "ProbingRule", "Purpose", "Withheld",
 ]  # fmt: skip
 
 
@@ -211,6 +211,29 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbingRule:
+    """When asking looks like probing, and what is done then; docs/spec/freezes.md.
+
+    Attributes:
+        signal: What is counted: ``refusals`` (of questions, by policy or disclosure control), ``near_duplicates``
+            (different statements of one form), ``budget`` (rho of answers with noise), ``purposes`` (different ones).
+        per: For each ``user``, ``project`` or ``department``.
+        most: What is let pass; more is an alert. A whole number, of ``budget`` an exact fraction.
+        minutes: Within how many.
+        freeze: Whom of the question that crossed it to freeze at once: ``user``, ``project``, ``department``, or
+            empty for nobody.
+        hours: Until when such a freeze holds; 0 for until two people end it.
+    """
+
+    signal: str
+    per: str
+    most: Fraction
+    minutes: int
+    freeze: str = ""
+    hours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on one statement and on asking.
 
@@ -227,6 +250,7 @@ class Limits:
         join_rows_max: List rows of all sides of a private join together; enforced before anything runs where sizes are
             known, and by the gateway on what the departments bring.
         answer_grid_ms: Answers and refusals leave at whole multiples of this after the question came; 0 for at once.
+        probing: What looks like probing; at most one rule for each signal and whom it is counted for.
     """
 
     sql_characters_max: int = 20_000
@@ -239,6 +263,7 @@ class Limits:
     projects: tuple[str, ...] = ()
     join_rows_max: int = 20_000_000
     answer_grid_ms: int = 0
+    probing: tuple[ProbingRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

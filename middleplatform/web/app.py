@@ -34,7 +34,12 @@ def create() -> FastAPI:
 
     async def beside() -> None:
         if platform.lifecycle is not None and platform.standing is not None:
-            await watch(platform.lifecycle, platform.standing, platform.publish)
+            await watch(
+                platform.lifecycle,
+                platform.standing,
+                platform.publish,
+                also=lambda: platform.detect(platform.gateway.bundle),
+            )
 
     bounds = Bounds(running_max=chosen.queries_max)
     return build(

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from middleplatform.demo.runtime import Platform
 from middleplatform.errors import ConfigError
+from middleplatform.governance.freezes import Freezing
 from middleplatform.governance.handling import Handling
 from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.governance.terms import Rules
@@ -50,6 +51,16 @@ class Services:
             regulation.load(self.settings.regulation),
             Calendar(holidays.load(self.settings.calendar)),
         )
+
+    @property
+    def freezes(self) -> Freezing:
+        """Return the desk of stops.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        lifecycle = self.lifecycle
+        return Freezing(lifecycle.desk, lifecycle.catalog)
 
     def handling(self) -> Handling:
         """Return the desk of applications, under the policy in force."""
