@@ -51,11 +51,13 @@ class Nodes:
         platform: The gateway's side.
         processes: The departments' side.
         departments: Their codes.
+        loop: One for all questions, as in a service.
     """
 
     platform: Platform
     processes: NodeProcesses
     departments: tuple[str, ...]
+    loop: asyncio.Runner
     _calls: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def ask(self, sql: str) -> Asked:
@@ -64,7 +66,7 @@ class Nodes:
         gateway = self.platform.gateway
         request = gateway.request(sql, ANALYST, "statistics")
         before, begin = self._processor_s(), time.perf_counter()
-        answer = asyncio.run(gateway.submit(request))
+        answer = self.loop.run(gateway.submit(request))
         seconds = time.perf_counter() - begin
         spent = self._processor_s() - before
         calls = {name: dict(each) for name, each in self._calls.items()}
@@ -142,7 +144,7 @@ def running(world: JoinWorld, state: Path, *, threads: int, memory_mb: int) -> I
             state=state / "log", catalog=world.catalog, bundle=world.bundle, trust=processes.trust,
             deadline_s=DEADLINE_S,
         )  # fmt: skip
-        with open_platform(settings) as platform:
-            nodes = Nodes(platform, processes, (RESIDENTS, *world.holders))
+        with open_platform(settings) as platform, asyncio.Runner() as loop:
+            nodes = Nodes(platform, processes, (RESIDENTS, *world.holders), loop)
             nodes.count_calls()
             yield nodes

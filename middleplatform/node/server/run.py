@@ -18,7 +18,6 @@ from threading import Event
 from typing import Any
 
 import uvicorn
-import uvloop
 
 from middleplatform import __version__
 from middleplatform.access.system import keep_freed_memory
@@ -59,8 +58,7 @@ def serve(config: NodeConfig, trust: Trust, opened: OpenNode, ready: Callable[[s
         ConfigError: C003 the address cannot be listened on.
     """
     keep_freed_memory()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_Running(config, trust, opened).until_stopped(ready))
+    asyncio.run(_Running(config, trust, opened).until_stopped(ready))
 
 
 class _Server(uvicorn.Server):
@@ -218,7 +216,7 @@ class _Running:
 def _settings(app: Any, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - what uvicorn takes
     return uvicorn.Config(
         app,
-        loop="none",  # the runner chose it
+        loop="asyncio",
         lifespan="off",
         ws="none",
         log_config=None,
