@@ -17,6 +17,7 @@ ROLES: Mapping[Role, Said] = {
     Role.SECURITY_OFFICER: ("security officer", "安全管理员"),
     Role.DATA_BUREAU: ("data bureau", "数据主管部门"),
     Role.AUDITOR: ("auditor", "审计员"),
+    Role.SYSTEM_ADMINISTRATOR: ("system administrator", "系统管理员"),
 }
 
 _REWRITES: Mapping[str, Said] = {
