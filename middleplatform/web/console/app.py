@@ -2,12 +2,12 @@
 
 from fastapi import FastAPI
 
-from middleplatform.web.console import errors, home, pages
+from middleplatform.web.console import errors, home, login, pages
 from middleplatform.web.console.static_files import PREFIX
 
 __all__ = ["register"]
 
-_AREAS = (home,)
+_AREAS = (home, login)
 """Modules with ``register(app)``."""
 
 

@@ -7,12 +7,13 @@ from (``Sec-Fetch-Site``, else ``Origin``), and the session's token that every f
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import Request
 
-from middleplatform.errors import PolicyError, QueryError
+from middleplatform.errors import QueryError
 from middleplatform.web.console import session
+from middleplatform.web.csrf import from_here, refusal
 
 __all__ = ["FIELD", "HEADER", "Form", "check", "form_of", "read"]
 
@@ -88,22 +89,8 @@ def check(request: Request, form: Form) -> None:
     expected = session.csrf(request)
     given = request.headers.get(HEADER, "") or form.one(FIELD)
     same = hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape"))
-    if not (_from_here(request) and same):
-        raise PolicyError(
-            "P004",
-            what=(
-                "the form was not sent from a page of this session; open the page again",
-                "表单并非来自本次会话的页面，请重新打开页面",
-            ),
-        )
-
-
-def _from_here(request: Request) -> bool:
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    if not (from_here(request) and same):
+        raise refusal()
 
 
 def _unreadable() -> QueryError:

@@ -1,0 +1,134 @@
+"""The console in a real browser: one Chromium and one service a session, a fresh context a test.
+
+A test that ends with a script's error, with something that the content security policy had to stop, or with a console
+error has failed, whatever else it looked at.
+"""
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.specimen import Specimen
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+ARGUMENTS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-default-browser-check",
+]  # fmt: skip
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+WATCH = """
+window.stopped = [];
+addEventListener("securitypolicyviolation", (event) =>
+  window.stopped.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`));
+"""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The machine's browser, with a profile of its own."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    assert program, "Chromium is needed: .ci/packages installs it"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=program, args=ARGUMENTS, timeout=60_000
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def specimen() -> Iterator[Specimen]:
+    """Every part of a page on one page, over sessions that a test hands out."""
+    made = Specimen()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(made.app, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield made
+        server.should_exit = True
+        thread.join()
+
+
+class Tab:
+    """A page in a context of its own, and what must not happen in it."""
+
+    def __init__(self, page: Page, url: str, language: str) -> None:
+        self.page, self.url, self.language = page, url, language
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(f"script: {error}"))
+        page.on("console", self._said)
+
+    def _said(self, message) -> None:
+        # The browser reports every answer that is no success; a refusal is one on purpose.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.errors.append(f"console: {message.text}")
+
+    def open(self, path: str) -> Page:
+        """Go to a path of the console and wait until it is all there."""
+        self.page.goto(self.url + path, wait_until="networkidle")
+        return self.page
+
+    def say(self, english: str, chinese: str) -> str:
+        return chinese if self.language == "zh" else english
+
+    def check(self) -> None:
+        """Fail for what a script did wrong or the content security policy stopped so far."""
+        assert self.errors == []
+        assert self.page.evaluate("window.stopped ?? []") == []
+
+    def axe(self) -> list[str]:
+        """Return what axe-core finds against the accessibility of the page as it is."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{each['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+            for each in found
+            for node in each["nodes"]
+        ]
+
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture, for people to look at."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.language}.png", full_page=True)
+
+
+@pytest.fixture
+def tab(chromium) -> Iterator[Callable[..., Tab]]:
+    """Return what opens a tab: ``tab(url, language, cookies={"session": ...}, width=1280)``."""
+    opened = []
+
+    def make(
+        url: str, language: str = "en", *, cookies=None, width=1280, height=900, **settings
+    ) -> Tab:
+        context = chromium.new_context(
+            locale=LANGUAGES[language], viewport={"width": width, "height": height},
+            timezone_id="Asia/Shanghai", **settings,
+        )  # fmt: skip
+        context.set_default_timeout(10_000)
+        context.add_init_script(WATCH)
+        context.add_cookies([
+            {"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()
+        ])  # fmt: skip
+        made = Tab(context.new_page(), url, language)
+        opened.append(made)
+        return made
+
+    yield make
+    for each in opened:
+        each.check()
+    for each in opened:
+        each.page.context.close()
