@@ -48,6 +48,7 @@ from middleplatform.settings import Settings
 if TYPE_CHECKING:  # the store is imported where there is one
     from middleplatform.governance.desk import Desk
     from middleplatform.governance.lifecycle import Lifecycle, Standing
+    from middleplatform.governance.telling import Telling
 
 __all__ = ["PERSONAS", "Platform", "SystemClock", "SystemRng", "open_platform"]
 
@@ -70,6 +71,7 @@ class Platform:
         transport: To those that do not; None when there are none.
         lifecycle: Of its policy; None without a store.
         standing: Policy in force when it was opened.
+        telling: What nodes are told; None without a store.
         detect: Looks under a policy for who probes, in what the log says since the last look.
     """
 
@@ -79,10 +81,13 @@ class Platform:
     transport: Transport | None = None
     lifecycle: "Lifecycle | None" = None
     standing: "Standing | None" = None
+    telling: "Telling | None" = None
     detect: Callable[[Bundle], None] = field(default=lambda _: None)
 
     def publish(self, bundle: Bundle) -> None:
         """Put another bundle in force: on the event loop, so that every question sees the one or the other whole."""
+        if self.telling is not None and not self.telling.covers(bundle):
+            self.telling.read()
         self.gateway.bundle = bundle
 
     def own(self, request: QueryRequest) -> Answer:
@@ -201,6 +206,7 @@ def open_platform(
         platform.lifecycle, platform.standing = lifecycle, standing
         if lifecycle is not None:
             _look_before(platform, lifecycle.desk, detect=governed)
+            _tell_nodes(platform, lifecycle, clock)
         opened.pop_all()
         return platform
 
@@ -213,6 +219,17 @@ def _look_before(platform: Platform, desk: "Desk", *, detect: bool) -> None:
     if detect:
         platform.detect = Detector(desk).look
     platform.gateway.grants = GrantsInForce(desk.store, desk.entering, platform.detect)
+
+
+def _tell_nodes(platform: Platform, lifecycle: "Lifecycle", clock: Clock) -> None:
+    """Have every node handed what is published and granted, before its next fragment."""
+    from middleplatform.governance.grants_in_force import GrantsInForce  # noqa: PLC0415 - slow to import
+    from middleplatform.governance.telling import Telling  # noqa: PLC0415 - the same
+
+    grants, dispatcher = platform.gateway.grants, platform.gateway.dispatcher
+    assert isinstance(grants, GrantsInForce), "a platform with a store"
+    platform.telling = Telling(lifecycle, grants, dispatcher.identity, clock)
+    dispatcher.hand_out(platform.telling)
 
 
 def _state(folder: Path) -> Path:

@@ -18,6 +18,7 @@ from middleplatform.crypto.round_context import RoundContext
 from middleplatform.crypto.secure_total import merge_codes, merge_labels, unmask
 from middleplatform.crypto.sum_words import cells_agreed, round_key
 from middleplatform.crypto.word_layout import WordLayout
+from middleplatform.dispatch.handed import Documents
 from middleplatform.dispatch.link import NodeLink
 from middleplatform.errors import MiddleplatformError, ProtocolError, SourceError
 from middleplatform.model.plan import Fragment
@@ -31,6 +32,7 @@ KEY_HOLDER = "keyholder"
 _SIGNED_AS = "fragment"
 _DROP_S = 5.0
 """Seconds to tell a node that a round is over; one that does not hear it forgets the round by itself."""
+_TELL_S = 10.0
 Totals = Mapping[str, pa.Array]
 T = TypeVar("T")
 
@@ -94,6 +96,29 @@ class Dispatcher:
     def pins(self) -> PinnedKeys:
         """Identity keys of all parties."""
         return self._pins
+
+    # --- policy ---------------------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> IdentityKey:
+        """The gateway's key, with which documents for nodes are signed as fragments are."""
+        return self._identity
+
+    def hand_out(self, documents: Documents) -> None:
+        """Have every node handed the platform's documents before its next fragment."""
+        for link in self._links.values():
+            link.handed.documents = documents
+
+    async def tell(self) -> None:
+        """Hand the newest documents to all nodes at once; who cannot be reached is told before its next fragment."""
+
+        async def told(link: NodeLink) -> None:
+            with suppress(MiddleplatformError, TimeoutError):
+                await asyncio.wait_for(link.tell(), _TELL_S)
+
+        await asyncio.gather(*(told(link) for link in self._links.values()))
+
+    # --- one department -------------------------------------------------------------------------------------------
 
     async def local(self, fragment: Fragment) -> PartialResult:
         """Have one department answer on its own, and check its receipt.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import ParamSpec, Protocol, TypeVar
 
+from middleplatform.dispatch.handed import Handed, Signed
 from middleplatform.errors import SourceError
 from middleplatform.model.budget import Balance
 from middleplatform.model.result import PartialResult
@@ -19,6 +20,11 @@ class NodeLink(Protocol):
     """One department's node, as the gateway sees it. Every message is bytes that could cross a wire."""
 
     department: str
+    handed: Handed
+
+    async def tell(self) -> None:
+        """Hand over documents of the platform that are newer than what the node was handed."""
+        ...
 
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
         """Answer a fragment all of whose rows lie there."""
@@ -116,6 +122,14 @@ class LocalNode(Protocol):
         """Remember a recipient's public key."""
         ...
 
+    def take_policy(self, raw: bytes, signature: bytes) -> bool:
+        """Take a published version of the policy."""
+        ...
+
+    def take_grants(self, raw: bytes, signature: bytes) -> bool:
+        """Take the grants of a moment."""
+        ...
+
     def budgets(self, project: str, analyst: str) -> list[Balance]:
         """Return what a project and an analyst may still spend."""
         ...
@@ -171,6 +185,7 @@ class InProcessLink:
         self._rounds = rounds
         self._deadline_s = deadline_s
         self._joined = joins
+        self.handed = Handed(self.department, self._held, self._hand_policy, self._hand_grants)
 
     @property
     def _joins(self) -> JoinNode:
@@ -186,8 +201,27 @@ class InProcessLink:
         except TimeoutError:
             raise SourceError("S002", department=self.department) from None
 
+    # --- policy ---------------------------------------------------------------------------------------------------
+
+    async def tell(self) -> None:
+        """Hand over documents of the platform that are newer than what the node was handed."""
+        await self.handed.up_to_date()
+
+    async def _held(self) -> int:
+        """A node in this process keeps no documents from an earlier run."""
+        return 0
+
+    async def _hand_policy(self, document: Signed) -> None:
+        await self._call(self._node.take_policy, document.raw, document.signature)
+
+    async def _hand_grants(self, document: Signed) -> None:
+        await self._call(self._node.take_grants, document.raw, document.signature)
+
+    # --- questions ------------------------------------------------------------------------------------------------
+
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
         """Answer a fragment all of whose rows lie there."""
+        await self.tell()
         stop = Event()
         try:
             return await self._call(self._node.answer, fragment, signature, stop)
@@ -196,6 +230,7 @@ class InProcessLink:
 
     async def hello(self, fragment: bytes, signature: bytes) -> bytes:
         """Open a round of secure sum."""
+        await self.tell()
         return await self._call(self._rounds.hello, fragment, signature)
 
     async def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
@@ -240,6 +275,7 @@ class InProcessLink:
 
     async def join_open(self, fragment: bytes, signature: bytes) -> bytes:
         """Open a private join; return the party's hello."""
+        await self.tell()
         return await self._call(self._joins.join_open, fragment, signature)
 
     async def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:

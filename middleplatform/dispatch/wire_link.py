@@ -3,13 +3,17 @@
 Spec: docs/spec/node.md, "Messages".
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from middleplatform.crypto.encoding import bad_message
 from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.dispatch.handed import Handed, Signed
 from middleplatform.dispatch.transport import Transport
+from middleplatform.errors import ProtocolError
 from middleplatform.model.budget import Balance
 from middleplatform.model.result import PartialResult
 from middleplatform.ports import Clock, Rng
@@ -19,6 +23,7 @@ from middleplatform.wire.tables import decode_table, sealed_digest
 
 __all__ = ["Caller", "WireLink"]
 
+_LARGE_BYTES = 1 << 18
 _GATEWAY = "gateway"
 _PARTIES_MAX = 10_000
 _DATASETS_MAX = 10_000
@@ -60,6 +65,8 @@ class WireLink:
         self.department = department
         self._caller = caller
         self._told = 0
+        self._lacks = False
+        self.handed = Handed(department, self._held, self._hand_policy, self._hand_grants)
 
     async def call(self, name: str, parts: Sequence[bytes] = (), **fields: object) -> Message:
         """Send one call and return the reply.
@@ -84,10 +91,15 @@ class WireLink:
         raw = await caller.transport.call(
             self.department, name, encode(asked, caller.identity), caller.deadline_s
         )
-        reply = decode(raw, caller.pins, kind=REPLY, sender=self.department, receiver=_GATEWAY)
+        take = partial(
+            decode, raw, caller.pins, kind=REPLY, sender=self.department, receiver=_GATEWAY
+        )
+        # A large reply is hashed beside the loop, which takes in the others' meanwhile.
+        reply = take() if len(raw) < _LARGE_BYTES else await asyncio.to_thread(take)
         if (reply.nonce, reply.name) != (nonce, name):
             raise bad_message("a reply to another call")
         if "error" in reply.fields:
+            self._lacks = self.handed.heard(reply.fields.get("policy"))
             raise from_fields(reply.fields["error"], self.department)
         return reply
 
@@ -102,9 +114,40 @@ class WireLink:
         await caller.transport.call(self.department, "roster", raw, caller.deadline_s)
         self._told = number
 
+    # --- policy ---------------------------------------------------------------------------------------------------
+
+    async def tell(self) -> None:
+        """Hand over documents of the platform that are newer than what the node was handed."""
+        await self.handed.up_to_date()
+
+    async def _held(self) -> int:
+        number = (await self.call("policy")).fields.get("number")
+        if type(number) is not int or number < 0:
+            raise bad_message("a version that is no number")
+        return number
+
+    async def _hand_policy(self, document: Signed) -> None:
+        await self.call("policy", [document.raw, document.signature])
+
+    async def _hand_grants(self, document: Signed) -> None:
+        await self.call("grants", [document.raw, document.signature])
+
+    async def _opening(self, name: str, fragment: bytes, signature: bytes) -> Message:
+        """Send a fragment, after what the node must know to judge it; once more where it has lost that."""
+        await self.tell()
+        try:
+            return await self.call(name, [fragment, signature])
+        except ProtocolError:
+            if not self._lacks:
+                raise
+            await self.tell()
+            return await self.call(name, [fragment, signature])
+
+    # --- questions ------------------------------------------------------------------------------------------------
+
     async def answer(self, fragment: bytes, signature: bytes) -> PartialResult:
         """Answer a fragment all of whose rows lie there; the digest is of the bytes that came."""
-        reply = await self.call("answer", [fragment, signature])
+        reply = await self._opening("answer", fragment, signature)
         payload, sealed = reply.part(0), reply.part(1) if len(reply.parts) > 1 else b""
         return PartialResult(
             self.department,
@@ -116,7 +159,7 @@ class WireLink:
 
     async def hello(self, fragment: bytes, signature: bytes) -> bytes:
         """Open a round of secure sum."""
-        return (await self.call("hello", [fragment, signature])).part(0)
+        return (await self._opening("hello", fragment, signature)).part(0)
 
     async def agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
         """Take all hellos; the leader answers with sealed label keys."""
@@ -178,7 +221,7 @@ class WireLink:
 
     async def join_open(self, fragment: bytes, signature: bytes) -> bytes:
         """Open a private join; return the party's hello."""
-        return (await self.call("join_open", [fragment, signature])).part(0)
+        return (await self._opening("join_open", fragment, signature)).part(0)
 
     async def join_agree(self, key: str, hellos: Sequence[bytes]) -> Mapping[str, bytes]:
         """Take all hellos; the leader answers with sealed label keys for the other departments."""

@@ -88,6 +88,11 @@ class GrantsInForce:
         """Return ``bundle`` with the grants of this moment."""
         return self.in_force(bundle, now).bundle
 
+    @property
+    def known(self) -> tuple[Granted, ...]:
+        """The grants as of the last look, without another: what the newest question was judged by, or later."""
+        return self._grants
+
     def current(self) -> tuple[Granted, ...]:
         """Return all grants that nobody has stopped.
 

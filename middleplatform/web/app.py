@@ -1,13 +1,16 @@
 """The application as a server starts it: ``uvicorn --factory middleplatform.web.app:create``."""
 
+import asyncio
+
 from fastapi import FastAPI
 
 from middleplatform import settings
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.access.tokens import TokenStore
-from middleplatform.demo.runtime import open_platform
-from middleplatform.governance.watching import watch
+from middleplatform.demo.runtime import PERSONAS, open_platform
+from middleplatform.governance.watching import spread, watch
+from middleplatform.login.opened import open_login
 from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds
 from middleplatform.web.services import Services
@@ -34,13 +37,20 @@ def create() -> FastAPI:
 
     async def beside() -> None:
         if platform.lifecycle is not None and platform.standing is not None:
-            await watch(
+            watched = watch(
                 platform.lifecycle,
                 platform.standing,
                 platform.publish,
                 also=lambda: platform.detect(platform.gateway.bundle),
             )
+            assert platform.telling is not None, "a platform with a store tells its nodes"
+            tell = platform.gateway.dispatcher.tell
+            await asyncio.gather(watched, spread(platform.telling.look, tell))
 
+    login = None
+    if platform.lifecycle is not None:
+        desk = platform.lifecycle.desk
+        login = open_login(chosen, desk.store, desk, tokens, PERSONAS, clock, rng)
     bounds = Bounds(running_max=chosen.queries_max)
     return build(
         platform.gateway,
@@ -49,5 +59,5 @@ def create() -> FastAPI:
         bounds,
         closing=closing,
         beside=beside,
-        services=Services(platform),
+        services=Services(platform, login),
     )
