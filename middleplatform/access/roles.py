@@ -1,18 +1,23 @@
-"""Which roles one login may hold together: 系统、安全、审计分立 (separation of duties)."""
+"""Which roles one person may hold together: 系统、安全、审计分立 (separation of duties).
+
+System, security and audit administrators are three people (三员分立): who hands out logins writes no rules, who writes
+rules hands out no logins, and who checks both does neither.
+"""
 
 from collections.abc import Iterable
 
 from middleplatform.errors import QueryError
 from middleplatform.model.request import Role
 
-__all__ = ["check_separation"]
+__all__ = ["check_person", "check_separation"]
 
 _TOGETHER = (
     frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD}),
     frozenset({Role.ANALYST, Role.DATA_BUREAU}),
 )
 """Everything else stands alone. An auditor checks all others; a security officer writes the rules
-that all others work under; the bureau mediates between stewards (decree 809), so it is not one."""
+that all others work under; a system administrator hands out logins and tokens to all others; the
+bureau mediates between stewards (decree 809), so it is not one."""
 
 
 def check_separation(roles: Iterable[Role]) -> None:
@@ -31,3 +36,25 @@ def check_separation(roles: Iterable[Role]) -> None:
         "Q040",
         what=(f"one login may not hold {names} together", f"同一账号不得同时拥有 {names}"),
     )
+
+
+def check_person(
+    login: str, roles: Iterable[Role], held: Iterable[tuple[str, Iterable[Role]]]
+) -> None:
+    """Refuse roles that a person may not hold beside those that let the same person in by another way.
+
+    Two tokens of one login are one person, and so are a token and a session. Capital and small letters make no other
+    person.
+
+    Args:
+        login: Whose.
+        roles: That are given now.
+        held: Login and roles of everything else that lets somebody in now.
+
+    Raises:
+        QueryError: As ``check_separation``, of all of them together.
+    """
+    check_separation(roles)
+    own = login.casefold()
+    beside = [each for other, each in held if other.casefold() == own]
+    check_separation(frozenset(roles).union(*beside))

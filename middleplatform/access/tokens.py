@@ -14,20 +14,20 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from middleplatform.access.roles import check_separation
+from middleplatform.access.roles import check_person, check_separation
 from middleplatform.errors import ConfigError, PolicyError, QueryError
 from middleplatform.model.request import Role, Subject
 from middleplatform.ports import Clock, Rng
 
-__all__ = ["VALID_DAYS_MAX", "TokenRecord", "TokenStore"]
+__all__ = ["VALID_DAYS_MAX", "TokenRecord", "TokenRows", "TokenStore"]
 
 VALID_DAYS_MAX = 366
 _FORM = re.compile(r"mpt_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
@@ -74,16 +74,34 @@ class TokenRecord:
     revoked_at: datetime | None
 
 
-class TokenStore:
-    """The tokens in one SQLite file, readable by its owner alone; many threads may use it."""
+class TokenRows(Protocol):
+    """Where tokens are kept: a gateway's own file, or the store that several gateways share."""
 
-    def __init__(self, path: Path, clock: Clock, rng: Rng) -> None:
-        """Open the store at ``path``, or begin one.
+    def add(self, values: Mapping[str, object]) -> None:
+        """Keep a token, by column."""
+        ...
 
-        Raises:
-            ConfigError: C011 when the file cannot be opened or written.
-        """
-        self._clock, self._rng, self._lock = clock, rng, threading.Lock()
+    def find(self, token_id: str) -> tuple[bytes, Sequence[str]] | None:
+        """Return digest and record of a token, or None."""
+        ...
+
+    def all(self) -> Sequence[Sequence[str]]:
+        """Return every record, oldest first."""
+        ...
+
+    def revoke(self, token_id: str, at: str) -> None:
+        """Withdraw a token; withdrawing twice keeps the first moment."""
+        ...
+
+    def close(self) -> None:
+        """Close what belongs to this gateway alone."""
+
+
+class _FileRows:
+    """One SQLite file, readable by its owner alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -96,6 +114,57 @@ class TokenStore:
             self._store.execute("PRAGMA journal_mode=WAL")
             self._store.execute("PRAGMA synchronous=FULL")
             self._store.execute(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file. Closing twice does no harm."""
+        with self._lock:
+            self._store.close()
+
+    def add(self, values: Mapping[str, object]) -> None:
+        """Keep a token."""
+        with self._lock, _refusals():
+            self._store.execute(
+                "INSERT INTO token (id, digest, login, department, roles, regions, note,"
+                " created_at, expires_at) VALUES (:id, :digest, :login, :department, :roles,"
+                " :regions, :note, :created_at, :expires_at)",
+                dict(values),
+            )
+
+    def find(self, token_id: str) -> tuple[bytes, Sequence[str]] | None:
+        """Return digest and record of a token, or None."""
+        with self._lock, _refusals():
+            row = self._store.execute(
+                f"SELECT digest, {_COLUMNS} FROM token WHERE id = ?",  # noqa: S608 - constants only
+                (token_id,),
+            ).fetchone()
+        return (row[0], row[1:]) if row else None
+
+    def all(self) -> Sequence[Sequence[str]]:
+        """Return every record, oldest first."""
+        with self._lock, _refusals():
+            return self._store.execute(
+                f"SELECT {_COLUMNS} FROM token ORDER BY created_at, id"  # noqa: S608 - constants only
+            ).fetchall()
+
+    def revoke(self, token_id: str, at: str) -> None:
+        """Withdraw a token."""
+        with self._lock, _refusals():
+            self._store.execute(
+                "UPDATE token SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (at, token_id)
+            )
+
+
+class TokenStore:
+    """The tokens; many threads may use it."""
+
+    def __init__(self, kept: Path | TokenRows, clock: Clock, rng: Rng) -> None:
+        """Open the tokens in a SQLite file, begun where missing, or with another keeper.
+
+        Raises:
+            ConfigError: C011 when the file cannot be opened or written.
+        """
+        self._clock, self._rng = clock, rng
+        self._rows: TokenRows = _FileRows(kept) if isinstance(kept, Path) else kept
 
     def __enter__(self) -> Self:
         return self
@@ -110,8 +179,7 @@ class TokenStore:
 
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""
-        with self._lock:
-            self._store.close()
+        self._rows.close()
 
     def add(self, subject: Subject, valid: timedelta, note: str = "") -> tuple[str, TokenRecord]:
         """Make a token for ``subject``.
@@ -125,26 +193,23 @@ class TokenStore:
             The token, which cannot be had again, and its record.
 
         Raises:
-            QueryError: Q040 for conflicting roles, a malformed subject or a bad duration.
+            QueryError: Q040 for conflicting roles, those of the login's other tokens that hold
+                included, a malformed subject or a bad duration.
             ConfigError: C011.
         """
         _check(subject, valid)
+        check_person(subject.id, subject.roles, self.holders())
         token_id = self._rng.token_bytes(8).hex()
         secret = base64.urlsafe_b64encode(self._rng.token_bytes(32)).rstrip(b"=").decode()
         token = f"mpt_{token_id}_{secret}"
         now = self._clock.now().astimezone(UTC)
         record = TokenRecord(token_id, subject, note, now, now + valid, None)
-        row = (
-            token_id, _digest(token), subject.id, subject.department,
-            json.dumps(sorted(subject.roles)), json.dumps(subject.regions), note,
-            now.isoformat(), record.expires_at.isoformat(),
-        )  # fmt: skip
-        with self._lock, _refusals():
-            self._store.execute(
-                "INSERT INTO token (id, digest, login, department, roles, regions, note,"
-                " created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
+        self._rows.add({
+            "id": token_id, "digest": _digest(token), "login": subject.id,
+            "department": subject.department, "roles": json.dumps(sorted(subject.roles)),
+            "regions": json.dumps(subject.regions), "note": note, "created_at": now.isoformat(),
+            "expires_at": record.expires_at.isoformat(),
+        })  # fmt: skip
         return token, record
 
     def authenticate(self, token: str) -> Subject:
@@ -157,15 +222,11 @@ class TokenStore:
         """
         form = _FORM.fullmatch(token)
         token_id = form[1] if form else ""
-        with self._lock, _refusals():
-            row = self._store.execute(
-                f"SELECT digest, {_COLUMNS} FROM token WHERE id = ?",  # noqa: S608 - constants only
-                (token_id,),
-            ).fetchone()
+        row = self._rows.find(token_id)
         right = hmac.compare_digest(
             _digest(token), row[0] if row else _NO_DIGEST
         )  # an unknown id takes the same path as a wrong secret
-        record = _record(row[1:]) if row else None
+        record = _record(row[1]) if row else None
         if record is None or not right or record.revoked_at is not None:
             raise PolicyError("P005")
         if not record.created_at <= self._clock.now() < record.expires_at:
@@ -174,11 +235,16 @@ class TokenStore:
 
     def records(self) -> tuple[TokenRecord, ...]:
         """Return all tokens' records, oldest first."""
-        with self._lock, _refusals():
-            rows = self._store.execute(
-                f"SELECT {_COLUMNS} FROM token ORDER BY created_at, id"  # noqa: S608 - constants only
-            ).fetchall()
-        return tuple(_record(row) for row in rows)
+        return tuple(_record(row) for row in self._rows.all())
+
+    def holders(self) -> list[tuple[str, frozenset[Role]]]:
+        """Return login and roles of every token that lets somebody in now."""
+        now = self._clock.now()
+        return [
+            (each.subject.id, each.subject.roles)
+            for each in self.records()
+            if each.revoked_at is None and each.created_at <= now < each.expires_at
+        ]
 
     def revoke(self, token_id: str) -> TokenRecord:
         """Withdraw a token at once and for good; withdrawing twice keeps the first moment.
@@ -188,18 +254,11 @@ class TokenStore:
             ConfigError: C011.
         """
         now = self._clock.now().astimezone(UTC).isoformat()
-        with self._lock, _refusals():
-            self._store.execute(
-                "UPDATE token SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?",
-                (now, token_id),
-            )
-            row = self._store.execute(
-                f"SELECT {_COLUMNS} FROM token WHERE id = ?",  # noqa: S608 - constants only
-                (token_id,),
-            ).fetchone()
+        self._rows.revoke(token_id, now)
+        row = self._rows.find(token_id)
         if row is None:
             raise QueryError("Q041", what=("such token", "该令牌"))
-        return _record(row)
+        return _record(row[1])
 
 
 def _digest(token: str) -> bytes:
@@ -223,7 +282,7 @@ def _check(subject: Subject, valid: timedelta) -> None:
         raise QueryError("Q040", what=(f"{names} is malformed or out of range", f"{names} 无效"))
 
 
-def _record(row: tuple[str, ...]) -> TokenRecord:
+def _record(row: Sequence[str]) -> TokenRecord:
     token_id, login, department, roles, regions, note, created, expires, revoked = row
     subject = Subject(
         login, department, frozenset(map(Role, json.loads(roles))), tuple(json.loads(regions))

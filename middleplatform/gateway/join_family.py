@@ -117,17 +117,30 @@ def guarded(
     }
     total = sum(counts.shown) + sum(counts.hidden)
     now = _Answered(family, total, total - sum(cells.values()), cells)
-    out: dict[Label, str] = {}
-    for earlier in _earlier(history, project, dataset, family):
-        _compare(now, earlier, least, out)
-    kept = {label: units for label, units in cells.items() if label not in out}
-    entries = [
-        Population(family.text(), _text(label), units, units) for label, units in kept.items()
-    ]
-    if kept:
-        entries.append(Population(family.text(), _TOTAL, total, total - sum(kept.values())))
-    history.add(project, dataset, entries, moment)
+    with history.alone():  # what another gateway releases meanwhile must be compared with as well
+        out = _too_close(history, project, dataset, now, least)
+        history.add(project, dataset, _populations(now, out), moment)
     return _without(block, answer, [out.get(label, "") for label in labels]) if out else answer
+
+
+def _too_close(
+    history: History, project: str, dataset: str, now: _Answered, least: int
+) -> dict[Label, str]:
+    """Return the cells that may not be shown, and why."""
+    out: dict[Label, str] = {}
+    for earlier in _earlier(history, project, dataset, now.family):
+        _compare(now, earlier, least, out)
+    return out
+
+
+def _populations(now: _Answered, out: Mapping[Label, str]) -> list[Population]:
+    """Return what is released, for the history."""
+    kept = {label: units for label, units in now.cells.items() if label not in out}
+    text = now.family.text()
+    entries = [Population(text, _text(label), units, units) for label, units in kept.items()]
+    if kept:
+        entries.append(Population(text, _TOTAL, now.total, now.total - sum(kept.values())))
+    return entries
 
 
 def _compare(now: _Answered, earlier: _Answered, least: int, out: dict[Label, str]) -> None:

@@ -7,16 +7,18 @@ released of private joins. Kept per project, not per analyst: analysts collude. 
 import os
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from middleplatform.errors import ConfigError
 from middleplatform.ledger.released import ReleasedSets
 
-__all__ = ["WHOLE", "History", "Population"]
+__all__ = ["WHOLE", "History", "Population", "QuestionRows", "SharedHistory"]
 
 WHOLE = "*"
 """Label of all cells of a block together: not a value that was shown, but one that its cells add up to."""
@@ -78,6 +80,11 @@ class History:
         with self._lock:
             self._database.close()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nobody else compare and add while within: this process is the only one."""
+        yield
+
     def any(self, project: str, dataset: str) -> bool:
         """Say whether anything was released of a dataset to a project."""
         with self._lock:
@@ -136,6 +143,79 @@ class History:
             except sqlite3.Error:
                 raise ConfigError("C011", what="the history file") from None
         return int(found[0])
+
+
+class QuestionRows(Protocol):
+    """Where several gateways keep their questions and sizes together."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Let no other gateway read or add sizes while within."""
+        ...
+
+    def any(self, project: str, dataset: str) -> bool:
+        """As ``History.any``."""
+        ...
+
+    def near(
+        self, project: str, dataset: str, units: tuple[int, int], complement: tuple[int, int]
+    ) -> list[tuple[str, str, int, int]]:
+        """As ``History.near``: shape, label and bounds."""
+        ...
+
+    def add(
+        self, project: str, dataset: str, rows: Iterable[tuple[str, str, int, int]], moment: str
+    ) -> None:
+        """As ``History.add``."""
+        ...
+
+    def ask(self, project: str, day: str, fingerprint: str, statement: str) -> int:
+        """As ``History.ask``."""
+        ...
+
+    def close(self) -> None:
+        """Close what belongs to this gateway alone."""
+
+
+class SharedHistory(History):
+    """A gateway's history beside other gateways; sets of units are a node's and not here.
+
+    Args:
+        rows: In the store that they share. What it refuses is a ``ConfigError``: then nothing may leave.
+    """
+
+    def __init__(self, rows: QuestionRows) -> None:
+        self._rows = rows
+
+    def close(self) -> None:
+        """Close the rows."""
+        self._rows.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other gateway compare and add while within; for one thread, which does not wait meanwhile."""
+        with self._rows.alone():
+            yield
+
+    def any(self, project: str, dataset: str) -> bool:
+        """Say whether anything was released of a dataset to a project."""
+        return self._rows.any(project, dataset)
+
+    def near(
+        self, project: str, dataset: str, units: tuple[int, int], complement: tuple[int, int]
+    ) -> list[Population]:
+        """Return earlier populations whose size may lie in one of two ranges (both ends included)."""
+        return [Population(*row) for row in self._rows.near(project, dataset, units, complement)]
+
+    def add(
+        self, project: str, dataset: str, populations: Iterable[Population], moment: str
+    ) -> None:
+        """Keep populations, durably, before their aggregates leave."""
+        rows = [(each.shape, each.label, each.units_low, each.units_high) for each in populations]
+        self._rows.add(project, dataset, rows, moment)
+
+    def ask(self, project: str, day: str, fingerprint: str, statement: str) -> int:
+        """Take note of a question and return how many different ones of its fingerprint the day has seen."""
+        return self._rows.ask(project, day, fingerprint, statement)
 
 
 def _statements() -> dict[str, str]:

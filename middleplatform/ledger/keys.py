@@ -7,31 +7,51 @@ key, since two keys with a factor in common give each other away.
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from middleplatform.crypto.key_proof import KeyProof, check_key
 from middleplatform.crypto.sealing_key import SealingKey
 from middleplatform.errors import ConfigError, ProtocolError, QueryError
 from middleplatform.model.sealed import PublishedKey
 
-__all__ = ["KeyRegistry"]
+__all__ = ["KeyRegistry", "KeyRows"]
 
 _ID = re.compile(r"[0-9a-f]{64}")
+_COLUMNS = (
+    "id", "document", "proof", "modulus", "login", "department", "published_at", "replaces",
+)  # fmt: skip
 
 
-class KeyRegistry:
-    """In a SQLite file of its own; safe between threads.
+class KeyRows(Protocol):
+    """Where published keys are kept: a gateway's own file, or the store that several gateways share."""
 
-    Args:
-        path: The file, made where missing; ``None`` keeps it in memory.
+    def add(self, values: Mapping[str, object], revoked: tuple[str, str, str, str] | None) -> None:
+        """Keep a key and withdraw the one that it replaces (arguments of ``revoke``), both or neither."""
+        ...
 
-    Raises:
-        ConfigError: C011 when the file cannot be opened or made.
-    """
+    def revoke(self, key_id: str, login: str, at: str, reason: str) -> None:
+        """Withdraw a key; withdrawing twice keeps the first moment."""
+        ...
+
+    def find(self, key_id: str) -> Sequence[object] | None:
+        """Return a key's columns, or None."""
+        ...
+
+    def all(self) -> Sequence[Sequence[object]]:
+        """Return the columns of every key, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Close what belongs to this gateway alone."""
+
+
+class _FileRows:
+    """In a SQLite file of its own; safe between threads."""
 
     def __init__(self, path: Path | None) -> None:
         self._sql = _statements()
@@ -50,6 +70,58 @@ class KeyRegistry:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    def add(self, values: Mapping[str, object], revoked: tuple[str, str, str, str] | None) -> None:
+        """Keep a key and withdraw the one that it replaces, both or neither."""
+        with self._lock, _refusals():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._database.execute(self._sql["add"], tuple(values.values()))
+                if revoked is not None:
+                    self._revoke(*revoked)
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+
+    def revoke(self, key_id: str, login: str, at: str, reason: str) -> None:
+        """Withdraw a key."""
+        with self._lock, _refusals():
+            self._revoke(key_id, login, at, reason)
+
+    def _revoke(self, key_id: str, login: str, at: str, reason: str) -> None:
+        self._database.execute(self._sql["revoke"], (at, login, reason, key_id))
+
+    def find(self, key_id: str) -> Sequence[object] | None:
+        """Return a key's columns, or None."""
+        with self._lock, _refusals():
+            row: Sequence[object] | None = self._database.execute(
+                self._sql["find"], (key_id,)
+            ).fetchone()
+        return row
+
+    def all(self) -> Sequence[Sequence[object]]:
+        """Return the columns of every key, oldest first."""
+        with self._lock, _refusals():
+            return self._database.execute(self._sql["all"]).fetchall()
+
+
+class KeyRegistry:
+    """What was published, and what may be.
+
+    Args:
+        kept: A file, made where missing; ``None`` keeps it in memory; rows of another keeper.
+
+    Raises:
+        ConfigError: C011 when the file cannot be opened or made.
+    """
+
+    def __init__(self, kept: "Path | KeyRows | None") -> None:
+        self._rows: KeyRows = _FileRows(kept) if kept is None or isinstance(kept, Path) else kept
+
+    def close(self) -> None:
+        """Close the file."""
+        self._rows.close()
 
     def check(self, document: bytes, proof: bytes) -> SealingKey:
         """Return the key of a publication that may be taken; nothing is kept.
@@ -106,17 +178,8 @@ class KeyRegistry:
                 raise _refused(("it replaces a key that does not serve", "所替换的密钥无效"))
         modulus = key.n.to_bytes(key.bits // 8, "big")
         row = (key.key_id, document, proof, modulus, login, department, at, replaces)
-        with self._lock, _refusals():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.execute(self._sql["add"], row)
-                if replaces:
-                    told = (at, login, f"replaced by {key.key_id}", replaces)
-                    self._database.execute(self._sql["revoke"], told)
-                self._database.execute("COMMIT")
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
+        told = (replaces, login, at, f"replaced by {key.key_id}") if replaces else None
+        self._rows.add(dict(zip(_COLUMNS, row, strict=True)), told)
         return self.find(key.key_id)
 
     def revoke(self, key_id: str, login: str, at: str, reason: str = "") -> PublishedKey:
@@ -126,8 +189,7 @@ class KeyRegistry:
             QueryError: Q041 there is no such key.
             ConfigError: C011 the file refuses the write.
         """
-        with self._lock, _refusals():
-            self._database.execute(self._sql["revoke"], (at, login, reason, key_id))
+        self._rows.revoke(key_id, login, at, reason)
         return self.find(key_id)
 
     def find(self, key_id: str) -> PublishedKey:
@@ -136,17 +198,14 @@ class KeyRegistry:
         Raises:
             QueryError: Q041 there is no such key.
         """
-        with self._lock, _refusals():
-            row = self._database.execute(self._sql["find"], (key_id,)).fetchone()
+        row = self._rows.find(key_id)
         if row is None or not _ID.fullmatch(key_id):
             raise QueryError("Q041", what=("such key", "该密钥"))
         return _published(row)
 
     def all(self) -> tuple[PublishedKey, ...]:
         """Return every key, oldest first."""
-        with self._lock, _refusals():
-            rows = self._database.execute(self._sql["all"]).fetchall()
-        return tuple(_published(row) for row in rows)
+        return tuple(_published(row) for row in self._rows.all())
 
 
 _FORM = (
@@ -159,7 +218,7 @@ def _refused(what: tuple[str, str]) -> QueryError:
     return QueryError("Q040", what=(f"the key is refused: {what[0]}", f"密钥不予登记：{what[1]}"))
 
 
-def _published(row: tuple[object, ...]) -> PublishedKey:
+def _published(row: Sequence[object]) -> PublishedKey:
     key_id, document, proof, *texts = row
     assert isinstance(document, bytes)
     assert isinstance(proof, bytes)
