@@ -37,8 +37,8 @@ class Limits:
         failures_per_minute: Of everybody together; beyond it only addresses without a failure are heard.
     """
 
-    address_per_minute: int = 6000
-    login_per_minute: int = 3000
+    address_per_minute: int = 12_000
+    login_per_minute: int = 6000
     failures: int = 5
     wait: timedelta = timedelta(seconds=30)
     wait_max: timedelta = timedelta(hours=1)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from middleplatform.access.operator_log import OperatorLog
+from middleplatform.login.configured import Limits
 from middleplatform.web import bodies, problems, routes
 from middleplatform.web.console import app as console
 from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
+from middleplatform.web.limits import RateLimits
 from middleplatform.web.services import Services
 from middleplatform.web.shell import REQUESTS_MAX, Shell
 from middleplatform.web.simulations import Simulations
@@ -83,6 +85,8 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     routes.register(app)
     if services is not None:
         console.register(app)
+    login = None if services is None else services.login
+    app.add_middleware(RateLimits, limits=Limits() if login is None else login.config.limits)
     app.add_middleware(Shell, operator_log=operator_log, requests_max=requests_max)
     _describe(app)
     return app

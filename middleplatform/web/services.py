@@ -12,6 +12,8 @@ from middleplatform.governance.handling import Handling
 from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.governance.terms import Rules
 from middleplatform.governance.workdays import Calendar
+from middleplatform.login.opened import Login
+from middleplatform.login.sessions import Sessions
 from middleplatform.policy import holidays, regulation
 from middleplatform.settings import Settings
 
@@ -24,14 +26,32 @@ class Services:
 
     Attributes:
         platform: Gateway, log, nodes.
+        login: What lets people in; None where nobody logs in.
     """
 
     platform: Platform
+    login: Login | None = None
 
     @property
     def settings(self) -> Settings:
         """What the operator set."""
         return self.platform.settings
+
+    @property
+    def logins(self) -> Login:
+        """What lets people in.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        if self.login is None:
+            raise ConfigError("C015", what=("there is none", "未配置"))
+        return self.login
+
+    @property
+    def sessions(self) -> Sessions | None:
+        """Who is logged in; None where nobody can be."""
+        return None if self.login is None else self.login.sessions
 
     @property
     def lifecycle(self) -> Lifecycle:
