@@ -338,14 +338,18 @@ def _summary(rule: object) -> str:
     return _text(rule.roles) if isinstance(rule, Purpose) else "+"
 
 
+def _rule_text(rule: ProbingRule | Withheld) -> str:
+    if isinstance(rule, Withheld):
+        return f"{rule.first}-{rule.last} ({rule.law})"
+    then = f" -> {rule.freeze} {rule.hours or '-'} h" if rule.freeze else ""
+    return f"{rule.signal}/{rule.per} > {rule.most} in {rule.minutes} min{then}"
+
+
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, ProbingRule):
-        then = f" -> {value.freeze} {value.hours or '-'} h" if value.freeze else ""
-        return f"{value.signal}/{value.per} > {value.most} in {value.minutes} min{then}"
-    if isinstance(value, Withheld):
-        return f"{value.first}-{value.last} ({value.law})"
+    if isinstance(value, ProbingRule | Withheld):
+        return _rule_text(value)
     if isinstance(value, Enum):
         return value.name.lower().replace("_", " ") if isinstance(value, int) else str(value.value)
     if isinstance(value, Decimal):
