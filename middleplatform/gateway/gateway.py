@@ -17,6 +17,7 @@ from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import AuditError, ConfigError, LimitError, MiddleplatformError
+from middleplatform.gateway.advice import advice
 from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, quality_of, received, released
@@ -33,6 +34,7 @@ from middleplatform.gateway.sealed_desk import SealingDesk, check_release
 from middleplatform.gateway.sealed_explain import sealed_explanation
 from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
+from middleplatform.model.advice import Advice
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.freeze import Freeze
@@ -230,15 +232,34 @@ class Gateway:
 
     def explain(self, request: QueryRequest) -> Explanation:
         """Say what would happen to a query; nothing is run and no department is asked."""
-        pinned = self._pinned()
+        return self._pinned()._explained(request)  # noqa: SLF001 - its own copy
+
+    def _explained(self, request: QueryRequest) -> Explanation:
         try:
-            query, decision = pinned._judge(request)  # noqa: SLF001 - its own copy
-            plan = pinned._made(request, query, decision)  # noqa: SLF001 - its own copy
+            query, decision = self._judge(request)
+            plan = self._made(request, query, decision)
         except MiddleplatformError as error:
-            return explanation(request, error, pinned.catalog, pinned.bundle)
+            return explanation(request, error, self.catalog, self.bundle)
         judged, holder = (query, decision, plan), self.dispatcher.key_holder
-        told = explanation(request, judged, pinned.catalog, pinned.bundle, holder)
+        told = explanation(request, judged, self.catalog, self.bundle, holder)
         return sealed_explanation(told, request)
+
+    def advise(self, request: QueryRequest) -> Advice:
+        """Explain a query and, where it is refused, name the nearest form that would pass; nothing is run."""
+        pinned = self._pinned()
+        told = pinned._explained(request)  # noqa: SLF001 - its own copy
+        return advice(request, told, pinned._refusal, pinned.catalog, pinned.bundle)  # noqa: SLF001 - the same
+
+    def rules(self) -> Bundle:
+        """Return the policy with the grants of this moment."""
+        return self._pinned().bundle
+
+    def _refusal(self, request: QueryRequest) -> MiddleplatformError | None:
+        try:
+            self._made(request, *self._judge(request))
+        except MiddleplatformError as error:
+            return error
+        return None
 
     def close(self) -> None:
         """Close what the gateway itself opened."""
