@@ -1,5 +1,7 @@
 """A store, a clock turned by hand, and the sessions over them."""
 
+import shutil
+
 import pytest
 
 from middleplatform.login.sessions import Sessions
@@ -17,8 +19,17 @@ def rng():
     return CountingRng()
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory):
+    """A store with nothing in it, made once."""
+    path = tmp_path_factory.mktemp("empty") / "store.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, empty):
+    shutil.copy(empty, tmp_path / "store.db")
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as opened:
         yield opened
 
