@@ -1,0 +1,40 @@
+"""Every grant that an application ever yielded, also those that are withdrawn or over: a report is read years later.
+
+The ids are those of ``governance.granted``, which gives only what holds now.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from middleplatform.accountability.figures import Case
+from middleplatform.accountability.report import Approval
+from middleplatform.governance.applications import Act, Event, Lane
+
+__all__ = ["approved"]
+
+
+def approved(case: Case) -> Iterator[Approval]:
+    """Yield each grant with its basis, scenario, end and who approved it."""
+    answers: Counter[str] = Counter()
+    for event in case.events:
+        if event.act is Act.ANSWERED:
+            answers[event.department] += 1
+            if event.answer is not None and event.answer.columns:
+                yield _approval(case, event, answers[event.department])
+    if case.state.application.lane is Lane.EMERGENCY and case.state.officer:
+        for part in case.state.parts.values():
+            if part.approved_by:
+                people = tuple(sorted({part.approved_by, case.state.officer}))
+                wanted = case.state.application
+                yield Approval(
+                    f"{case.state.number}/{part.department}", wanted.basis, wanted.scenario,
+                    wanted.ends, people,
+                )  # fmt: skip
+
+
+def _approval(case: Case, event: Event, number: int) -> Approval:
+    wanted = case.state.application
+    again = f"/{number}" if number > 1 else ""
+    name = f"{case.state.number}/{event.department}{again}"
+    ends = wanted.ends if event.answer is None else event.answer.ends
+    return Approval(name, wanted.basis, wanted.scenario, ends, (event.by,))
