@@ -11,8 +11,9 @@ Spec: docs/spec/login.md, "Failures". GB/T 22239-2019 8.1.4.1 b) asks for a limi
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from middleplatform.errors import LimitError
 from middleplatform.login.buckets import Bucket
@@ -25,6 +26,8 @@ __all__ = ["Attempt", "Failures"]
 
 _ADDRESS_TIMES = 4
 """An address may fail so many times as often as one login from it: many people may stand behind one."""
+_ADDRESS_QUIET = timedelta(minutes=15)
+"""After so long without an attempt an address begins anew; so it does after a wait, which never grows."""
 _FORGOTTEN = timedelta(hours=24)
 
 
@@ -80,12 +83,10 @@ class Failures:
                 raise LimitError("L008", seconds=_seconds(until - now))
             if rows and not self._everybody.has(now.timestamp()):
                 raise LimitError("L007", seconds=60)
-            allowed = (self._limits.failures, self._limits.failures * _ADDRESS_TIMES)
-            waits = [
-                self._count(connection, key, rows[key].failures if key in rows else 0, most, now)
-                for key, most in zip(keys, allowed, strict=True)
-            ]
-        return Attempt(keys, _seconds(max(waits)) if any(waits) else 0)
+            login_wait = self._count(connection, keys[0], rows.get(keys[0]), now)
+            address_wait = self._count_address(connection, keys[1], rows.get(keys[1]), now)
+        wait = max(login_wait, address_wait)
+        return Attempt(keys, _seconds(wait) if wait else 0)
 
     def failed(self) -> bool:
         """Note that an attempt was wrong; return whether this is the one with which everybody reached the limit."""
@@ -108,20 +109,41 @@ class Failures:
             connection.execute(delete(failures).where(failures.c.failures <= 0))
 
     def _count(
-        self, connection: Connection, key: str, before: int, most: int, now: datetime
+        self, connection: Connection, key: str, row: Row[Any] | None, now: datetime
     ) -> timedelta:
-        """Count one more and return how long it makes wait."""
-        over = before + 1 - most
-        limits = self._limits
-        wait = timedelta()
-        if over >= 0:
-            wait = min(limits.wait * 2 ** min(over, 20), limits.wait_max)
-        values = {"failures": before + 1, "last_at": now, "until": now + wait}
-        if before:
-            connection.execute(update(failures).where(failures.c.key == key).values(**values))
-        else:
-            connection.execute(insert(failures).values(key=key, **values))
+        """Count one more of a login from its address and return how long it makes wait: twice as long each time."""
+        number = 1 if row is None else row.failures + 1
+        over = number - self._limits.failures
+        longest = self._limits.wait_max
+        wait = min(self._limits.wait * 2 ** min(over, 20), longest) if over >= 0 else timedelta()
+        _write(connection, key, row, number, now, wait)
         return wait
+
+    def _count_address(
+        self, connection: Connection, key: str, row: Row[Any] | None, now: datetime
+    ) -> timedelta:
+        """Count one more of an address and return how long it makes wait."""
+        most = self._limits.failures * _ADDRESS_TIMES
+        anew = row is None or row.failures >= most or now - row.last_at > _ADDRESS_QUIET
+        number = 1 if row is None or anew else row.failures + 1
+        wait = self._limits.wait if number >= most else timedelta()
+        _write(connection, key, row, number, now, wait)
+        return wait
+
+
+def _write(
+    connection: Connection,
+    key: str,
+    row: Row[Any] | None,
+    number: int,
+    now: datetime,
+    wait: timedelta,
+) -> None:
+    values = {"failures": number, "last_at": now, "until": now + wait}
+    if row is None:
+        connection.execute(insert(failures).values(key=key, **values))
+    else:
+        connection.execute(update(failures).where(failures.c.key == key).values(**values))
 
 
 def _key(*parts: str) -> str:

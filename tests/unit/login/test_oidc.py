@@ -188,7 +188,7 @@ def own_key(issuer, claims):
     return jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key)
 
 
-def key_inside(issuer, claims):
+def key_inside(_, claims):
     key = jwk.RSAKey.generate_key(2048, {"kid": "inside"})
     header = {"alg": "RS256", "kid": "inside", "jwk": key.as_dict(private=False)}
     return jwt.encode(header, claims, key)
@@ -253,7 +253,7 @@ def test_rotated_key_is_looked_for_once_and_then_taken(oidc, issuer, now):
     assert issuer.calls.count("jwks") == 2
 
 
-def test_unknown_key_does_not_make_us_ask_again_and_again(oidc, issuer, now):
+def test_unknown_key_does_not_make_us_ask_again_and_again(oidc, issuer):
     issuer.token = lambda claims: jwt.encode({"alg": "RS256", "kid": "no"}, claims, issuer.key)
     for _ in range(3):
         refused(oidc, issuer)
@@ -314,7 +314,7 @@ def test_logout_is_at_the_provider_and_comes_back(oidc, issuer):
     assert asked == {"client_id": [CLIENT], "post_logout_redirect_uri": [f"{HERE}/console/login"]}
 
 
-def test_no_secret_of_a_login_under_way_is_in_the_store(oidc, issuer, tmp_path):
+def test_no_secret_of_a_login_under_way_is_in_the_store(oidc, tmp_path):
     started = asyncio.run(oidc.start())
     asked = parse_qs(urlsplit(started.url).query)
     found = b"".join(each.read_bytes() for each in tmp_path.iterdir())
