@@ -24,7 +24,7 @@ from middleplatform.audit.log import AuditLog
 from middleplatform.errors import AuditError, LimitError, QueryError
 from middleplatform.model.record import AuditRecord
 from middleplatform.ports import Clock, Rng
-from middleplatform.store import applications, freezes, policies, tickets
+from middleplatform.store import applications, freezes, policies, saved, tickets
 from middleplatform.store.acts import (
     Act,
     PendingAct,
@@ -41,7 +41,7 @@ from middleplatform.store.database import Store
 
 __all__ = ["TABLES", "Decide", "Desk"]
 
-TABLES = (applications, freezes, policies, tickets)
+TABLES = (applications, freezes, policies, saved, tickets)
 """Modules that declare what acts change: a desk finishes acts of every kind, also those that others began."""
 
 Decide = Callable[[Connection, int], Act]
@@ -113,7 +113,7 @@ class Desk:
             return False
         with self.store.reading() as connection:
             act = pending(connection)
-        if act is None or act.log not in ("", self.log.origin):
+        if act is None or act.log not in ("", self.log.claimant):
             return False
         index = self._found(act) if act.log else None
         if index is None:
@@ -129,7 +129,7 @@ class Desk:
         good = all(vouch(act) for vouch in self.vouches)
         with self.store.writing() as connection:
             if good:
-                return claim(connection, act.number, self.log.origin, self.log.size)
+                return claim(connection, act.number, self.log.claimant, self.log.size)
             undo(connection, act.number)
         return False
 
@@ -148,7 +148,7 @@ class Desk:
             with self.entering:
                 return self.log.append(AuditRecord(act.event, body)).index
         except (AuditError, LimitError) as error:
-            if error.code != "A002":  # then nobody knows what the log holds
+            if error.code not in ("A002", "A005"):  # then nobody knows what the log holds, or others may enter it
                 with self.store.writing() as connection:
                     undo(connection, act.number)
             raise

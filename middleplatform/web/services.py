@@ -5,11 +5,15 @@ from functools import cached_property
 
 from fastapi import Request
 
+from middleplatform.accountability.accounts import Accounts
+from middleplatform.accountability.ticket_desk import TicketDesk
+from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.demo.runtime import Platform
 from middleplatform.errors import ConfigError
 from middleplatform.governance.freezes import Freezing
 from middleplatform.governance.handling import Handling
 from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.governance.notebook import Notebook
 from middleplatform.governance.terms import Rules
 from middleplatform.governance.workdays import Calendar
 from middleplatform.login.opened import Login
@@ -81,6 +85,42 @@ class Services:
         """
         lifecycle = self.lifecycle
         return Freezing(lifecycle.desk, lifecycle.catalog)
+
+    def accounts(self) -> Accounts:
+        """Return what can be accounted for, under the policy in force.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        lifecycle, log = self.lifecycle, self.platform.gateway.audit
+        parts = (log, lifecycle.desk.store, lifecycle.catalog, lifecycle.standing().bundle)
+        return Accounts(*parts, self.rules, lifecycle.desk.clock)
+
+    def tickets(self) -> TicketDesk:
+        """Return the desk of objections and corrections.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        return self.accounts().tickets(self.lifecycle.desk)
+
+    @cached_property
+    def report_signer(self) -> CheckpointSigner:
+        """The log's key, which signs reports of decisions.
+
+        Raises:
+            ConfigError: C006 it cannot be read.
+        """
+        return CheckpointSigner.load(self.settings.state / "audit.key")
+
+    @property
+    def notebook(self) -> Notebook:
+        """Return the desk of saved questions.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        return Notebook(self.lifecycle.desk)
 
     def handling(self) -> Handling:
         """Return the desk of applications, under the policy in force."""

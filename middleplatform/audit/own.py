@@ -1,0 +1,140 @@
+"""A person's own questions, from the log itself: what was asked and what became of it, the newest first.
+
+Spec: docs/spec/audit-log.md, "What an entry says".
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from middleplatform.audit.entry import LogEntry, moment
+from middleplatform.audit.reader import LogView
+
+__all__ = ["LOOKED_AT_MAX", "Asked", "OwnPage", "own_questions"]
+
+LOOKED_AT_MAX = 20_000
+"""Entries that one call looks at; a long log is read on from where it stopped."""
+_WINDOW = 1000
+_ENDS = frozenset({"released", "refused", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question.
+
+    Attributes:
+        index: Of the entry that it came in.
+        query_id: 128 random bits, hexadecimal.
+        at: When it came in, UTC.
+        sql: As typed; empty where the entry has it sealed.
+        purpose: Code.
+        project: For which history is kept.
+        noise: As asked, or empty.
+        strict: As asked.
+        outcome: ``released``, ``refused`` or ``failed``; empty while it has no end in the log.
+        end: Index of the entry that says so; -1 where there is none.
+        code: Error code where it was not answered.
+        rule: That refused.
+        datasets: That were read, of an answer.
+    """
+
+    index: int
+    query_id: str
+    at: datetime
+    sql: str
+    purpose: str
+    project: str
+    noise: str
+    strict: bool
+    outcome: str
+    end: int
+    code: str
+    rule: str
+    datasets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPage:
+    """Some of a person's questions.
+
+    Attributes:
+        questions: The newest first.
+        before: Index to read on from, for what is older; None at the log's beginning.
+    """
+
+    questions: tuple[Asked, ...]
+    before: int | None
+
+
+def own_questions(
+    log: LogView, login: str, department: str, most: int, before: int | None = None
+) -> OwnPage:
+    """Return a person's newest questions.
+
+    Args:
+        log: The platform's.
+        login: Whose.
+        department: The person's own.
+        most: Questions at most.
+        before: Only entries below this index; None for all.
+    """
+    stop = log.size if before is None else min(before, log.size)
+    first = max(0, stop - LOOKED_AT_MAX)
+    found: list[Asked] = []
+    ends: dict[str, LogEntry] = _later(log, login, department, stop)
+    for entry in _backwards(log, first, stop, login):
+        record = entry.record
+        body = record.body
+        if (body.get("subject"), body.get("department")) != (login, department):
+            continue
+        query_id = _text(body, "query_id")
+        if record.event in _ENDS:
+            ends[query_id] = entry
+        elif record.event == "received":
+            found.append(_asked(entry.index, body, ends.pop(query_id, None)))
+            if len(found) >= most:
+                return OwnPage(tuple(found), entry.index or None)
+    return OwnPage(tuple(found), first or None)
+
+
+def _later(log: LogView, login: str, department: str, stop: int) -> dict[str, LogEntry]:
+    """Return the ends just above a page: of questions whose beginning is on it."""
+    ends: dict[str, LogEntry] = {}
+    needle = _needle(login)
+    for entry in log.entries(stop, stop + _WINDOW):
+        if needle in entry.leaf and entry.record.event in _ENDS:
+            body = entry.record.body
+            if body.get("department") == department and body.get("subject") == login:
+                ends[_text(body, "query_id")] = entry
+    return ends
+
+
+def _backwards(log: LogView, first: int, stop: int, login: str) -> Iterator[LogEntry]:
+    needle = _needle(login)
+    while stop > first:
+        start = max(first, stop - _WINDOW)
+        page = [entry for entry in log.entries(start, stop) if needle in entry.leaf]
+        yield from reversed(page)
+        stop = start
+
+
+def _needle(login: str) -> bytes:
+    return b'"subject":' + json.dumps(login, ensure_ascii=False).encode()
+
+
+def _asked(index: int, body: Mapping[str, object], end: LogEntry | None) -> Asked:
+    ended: Mapping[str, object] = {} if end is None else end.record.body
+    datasets = ended.get("datasets")
+    return Asked(
+        index, _text(body, "query_id"), moment(body.get("at")), _text(body, "sql"),
+        _text(body, "purpose"), _text(body, "project"), _text(body, "noise"), body.get("strict") is True,
+        "" if end is None else end.record.event, -1 if end is None else end.index,
+        _text(ended, "code"), _text(ended, "rule"),
+        tuple(map(str, datasets)) if isinstance(datasets, list) else (),
+    )  # fmt: skip
+
+
+def _text(body: Mapping[str, object], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
