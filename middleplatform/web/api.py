@@ -37,6 +37,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     closing: Callable[[], None] = lambda: None,
     beside: Callable[[], Coroutine[None, None, None]] | None = None,
     services: Services | None = None,
+    limits: Limits | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -50,6 +51,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
         closing: Called once when the server stops.
         beside: Runs beside the service on its event loop, and is canceled when the server stops.
         services: The desks of governance; None where only questions are answered.
+        limits: How fast anybody may ask; as the login's settings say unless given.
     """
     jobs = JobTable(gateway, bounds, timer, operator_log)
     simulations = Simulations(gateway.rng, operator_log)
@@ -86,7 +88,8 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     if services is not None:
         console.register(app)
     login = None if services is None else services.login
-    app.add_middleware(RateLimits, limits=Limits() if login is None else login.config.limits)
+    usual = Limits() if login is None else login.config.limits
+    app.add_middleware(RateLimits, limits=limits or usual)
     app.add_middleware(Shell, operator_log=operator_log, requests_max=requests_max)
     _describe(app)
     return app

@@ -149,6 +149,7 @@ class FakePlatform:
     gateway: FakeGateway
     settings: Settings
     closed: bool = False
+    lifecycle: object = None
 
     def close(self) -> None:
         self.closed = True

@@ -14,6 +14,7 @@ from middleplatform.model.request import Role, Subject
 from middleplatform.web.api import build
 from middleplatform.web.jobs import Bounds
 from tests.fakes.doors import CountingRng, FakeGateway, HandClock, open_fake
+from tests.fakes.rest_world import governing
 
 
 @dataclass
@@ -77,3 +78,9 @@ def make_service(tmp_path) -> Callable[..., Service]:
 @pytest.fixture
 def service(make_service) -> Service:
     return make_service()
+
+
+@pytest.fixture(scope="module")
+def governed(tmp_path_factory):
+    with governing(tmp_path_factory.mktemp("governed")) as opened:
+        yield opened
