@@ -12,13 +12,13 @@ import io
 from typing import TYPE_CHECKING
 
 from middleplatform.access import shapes
+from middleplatform.access.csv_cells import RUNS
 
 if TYPE_CHECKING:  # imports the column engine, which --help must not
     from middleplatform.model.result import Release
 
 __all__ = ["csv_text"]
 
-_RUNS = tuple("=+-@\t\r\n＝＋－＠|%")
 _TEXT = frozenset({"text", "null"})
 _ENDS = "\r\n"
 
@@ -65,6 +65,6 @@ class _Withheld(str):
 
 
 def _safe(value: object) -> object:
-    if isinstance(value, str) and not isinstance(value, _Withheld) and value.startswith(_RUNS):
+    if isinstance(value, str) and not isinstance(value, _Withheld) and value.startswith(RUNS):
         return "'" + value
     return value
