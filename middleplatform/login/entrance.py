@@ -7,22 +7,24 @@ Spec: docs/spec/login.md.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
+from middleplatform.access.roles import check_person
 from middleplatform.access.tokens import TokenRecord
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.login.claims import ClaimRules, subject_from
 from middleplatform.login.demo import DemoLogins
 from middleplatform.login.failures import Attempt, Failures
 from middleplatform.login.secret import digest
-from middleplatform.login.sessions import How, Sessions
-from middleplatform.model.request import Subject
+from middleplatform.login.sessions import How, Sessions, record_of
+from middleplatform.model.request import Role, Subject
 from middleplatform.ports import Clock
+from middleplatform.store import logins
 from middleplatform.store.acts import Act, Change
 from middleplatform.store.logins import people
 
@@ -54,6 +56,10 @@ class TokenBook(Protocol):
 
     def records(self) -> tuple[TokenRecord, ...]:
         """Return all tokens' records."""
+        ...
+
+    def holders(self) -> Iterable[tuple[str, frozenset[Role]]]:
+        """Return login and roles of every token that lets somebody in now."""
         ...
 
 
@@ -163,10 +169,11 @@ class Entrance:
 
         Raises:
             PolicyError: P006 the claims give too little, or the login is somebody else's.
-            QueryError: Q040 the claims give roles that exclude each other.
+            QueryError: Q040 the claims give roles that exclude each other, or those of the login's service tokens.
             AuditError: A001, A003.
         """
         subject, sub = subject_from(claims, rules), str(claims["sub"])
+        check_person(subject.id, subject.roles, self._tokens.holders())
         row = {
             "login": subject.id, "issuer": issuer, "subject": sub, "first_at": self._clock.now(),
         }  # fmt: skip
@@ -174,7 +181,7 @@ class Entrance:
         def known(connection: Connection) -> tuple[Change, ...]:
             same = (people.c.issuer == issuer) & (people.c.subject == sub)
             found = connection.execute(
-                select(people).where(or_(people.c.login == subject.id, same))
+                select(people).where(or_(func.lower(people.c.login) == subject.id.lower(), same))
             ).all()
             if not found:
                 return (Change("people", row),)
@@ -237,12 +244,32 @@ class Entrance:
 
         def decide(connection: Connection, _: int) -> Act:
             gone = self.sessions.giving_way(connection, subject.id, came.before)
+            gone += self._changed(connection, subject, how, credential)
             begun = Change("sessions", planned.row)
             return Act(EVENT, body, (*known(connection), *gone, begun))
 
         self._perform(decide)
         self._failures.succeeded(attempt)
         return planned.secret
+
+    def _changed(
+        self, connection: Connection, subject: Subject, how: How, credential: str
+    ) -> tuple[Change, ...]:
+        """Return what ends because the provider gives other rights now; refuse roles beside those of other sessions.
+
+        Raises:
+            QueryError: Q040 another session of the person has roles that exclude these.
+        """
+        now = self._clock.now()
+        own, held = [], []
+        for row in logins.of_login(connection, subject.id, now):
+            record = record_of(row)
+            if (record.how, record.credential) != (how, credential):
+                held.append((record.subject.id, record.subject.roles))
+            elif record.subject != subject:
+                own.append(Change("sessions", {"ended_at": now}, {"digest": row.digest}))
+        check_person(subject.id, subject.roles, held)
+        return tuple(own)
 
     def _perform(self, decide: Decide) -> None:
         """Do an act; where another process is in the middle of one, try again."""

@@ -23,7 +23,7 @@ from middleplatform.store import logins
 from middleplatform.store.acts import Change
 from middleplatform.store.database import Store
 
-__all__ = ["Bounds", "How", "Planned", "SessionRecord", "Sessions"]
+__all__ = ["Bounds", "How", "Planned", "SessionRecord", "Sessions", "record_of"]
 
 _SEEN_EVERY = timedelta(seconds=30)
 """How often the moment of the last request is written; an idle session may live longer by as much."""
@@ -218,7 +218,7 @@ class Sessions:
             row = logins.one(connection, digest(secret))
         if row is None or row.ended_at is not None or not self._in_time(row, now):
             return None
-        found = _record(row)
+        found = record_of(row)
         if not self._stands(found):
             self.end(secret)
             return None
@@ -259,7 +259,7 @@ class Sessions:
         now = self._clock.now()
         with self._store.reading() as connection:
             rows = logins.of_login(connection, login, now)
-        return tuple(_record(row) for row in rows if self._in_time(row, now))
+        return tuple(record_of(row) for row in rows if self._in_time(row, now))
 
     def _in_time(self, row: Row[Any], now: datetime) -> bool:
         return bool(
@@ -275,7 +275,8 @@ class Sessions:
             )
 
 
-def _record(row: Row[Any]) -> SessionRecord:
+def record_of(row: Row[Any]) -> SessionRecord:
+    """Return what a row of the store says."""
     subject = Subject(
         row.login, row.department, frozenset(map(Role, row.roles)), tuple(row.regions)
     )

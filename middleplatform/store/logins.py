@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
+    func,
     insert,
     select,
     update,
@@ -93,10 +94,13 @@ def one(connection: Connection, digest: str) -> Row[tuple[object, ...]] | None:
 def of_login(
     connection: Connection, login: str | None, now: datetime
 ) -> list[Row[tuple[object, ...]]]:
-    """Return the sessions of ``login`` (of everybody for None) that have neither ended nor run out, oldest first."""
+    """Return the sessions of ``login`` (of everybody for None) that have neither ended nor run out, oldest first.
+
+    Capital and small letters make no other login.
+    """
     wanted = select(sessions).where(sessions.c.ended_at.is_(None), sessions.c.ends_at > now)
     if login is not None:
-        wanted = wanted.where(sessions.c.login == login)
+        wanted = wanted.where(func.lower(sessions.c.login) == login.lower())
     return list(connection.execute(wanted.order_by(sessions.c.began_at, sessions.c.id)))
 
 
@@ -122,5 +126,6 @@ def end_where(connection: Connection, at: datetime, **columns: str) -> int:
     """End the open sessions whose columns have these values; return how many there were."""
     wanted = update(sessions).where(sessions.c.ended_at.is_(None))
     for name, value in columns.items():
-        wanted = wanted.where(sessions.c[name] == value)
+        column = func.lower(sessions.c.login) if name == "login" else sessions.c[name]
+        wanted = wanted.where(column == (value.lower() if name == "login" else value))
     return connection.execute(wanted.values(ended_at=at)).rowcount
