@@ -12,10 +12,10 @@ from fastapi import Request, Response
 
 from middleplatform.errors import PolicyError
 from middleplatform.model.request import Role, Subject
+from middleplatform.web import cookies
 
 __all__ = [
     "Sessions",
-    "cookie",
     "csrf",
     "forget",
     "hand_out",
@@ -24,6 +24,8 @@ __all__ = [
     "secret_of",
     "visitor",
 ]
+
+_COOKIE = "session"
 
 
 class Sessions(Protocol):
@@ -42,15 +44,6 @@ class Sessions(Protocol):
         ...
 
 
-def cookie(request: Request) -> str:
-    """Return the name of the session's cookie.
-
-    Over HTTPS its prefix binds it to this host and to secure connections (RFC 6265bis, section 4.1.3.2), so that no
-    neighbor can set one. Plain HTTP is for the loopback address, where not every browser keeps a secure cookie.
-    """
-    return "__Host-session" if request.url.scheme == "https" else "session"
-
-
 def hand_out(request: Request, response: Response, secret: str, seconds: int) -> None:
     """Give the browser the secret of a session that has begun.
 
@@ -60,21 +53,17 @@ def hand_out(request: Request, response: Response, secret: str, seconds: int) ->
         secret: What ``Sessions`` gave; no script can read it.
         seconds: For which the browser keeps it.
     """
-    secure = request.url.scheme == "https"
-    response.set_cookie(
-        cookie(request), secret, max_age=seconds, httponly=True, secure=secure, samesite="lax"
-    )
+    cookies.give(request, response, _COOKIE, secret, seconds)
 
 
 def forget(request: Request, response: Response) -> None:
     """Have the browser forget its session."""
-    secure = request.url.scheme == "https"
-    response.delete_cookie(cookie(request), httponly=True, secure=secure, samesite="lax")
+    cookies.forget(request, response, _COOKIE)
 
 
 def secret_of(request: Request) -> str:
     """Return the session's secret as the browser sent it; empty without one."""
-    return request.cookies.get(cookie(request), "")
+    return cookies.read(request, _COOKIE)
 
 
 def visitor(request: Request) -> Subject | None:

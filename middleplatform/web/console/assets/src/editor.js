@@ -66,6 +66,7 @@ class SqlEditor extends HTMLElement {
         autocompletion({ aboveCursor: false }), search({ top: true }), lintGutter(),
         syntaxHighlighting(highlighting), theme, EditorView.lineWrapping, EditorState.phrases.of(PHRASES),
         EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+        EditorView.domEventHandlers({ beforeinput: typedOver }),
         this.#language.of(languageOf({ tables: {} })),
         checks ? linter((view) => this.#checked(view, checks), { delay: CHECK_AFTER_MS }) : [],
         EditorView.updateListener.of((update) => update.docChanged && this.#keep()),
@@ -107,6 +108,18 @@ class SqlEditor extends HTMLElement {
     if (!found.length) return;
     this.#view.dispatch(setDiagnostics(this.#view.state, diagnosticsOf(found, this.value)));
   }
+}
+
+/** Replace a selection by what is typed. Left to itself Chromium keeps its look by a style attribute, which the content
+    security policy stops, and reports. */
+function typedOver(event, view) {
+  const { from, to, empty } = view.state.selection.main;
+  if (event.inputType !== "insertText" || !event.data || event.isComposing || empty) return false;
+  const insert = () => view.state.update(view.state.replaceSelection(event.data), { scrollIntoView: true, userEvent: "input.type" });
+  const handled = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, event.data, insert));
+  if (!handled) view.dispatch(insert());
+  event.preventDefault();
+  return true;
 }
 
 /** Return what the address answers, or null: an editor without completions is still one. */
