@@ -10,8 +10,9 @@ from datetime import datetime
 
 from middleplatform.audit.entry import LogEntry, moment
 from middleplatform.audit.reader import LogView
+from middleplatform.errors import QueryError
 
-__all__ = ["LOOKED_AT_MAX", "Asked", "OwnPage", "own_questions"]
+__all__ = ["LOOKED_AT_MAX", "Asked", "OwnPage", "own_question", "own_questions"]
 
 LOOKED_AT_MAX = 20_000
 """Entries that one call looks at; a long log is read on from where it stopped."""
@@ -96,6 +97,21 @@ def own_questions(
             if len(found) >= most:
                 return OwnPage(tuple(found), entry.index or None)
     return OwnPage(tuple(found), first or None)
+
+
+def own_question(log: LogView, login: str, department: str, index: int) -> Asked:
+    """Return one of a person's questions by the entry that it came in; what became of it is not looked for.
+
+    Raises:
+        AuditError: A004 there is no such entry.
+        QueryError: Q041 it is no question, or another's.
+    """
+    entry = log.entry(index)
+    body = entry.record.body
+    own = (body.get("subject"), body.get("department")) == (login, department)
+    if entry.record.event != "received" or not own:
+        raise QueryError("Q041", what=("such query", "该查询"))
+    return _asked(index, body, None)
 
 
 def _later(log: LogView, login: str, department: str, stop: int) -> dict[str, LogEntry]:

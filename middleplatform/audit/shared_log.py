@@ -4,7 +4,7 @@ Spec: docs/spec/shared-store.md, "The log".
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -32,16 +32,19 @@ class SharedPlace:
     """A database: every reader gets a connection of its own from the engine's pool.
 
     Args:
-        engine: Of the database; it stays open.
+        engine: Of the database.
+        closing: Called once when the log is closed: gives back what was opened for it.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, closing: Callable[[], None]) -> None:
+        self._engine, self._closing = engine, closing
         self._closed = False
 
     def close(self) -> None:
         """Lend nothing more."""
-        self._closed = True
+        closed, self._closed = self._closed, True
+        if not closed:
+            self._closing()
 
     @contextmanager
     def read(self) -> Iterator[SharedStore]:
@@ -80,6 +83,7 @@ def open_shared(  # noqa: PLR0913 - as AuditLog.open, and who else appends
     claimant: str,
     *,
     file: Path | None = None,
+    closing: Callable[[], None] = lambda: None,
     retention_years: int = RETENTION_YEARS_MIN,
     profile: HashProfile = SHA256,
     retired_keys: Sequence[VerifierKey] = (),
@@ -87,11 +91,12 @@ def open_shared(  # noqa: PLR0913 - as AuditLog.open, and who else appends
     """Open the log in a PostgreSQL database, or begin one; recompute all of it before the first append.
 
     Args:
-        engine: Of the database; it stays open when the log is closed.
+        engine: Of the database.
         signer: The log's key, the same at every gateway; its name is the origin.
         clock: For the retention report.
         fence: Asked within every transaction that appends.
         claimant: Which of those that append this is: the origin, ``#`` and a name.
+        closing: Called once when the log is closed.
         file: A log that this gateway kept in a file before: a new shared log begins with all of it.
         retention_years: At least 3.
         profile: Hash function; fixed for the life of the log.
@@ -120,7 +125,7 @@ def open_shared(  # noqa: PLR0913 - as AuditLog.open, and who else appends
     except (sqlite3.Error, OSError) as error:
         raise refusal(error) from None
     writer = SharedWriter(engine, signer, keys, frontier, latest, fence, claimant)
-    return AuditLog(SharedPlace(engine), writer, profile, keys, clock, retention_years)
+    return AuditLog(SharedPlace(engine, closing), writer, profile, keys, clock, retention_years)
 
 
 def read_shared(

@@ -22,8 +22,13 @@ _BYTES_MAX = 1 << 20
 
 
 def store(context: Context) -> TokenStore:
-    """Open the token store of the settings."""
-    return TokenStore(context.settings.state / "tokens.sqlite", SystemClock(), SystemRng())
+    """Open the token store of the settings: a file, or that of the gateways that share a store."""
+    settings, clock, rng = context.settings, SystemClock(), SystemRng()
+    if not settings.store.startswith("postgresql"):
+        return TokenStore(settings.state / "tokens.sqlite", clock, rng)
+    from middleplatform.governance.shared import open_tokens  # noqa: PLC0415 - slow to import
+
+    return open_tokens(settings, clock, rng)
 
 
 def add_who(parser: argparse.ArgumentParser, say: Say) -> None:

@@ -31,7 +31,7 @@ from middleplatform.gateway import Gateway
 from middleplatform.gateway.entries import ended, received, released
 from middleplatform.gateway.granting import check_open
 from middleplatform.gateway.sealed_desk import SealingDesk
-from middleplatform.ledger.history import History
+from middleplatform.ledger.history import History, SharedHistory
 from middleplatform.ledger.keys import KeyRegistry
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
@@ -48,6 +48,7 @@ from middleplatform.settings import Settings
 if TYPE_CHECKING:  # the store is imported where there is one
     from middleplatform.governance.desk import Desk
     from middleplatform.governance.lifecycle import Lifecycle, Standing
+    from middleplatform.governance.membership import Membership
     from middleplatform.governance.telling import Telling
 
 __all__ = ["PERSONAS", "Platform", "SystemClock", "SystemRng", "open_platform"]
@@ -72,6 +73,7 @@ class Platform:
         lifecycle: Of its policy; None without a store.
         standing: Policy in force when it was opened.
         telling: What nodes are told; None without a store.
+        member: This process's place where several share the store; else None.
         detect: Looks under a policy for who probes, in what the log says since the last look.
     """
 
@@ -82,6 +84,7 @@ class Platform:
     lifecycle: "Lifecycle | None" = None
     standing: "Standing | None" = None
     telling: "Telling | None" = None
+    member: "Membership | None" = None
     detect: Callable[[Bundle], None] = field(default=lambda _: None)
 
     def publish(self, bundle: Bundle) -> None:
@@ -188,8 +191,10 @@ def open_platform(
         build.build(settings.data, progress)
     state = _state(settings.state)
     with ExitStack() as opened:
-        audit = open_log(settings, clock, rng)
+        audit, member = _log(settings, clock, rng, serving=governed)
         opened.callback(audit.close)
+        if member is not None and governed:
+            _agree(settings, member, catalog, clock)
         lifecycle = None
         if governed or settings.store or (state / "store.db").exists():
             from middleplatform.governance import opened as governance  # noqa: PLC0415 - slow to import
@@ -203,12 +208,45 @@ def open_platform(
             platform = _reached(settings, settings.trust, *given)
         else:
             platform = _assembled(settings, *given)
-        platform.lifecycle, platform.standing = lifecycle, standing
+        platform.lifecycle, platform.standing, platform.member = lifecycle, standing, member
+        if member is not None:
+            _share(platform.gateway, member)
         if lifecycle is not None:
             _look_before(platform, lifecycle.desk, detect=governed)
             _tell_nodes(platform, lifecycle, clock)
         opened.pop_all()
         return platform
+
+
+def _log(
+    settings: Settings, clock: Clock, rng: Rng, *, serving: bool
+) -> "tuple[AuditLog, Membership | None]":
+    """Open the log: that of a file without loading what a shared one needs."""
+    if not settings.store.startswith("postgresql"):
+        return open_log(settings, clock, rng), None
+    from middleplatform.governance import shared  # noqa: PLC0415 - slow to import
+
+    return shared.open_log(settings, clock, rng, serving=serving)
+
+
+def _agree(settings: Settings, member: "Membership", catalog: Catalog, clock: Clock) -> None:
+    """Refuse to serve beside gateways that work with another catalogue."""
+    from middleplatform.governance import shared  # noqa: PLC0415 - slow to import
+
+    folder = settings.catalog or _folder() / "catalog"
+    shared.agree(member, catalog, shared.texts_of(folder), clock)
+
+
+def _share(gateway: Gateway, member: "Membership") -> None:
+    """Let a gateway work with the questions, the sizes and the keys of all that share its store."""
+    from middleplatform.store.alike import SharedQuestions  # noqa: PLC0415 - slow to import
+    from middleplatform.store.sealing_keys import SharedKeys  # noqa: PLC0415 - the same
+
+    gateway.questions.close()
+    gateway.questions = SharedHistory(SharedQuestions(member.store))
+    if gateway.sealing is not None:
+        gateway.sealing.registry.close()
+        gateway.sealing.registry = KeyRegistry(SharedKeys(member.store))
 
 
 def _look_before(platform: Platform, desk: "Desk", *, detect: bool) -> None:

@@ -148,7 +148,10 @@ class Desk:
             with self.entering:
                 return self.log.append(AuditRecord(act.event, body)).index
         except (AuditError, LimitError) as error:
-            if error.code not in ("A002", "A005"):  # then nobody knows what the log holds, or others may enter it
+            if error.code not in (
+                "A002",
+                "A005",
+            ):  # then nobody knows what the log holds, or others may enter it
                 with self.store.writing() as connection:
                     undo(connection, act.number)
             raise

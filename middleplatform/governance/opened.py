@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from middleplatform.audit.log import AuditLog
-from middleplatform.audit.opened import open_log
 from middleplatform.errors import AuditError
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.governance.shared import open_log
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.ports import Clock, Rng
@@ -73,7 +73,7 @@ def open_lifecycle(
 def _log(settings: Settings, clock: Clock, rng: Rng) -> AuditLog | None:
     """Return the log, or None where another process holds it."""
     try:
-        return open_log(settings, clock, rng)
+        return open_log(settings, clock, rng)[0]
     except AuditError as error:
         if error.code != "A003":
             raise

@@ -40,6 +40,7 @@ __all__ = [
     "acts",
     "begin",
     "claim",
+    "hand_over",
     "next_number",
     "pending",
     "settle",
@@ -165,6 +166,13 @@ def claim(connection: Connection, number: int, log: str, size: int) -> bool:
         .values(log=log, log_size=size)
     )
     return taken.rowcount == 1
+
+
+def hand_over(connection: Connection, log: str, other: str) -> None:
+    """Let ``other`` finish the act that ``log`` had taken on, if one waits: who was behind ``log`` is fenced off."""
+    connection.execute(
+        update(acts).where(acts.c.log == log, acts.c.audit_index.is_(None)).values(log=other)
+    )
 
 
 def settle(connection: Connection, number: int, index: int) -> bool:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     delete,
     insert,
+    or_,
     select,
     update,
 )
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from middleplatform.store.database import metadata
 from middleplatform.store.leases import leases, now_ms
 
-__all__ = ["KeptJob", "adopt", "begin", "end", "find", "forget", "jobs", "left_behind"]
+__all__ = ["KeptJob", "adopt", "begin", "end", "find", "forget", "jobs", "left_behind", "orphans"]
 
 jobs = Table(
     "jobs",
@@ -107,6 +108,14 @@ def find(connection: Connection, job_id: str) -> KeptJob | None:
     """Return a question, or None."""
     row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
     return None if row is None else _kept(row)
+
+
+def orphans(connection: Connection) -> bool:
+    """Say whether there is an unfinished question that was left behind, by whomever."""
+    asked = select(jobs.c.id).where(
+        jobs.c.ended_ms.is_(None), or_(jobs.c.left, jobs.c.gateway.not_in(select(leases.c.name)))
+    )
+    return connection.execute(asked.limit(1)).scalar() is not None
 
 
 def adopt(connection: Connection, gateway: str) -> int:

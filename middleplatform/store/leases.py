@@ -28,7 +28,18 @@ from sqlalchemy import (
 
 from middleplatform.store.database import metadata
 
-__all__ = ["Lease", "expired", "hold", "leases", "lose", "now_ms", "release", "renew", "take"]
+__all__ = [
+    "Lease",
+    "expired",
+    "held",
+    "hold",
+    "leases",
+    "lose",
+    "now_ms",
+    "release",
+    "renew",
+    "take",
+]
 
 leases = Table(
     "leases",
@@ -111,8 +122,8 @@ def _next_fence(connection: Connection) -> int:
 def renew(connection: Connection, lease: Lease, seconds: float) -> bool:
     """Hold a lease for ``seconds`` more from now, also one that has expired; False where it was lost."""
     until = now_ms(connection) + int(seconds * 1000)
-    held = connection.execute(update(leases).where(*_own(lease)).values(expires_ms=until))
-    return held.rowcount == 1
+    changed = connection.execute(update(leases).where(*_own(lease)).values(expires_ms=until))
+    return changed.rowcount == 1
 
 
 def hold(connection: Connection, lease: Lease) -> bool:
@@ -121,10 +132,11 @@ def hold(connection: Connection, lease: Lease) -> bool:
     return connection.execute(asked).scalar() is not None
 
 
-def expired(connection: Connection, prefix: str) -> list[Lease]:
-    """Return the leases whose names begin with ``prefix`` that have expired, by their numbers."""
+def expired(connection: Connection, prefix: str, since_s: float = 0.0) -> list[Lease]:
+    """Return the leases whose names begin with ``prefix`` that expired ``since_s`` seconds ago, by their numbers."""
+    before = now_ms(connection) - int(since_s * 1000)
     asked = select(leases).where(
-        leases.c.expires_ms <= now_ms(connection), leases.c.name.startswith(prefix, autoescape=True)
+        leases.c.expires_ms <= before, leases.c.name.startswith(prefix, autoescape=True)
     )
     rows = connection.execute(asked.order_by(leases.c.fence)).all()
     return [Lease(row.name, row.holder, row.fence) for row in rows]
@@ -137,6 +149,15 @@ def lose(connection: Connection, lease: Lease) -> bool:
     """
     over = leases.c.expires_ms <= now_ms(connection)
     return connection.execute(delete(leases).where(*_own(lease), over)).rowcount == 1
+
+
+def held(connection: Connection, prefix: str) -> list[Lease]:
+    """Return the leases whose names begin with ``prefix`` that have not expired, by their numbers."""
+    asked = select(leases).where(
+        leases.c.expires_ms > now_ms(connection), leases.c.name.startswith(prefix, autoescape=True)
+    )
+    rows = connection.execute(asked.order_by(leases.c.fence)).all()
+    return [Lease(row.name, row.holder, row.fence) for row in rows]
 
 
 def release(connection: Connection, lease: Lease) -> None:

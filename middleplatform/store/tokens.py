@@ -34,11 +34,12 @@ class SharedTokens:
     """The rows of the tokens (``access.tokens.TokenRows``).
 
     Args:
-        store: Stays open when this is closed.
+        store: Where they lie.
+        owned: Whether closing this closes the store.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, owned: bool = False) -> None:
+        self._store, self._owned = store, owned
 
     def add(self, values: Mapping[str, object]) -> None:
         """Keep a token."""
@@ -71,4 +72,6 @@ class SharedTokens:
             )
 
     def close(self) -> None:
-        """Do nothing: the store is its opener's."""
+        """Close the store if it is this one's."""
+        if self._owned:
+            self._store.close()

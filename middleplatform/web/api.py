@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from middleplatform.access.operator_log import OperatorLog
+from middleplatform.governance.kept import Kept
 from middleplatform.login.configured import Limits
 from middleplatform.web import bodies, problems, routes
 from middleplatform.web.console import app as console
@@ -17,6 +18,7 @@ from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
 from middleplatform.web.limits import RateLimits
 from middleplatform.web.services import Services
+from middleplatform.web.shared_jobs import SharedJobTable
 from middleplatform.web.shell import REQUESTS_MAX, Shell
 from middleplatform.web.simulations import Simulations
 
@@ -38,6 +40,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     beside: Callable[[], Coroutine[None, None, None]] | None = None,
     services: Services | None = None,
     limits: Limits | None = None,
+    kept: Kept | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -52,8 +55,10 @@ def build(  # noqa: PLR0913 - the gateway and all around it
         beside: Runs beside the service on its event loop, and is canceled when the server stops.
         services: The desks of governance; None where only questions are answered.
         limits: How fast anybody may ask; as the login's settings say unless given.
+        kept: Questions of all gateways that share a store; None where there is one gateway.
     """
-    jobs = JobTable(gateway, bounds, timer, operator_log)
+    around = (gateway, bounds, timer, operator_log)
+    jobs = JobTable(*around) if kept is None else SharedJobTable(*around, kept)
     simulations = Simulations(gateway.rng, operator_log)
 
     @asynccontextmanager

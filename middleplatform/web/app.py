@@ -1,14 +1,17 @@
 """The application as a server starts it: ``uvicorn --factory middleplatform.web.app:create``."""
 
 import asyncio
+import os
+import signal
 
 from fastapi import FastAPI
 
 from middleplatform import settings
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.access.system import SystemClock, SystemRng
-from middleplatform.access.tokens import TokenStore
-from middleplatform.demo.runtime import PERSONAS, open_platform
+from middleplatform.demo.runtime import PERSONAS, Platform, open_platform
+from middleplatform.governance.kept import Kept, end_left_behind
+from middleplatform.governance.shared import open_tokens
 from middleplatform.governance.watching import spread, watch
 from middleplatform.login.opened import open_login
 from middleplatform.web.api import build
@@ -26,7 +29,7 @@ def create() -> FastAPI:
     """
     chosen = settings.load()
     clock, rng = SystemClock(), SystemRng()
-    tokens = TokenStore(chosen.state / "tokens.sqlite", clock, rng)
+    tokens = open_tokens(chosen, clock, rng)
     operator_log = OperatorLog(chosen.state / "operator.log", clock, rng)
     operator_log.attach()
     platform = open_platform(chosen, governed=True)
@@ -60,4 +63,21 @@ def create() -> FastAPI:
         closing=closing,
         beside=beside,
         services=Services(platform, login),
+        kept=_kept(platform),
     )
+
+
+def _kept(platform: Platform) -> Kept | None:
+    """Return the questions of all gateways where several share the store, and end those of gateways that are gone."""
+    member, gateway = platform.member, platform.gateway
+    if member is None:
+        return None
+
+    def finish() -> None:
+        end_left_behind(member, gateway.audit, lambda: gateway.bundle.digest, gateway.clock)
+
+    def lost() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)  # whoever watches over it starts it again
+
+    member.serve(finish, lost)
+    return Kept(member, gateway.audit)

@@ -23,7 +23,7 @@ from middleplatform.model.request import QueryRequest, Subject
 from middleplatform.model.result import Answer
 from middleplatform.ports import Progress
 
-__all__ = ["Bounds", "Job", "JobTable", "Stage"]
+__all__ = ["Bounds", "Job", "JobTable", "KeptAnswer", "Stage", "Submits"]
 
 Stage = tuple[str, int, int]
 """Name of what is under way, steps of it that are done, steps in all."""
@@ -60,6 +60,19 @@ class Bounds:
     watched_max: int = 8
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer that another process got, in the forms in which it leaves.
+
+    Attributes:
+        document: JSON.
+        stream: Of Arrow; None for a sealed answer.
+    """
+
+    document: str
+    stream: bytes | None
+
+
 class Job:
     """One question.
 
@@ -68,7 +81,8 @@ class Job:
         subject: Who asked.
         status: ``queued``, ``running``, ``answered``, ``refused``, ``failed`` or ``canceled``.
         stage: What is under way, once something is.
-        answer: Once answered.
+        answer: Once answered here.
+        kept: Once answered elsewhere.
         error: Once refused, failed or canceled.
         ended: By the table's timer, in seconds; None while unfinished.
         done: Set once it has ended.
@@ -82,6 +96,7 @@ class Job:
         self.status = "queued"
         self.stage: Stage | None = None
         self.answer: Answer | None = None
+        self.kept: KeptAnswer | None = None
         self.error: MiddleplatformError | None = None
         self.ended: float | None = None
         self.done = asyncio.Event()
@@ -155,6 +170,9 @@ class JobTable:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return job
+
+    async def accepted(self, job: Job) -> None:
+        """Wait until every process that may be asked for a question knows of it: here there is one."""
 
     async def cancel(self, job: Job) -> None:
         """End a question that is waiting or at work (the log says L003), and wait until it has; else do nothing."""

@@ -110,6 +110,7 @@ async def _submit(request: Request, statement: bodies.Statement, wait: Wait = 0)
     wanted = _wanted(request)
     table: JobTable = request.app.state.jobs
     job = table.submit(_asked(request, statement))
+    await table.accepted(job)
     if wait:
         await table.wait(job, wait)
     return _outcome(request, job, wanted)
@@ -258,7 +259,7 @@ def _outcome(request: Request, job: Job, wanted: str) -> Response:
     where = f"/v1/queries/{job.id}"
     if job.error is not None:
         return problems.response(request, job.error, instance=where)
-    if job.answer is None:
+    if job.answer is None and job.kept is None:
         made = json_reply(progress(request, job), HTTPStatus.ACCEPTED)
         made.headers["Location"] = where
         made.headers["Retry-After"] = "1"
@@ -267,9 +268,24 @@ def _outcome(request: Request, job: Job, wanted: str) -> Response:
         what = ("an answer is JSON or an Arrow stream", "结果仅提供 JSON 或 Arrow 流")
         error = QueryError("Q040", what=what)
         return problems.response(request, error, status=HTTPStatus.NOT_ACCEPTABLE)
-    if wanted == arrow.MEDIA_TYPE and job.answer.sealed is not None:
+    if wanted == JSON:
+        return _document(job)
+    stream = _stream(job)
+    if stream is None:
         error = QueryError("Q040", what=("a sealed answer is JSON", "密封结果仅提供 JSON"))
         return problems.response(request, error, status=HTTPStatus.NOT_ACCEPTABLE)
-    if wanted == arrow.MEDIA_TYPE:
-        return Response(arrow.stream(job.answer), media_type=wanted)
+    return Response(stream, media_type=wanted)
+
+
+def _document(job: Job) -> Response:
+    if job.answer is None:
+        assert job.kept is not None, "it was answered"
+        return Response(job.kept.document, media_type=JSON)
     return json_reply(shapes.answer(job.answer))
+
+
+def _stream(job: Job) -> bytes | None:
+    """Return an answer as an Arrow stream; None for a sealed one."""
+    if job.answer is None:
+        return None if job.kept is None else job.kept.stream
+    return None if job.answer.sealed is not None else arrow.stream(job.answer)

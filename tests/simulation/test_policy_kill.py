@@ -78,7 +78,7 @@ class MortalLog:
     """Dies before an entry or after it."""
 
     def __init__(self, log, deadline):
-        self.log, self.deadline, self.origin = log, deadline, log.origin
+        self.log, self.deadline, self.claimant = log, deadline, log.claimant
 
     @property
     def size(self):

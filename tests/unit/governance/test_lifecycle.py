@@ -266,7 +266,7 @@ class FullLog:
     """A log that takes no entry."""
 
     def __init__(self, log, fault):
-        self.origin, self.size, self.entries, self.fault = log.origin, log.size, log.entries, fault
+        self.claimant, self.size, self.entries, self.fault = log.claimant, log.size, log.entries, fault
 
     def append(self, _record):
         raise self.fault
@@ -323,7 +323,7 @@ def test_a_process_without_the_log_takes_its_act_back_where_nobody_has_it(made, 
 
 def test_an_act_that_another_log_has_taken_on_is_left_to_it(made):
     other = FullLog(made.log, AuditError("A002", what="gone"))
-    other.origin = "elsewhere.example/log"
+    other.claimant = "elsewhere.example/log"
     life = made.beside(other)
     with refused("A002"):
         life.propose(HAN, files(ga=30), "stricter")
