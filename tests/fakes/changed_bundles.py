@@ -10,9 +10,9 @@ from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Role
 
-__all__ = ["Changed", "changed"]
+__all__ = ["COLUMN_CHANGES", "DISCLOSURE_CHANGES", "Changed", "changed"]
 
-_COLUMN = (
+COLUMN_CHANGES = (
     {"uses": frozenset({Use.DENIED})}, {"uses": frozenset({Use.KEY})}, {"uses": frozenset({Use.DIMENSION})},
     {"sharing": Sharing.NOT_SHARED}, {"sharing": Sharing.CONDITIONAL}, {"sharing": Sharing.UNCONDITIONAL},
     {"level": Level.IMPORTANT}, {"level": Level.GENERAL_4}, {"release": "sealed"}, {"release": "both"},
@@ -22,7 +22,7 @@ _DATASET = (
     {"join": "none"}, {"join": "blinded"}, {"purposes": frozenset()}, {"columns": {}},
     {"purposes": frozenset({"statistics", "planning", "emergency"})}, {"unit_breakpoints": ()},
 )  # fmt: skip
-_DISCLOSURE = (
+DISCLOSURE_CHANGES = (
     {"method": "exact"}, {"method": "noise"}, {"method": "table"}, {"min_units": 25}, {"privacy": None},
     {"p_percent": 20}, {"noise_max": 9},
 )  # fmt: skip
@@ -64,7 +64,7 @@ def _columns(draw, bundle, _):
     if not rules:
         return bundle, ""
     column = draw(st.sampled_from(sorted(rules)))
-    change = draw(st.sampled_from(_COLUMN))
+    change = draw(st.sampled_from(COLUMN_CHANGES))
     columns = {**rules, column: replace(rules[column], **change)}
     return _with(bundle, name, columns=columns), f"{name}.{column} {change}"
 
@@ -76,7 +76,7 @@ def _datasets(draw, bundle, _):
 
 
 def _disclosures(draw, bundle, _):
-    change = draw(st.sampled_from(_DISCLOSURE))
+    change = draw(st.sampled_from(DISCLOSURE_CHANGES))
     names = sorted(draw(st.sets(st.sampled_from(sorted(bundle.datasets)), min_size=1)))
     for name in names:
         disclosure = replace(bundle.datasets[name].disclosure, **change)

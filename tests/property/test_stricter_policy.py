@@ -4,9 +4,10 @@ shipped suites; what is published never widens what the department's own file le
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
-from changed_bundles import changed
+from changed_bundles import COLUMN_CHANGES, DISCLOSURE_CHANGES, changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,14 +64,11 @@ def test_there_is_enough_to_ask():
     assert sum(lets(*each, BUNDLE)[1] for each in ASKED) > 10
 
 
-@given(pair=PAIRS)
-@settings(max_examples=60)
-def test_a_nodes_verdict_is_the_stricter_of_both(pair):
-    mine, published, department = (pair[0].bundle, pair[1].bundle, pair[2])
+def check_verdicts(mine, published, department, asked):
     own = completed(mine, published, held_by(department, CATALOG))
     merged = stricter(own, published)
     rules = Rules(merged, published, own)
-    for facts, asking in ASKED:
+    for facts, asking in asked:
         (first, here), (second, there) = (lets(facts, asking, each) for each in (own, published))
         found = judged(facts, asking, rules, CATALOG)
         if not (here and there):
@@ -84,7 +82,41 @@ def test_a_nodes_verdict_is_the_stricter_of_both(pair):
 
 
 @given(pair=PAIRS)
-@settings(max_examples=60)
+@settings(max_examples=25)
+def test_a_nodes_verdict_is_the_stricter_of_both(pair):
+    check_verdicts(pair[0].bundle, pair[1].bundle, pair[2], ASKED)
+
+
+@pytest.mark.parametrize("name", ["ga.population", "health.encounter_year"])
+def test_every_pair_of_changes_to_one_rule_gives_the_stricter(name):
+    about = [each for each in ASKED if each[0].datasets == (name,)]
+    one = replace(BUNDLE, datasets={name: BUNDLE.datasets[name]})
+    rule = BUNDLE.datasets[name]
+    used = sorted({use.column for facts, _ in about for use in facts.uses} & rule.columns.keys())
+    for column in used[:4]:
+        uses = [each for each in about if any(use.column == column for use in each[0].uses)][:1]
+        made = [
+            replace(one, digest=str(place), datasets={
+                name: replace(rule, columns={
+                    **rule.columns, column: replace(rule.columns[column], **change),
+                })
+            })
+            for place, change in enumerate(COLUMN_CHANGES)
+        ]  # fmt: skip
+        for own, published in product(made, made):
+            check_verdicts(own, published, rule.owner, uses)
+    made = [
+        replace(one, digest=str(place), datasets={
+            name: replace(rule, disclosure=replace(rule.disclosure, **change))
+        })
+        for place, change in enumerate(DISCLOSURE_CHANGES)
+    ]  # fmt: skip
+    for own, published in product(made, made):
+        check_verdicts(own, published, rule.owner, about[:1])
+
+
+@given(pair=PAIRS)
+@settings(max_examples=25)
 def test_what_is_merged_keeps_back_what_either_does(pair):
     mine, published, department = (pair[0].bundle, pair[1].bundle, pair[2])
     own = completed(mine, published, held_by(department, CATALOG))
