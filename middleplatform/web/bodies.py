@@ -93,12 +93,21 @@ class ProblemBody(_Body):
     instance: str = ""
 
 
+class StageBody(_Body):
+    """What departments are at work on."""
+
+    name: str
+    done: int
+    total: int
+
+
 class StatusBody(_Body):
     """How far a question is."""
 
     id: str
     status: Literal["queued", "running", "answered", "refused", "failed", "canceled"]
     problem: ProblemBody | None = None
+    stage: Annotated[StageBody | None, Field(description="In events only.")] = None
 
 
 class PersonBody(_Body):

@@ -79,8 +79,11 @@ def _routes() -> tuple[Route, ...]:
         },
         HTTPStatus.ACCEPTED.value: {"model": bodies.StatusBody, "description": "Not yet"},
     }
+    status = {"$ref": "#/components/schemas/StatusBody"}
+    data = {"type": "string", "contentMediaType": JSON, "contentSchema": status}
+    event = {"type": "object", "required": ["data"], "properties": {"data": data}}
     told: Mapping[int | str, Mapping[str, Any]] = {
-        HTTPStatus.OK.value: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+        HTTPStatus.OK.value: {"content": {"text/event-stream": {"schema": event}}}
     }
     return (
         Route("POST", "/v1/queries", _submit, None, more=answered),
