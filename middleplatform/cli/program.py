@@ -18,12 +18,17 @@ from middleplatform.cli.commands import (
     grant,
     keyholder,
     keys,
+    login,
     node,
     open_answer,
     policy,
     query,
+    report,
     serve,
+    ticket,
     token,
+    transparency,
+    usage,
     version,
 )
 from middleplatform.cli.context import Context, Opener, consoles, open_really
@@ -56,6 +61,10 @@ def parser(locale: str) -> Parser:
         grant,
         freeze,
         audit,
+        report,
+        usage,
+        ticket,
+        transparency,
         keys,
         open_answer,
         token,
@@ -65,6 +74,7 @@ def parser(locale: str) -> Parser:
         connector,
         attack,
         serve,
+        login,
         version,
     ):
         each.add(commands, say)

@@ -50,7 +50,7 @@ class HandIssuer:
         kept = {name: value for name, value in header.items() if value is not None}
         return jwt.encode(kept, claims, self.key, algorithms=[header["alg"]])
 
-    async def _discovery(self, request):
+    async def _discovery(self, _):
         self.calls.append("discovery")
         document = {
             "issuer": self.url,
@@ -64,7 +64,7 @@ class HandIssuer:
             {name: value for name, value in document.items() if value is not None}
         )
 
-    async def _jwks(self, request):
+    async def _jwks(self, _):
         self.calls.append("jwks")
         return web.json_response({"keys": self.published})
 

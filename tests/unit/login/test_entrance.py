@@ -15,6 +15,7 @@ from middleplatform.login.claims import ClaimRules
 from middleplatform.login.demo import DemoLogins
 from middleplatform.login.entrance import Came
 from middleplatform.login.opened import open_login
+from middleplatform.login.people import People
 from middleplatform.model.request import Role, Subject
 from middleplatform.settings import Settings
 
@@ -219,3 +220,61 @@ def test_entry_is_plain_json_and_names_the_issuer(entrance, log):
     (entry,) = entries(log)
     assert (entry["how"], entry["credential"], entry["roles"]) == ("oidc", ISSUER, ["analyst"])
     assert "somebody" not in json.dumps(dict(entry))
+
+
+ADMIN = Subject("admin", "db", frozenset({Role.SYSTEM_ADMINISTRATOR}))
+
+
+@pytest.fixture
+def people(store, log, clock, rng):
+    return People(store, Desk(store, clock, rng, log), clock)
+
+
+def test_administrator_sees_who_is_in_and_puts_somebody_out(people, entrance, token, log):
+    secret = entrance.by_token(token, HERE)
+    assert [each.subject for each in people.sessions(ADMIN)] == [LIN]
+    assert people.end(ADMIN, "LIN", "left the department") == 1
+    assert entrance.sessions.subject(secret) is None
+    entry = entries(log)[-1]
+    assert (entry["what"], entry["by"], entry["reason"]) == (
+        "put_out",
+        "admin",
+        "left the department",
+    )
+    with pytest.raises(QueryError) as caught:
+        people.end(ADMIN, "lin", "again")
+    assert caught.value.code == "Q041"
+
+
+def test_login_begins_anew_when_an_administrator_says_so(people, entrance, log):
+    first = {"sub": "u-1", "login": "lin", "role": "a"}
+    by_claims(entrance, first)
+    people.forget(ADMIN, "lin", "the provider renumbered its people")
+    assert entrance.sessions.listed() == ()
+    by_claims(entrance, first | {"sub": "u-2"})
+    assert [each["what"] for each in entries(log)] == ["began", "forgotten", "began"]
+    with pytest.raises(QueryError):
+        people.forget(ADMIN, "nobody", "a reason")
+
+
+@pytest.mark.parametrize(
+    "role", sorted(set(Role) - {Role.SYSTEM_ADMINISTRATOR, Role.SECURITY_OFFICER})
+)
+def test_nobody_else_does(people, role, log):
+    other = Subject("other", "db", frozenset({role}))
+    for act in (
+        lambda: people.sessions(other),
+        lambda: people.end(other, "lin", "a reason"),
+        lambda: people.forget(other, "lin", "a reason"),
+    ):
+        with pytest.raises(PolicyError) as caught:
+            act()
+        assert caught.value.code == "P004"
+    assert entries(log) == []
+
+
+def test_act_needs_a_reason(people):
+    for reason in ("", "  ", "x" * 501):
+        with pytest.raises(QueryError) as caught:
+            people.end(ADMIN, "lin", reason)
+        assert caught.value.code == "Q040"
