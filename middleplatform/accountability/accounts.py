@@ -92,11 +92,7 @@ class Accounts:
             QueryError: Q040 the entry is no incident.
             AuditError: A004 there is no such entry.
         """
-        try:
-            return usage.who_got_what(self.log, query, incident)
-        except ValueError:
-            what = (f"entry {incident} is no incident", f"记录 {incident} 不是事件记录")
-            raise QueryError("Q040", what=what) from None
+        return usage.who_got_what(self.log, query, incident)
 
     def usage_records(
         self, department: str, role: str, window: ReleaseQuery | None = None

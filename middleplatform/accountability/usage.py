@@ -13,6 +13,7 @@ from middleplatform.access import csv_cells
 from middleplatform.accountability.report import Approval
 from middleplatform.audit.reader import LogView
 from middleplatform.audit.search import ReleaseQuery, Usage
+from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog
 
 __all__ = ["UsageRecord", "as_csv", "plain", "provided", "used", "who_got_what"]
@@ -82,14 +83,19 @@ def who_got_what(
 
     Raises:
         AuditError: A004 there is no such entry.
-        ValueError: It is no incident.
+        QueryError: Q040 it is no incident.
     """
     if incident is None:
         return tuple(log.releases(query))
+    try:
+        affected = log.affected(incident)
+    except ValueError:
+        what = (f"entry {incident} is no incident", f"记录 {incident} 不是事件记录")
+        raise QueryError("Q040", what=what) from None
     if query == ReleaseQuery():
-        return log.affected(incident)
+        return affected
     wanted = {each.index for each in log.releases(query)}
-    return tuple(each for each in log.affected(incident) if each.index in wanted)
+    return tuple(each for each in affected if each.index in wanted)
 
 
 def provided(

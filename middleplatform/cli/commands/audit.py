@@ -78,6 +78,8 @@ def _add_search(mine: Commands, say: Say) -> None:
     for name, text in (
         ("dataset", say("of this dataset", "数据集")),
         ("column", say("of this dataset.column", "数据集.列")),
+        ("person", say("asked by this login", "提问人账号")),
+        ("department", say("asked by this department", "提问部门")),
     ):
         search.add_argument(f"--{name}", default="", metavar="NAME", help=text)
     for name, text in (
@@ -85,6 +87,10 @@ def _add_search(mine: Commands, say: Say) -> None:
         ("until", say("before this moment", "截止时刻（不含）")),
     ):
         search.add_argument(f"--{name}", metavar="TIME", help=text)
+    search.add_argument(
+        "--incident", type=int, metavar="N",
+        help=say("within the window and data of the incident of this entry", "按该事件记录的时间窗与数据查询"),
+    )  # fmt: skip
 
 
 def _head(context: Context, options: argparse.Namespace) -> int:
@@ -173,6 +179,7 @@ def _export(context: Context, options: argparse.Namespace) -> int:
 
 
 def _search(context: Context, options: argparse.Namespace) -> int:
+    from middleplatform.accountability.usage import who_got_what  # noqa: PLC0415 - slow to import
     from middleplatform.audit.search import ReleaseQuery  # noqa: PLC0415 - only needed here
 
     query = ReleaseQuery(
@@ -180,9 +187,11 @@ def _search(context: Context, options: argparse.Namespace) -> int:
         options.column,
         reconcile.moment(options.since),
         reconcile.moment(options.until),
+        options.department,
+        options.person,
     )
     with open_log(context, options) as log:
-        found = list(log.releases(query))
+        found = who_got_what(log, query, options.incident)
     if context.as_json:
         context.emit([_usage(each) for each in found])
     else:
@@ -201,6 +210,7 @@ def _usage(each: "Usage") -> dict[str, object]:
         "purpose": each.purpose,
         "datasets": list(each.datasets),
         "columns": list(each.columns),
+        "grants": list(each.grants),
         "result_digest": each.result_digest,
     }
 
@@ -210,13 +220,13 @@ def _print_usages(context: Context, found: "Iterable[Usage]") -> None:
     table = Table()
     for name in (
         say("entry", "记录"), say("when", "时间"), say("who", "人员"), say("department", "部门"),
-        say("recipient", "接收部门"), say("purpose", "使用目的"), say("columns", "列"),
+        say("recipient", "接收部门"), say("purpose", "使用目的"), say("grants", "授权"), say("columns", "列"),
     ):  # fmt: skip
         table.add_column(name, overflow="fold")
     for each in found:
         parts = (
             str(each.index), each.at.isoformat(timespec="seconds"), each.subject, each.department,
-            each.recipient, each.purpose, ", ".join(each.columns),
+            each.recipient, each.purpose, ", ".join(each.grants), ", ".join(each.columns),
         )  # fmt: skip
         table.add_row(*(Text(printable.line(part)) for part in parts))
     context.out.print(table)
