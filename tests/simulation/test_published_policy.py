@@ -51,7 +51,7 @@ class Parties(NodeProcesses):
     """Nodes of the program that ends itself when it is told to."""
 
     @staticmethod
-    def program(department):
+    def program(_department):
         return [sys.executable, str(Path(dying.__code__.co_filename)), "node"]
 
 
@@ -180,12 +180,14 @@ def test_the_next_question_runs_under_the_new_version_at_gateway_and_node(world,
     assert (taken["version"], taken["digest"]) == (1, told["digest"])
 
 
-def test_a_round_of_departments_needs_no_copying(world, first):
+@pytest.mark.usefixtures("first")
+def test_a_round_of_departments_needs_no_copying(world):
     assert world.code(SCORES) == ("", "")
     assert {world.status(name)["version"] for name in COUNTIES} == {1}
 
 
-def test_the_node_itself_refuses_what_the_new_version_closes(world, first):
+@pytest.mark.usefixtures("first")
+def test_the_node_itself_refuses_what_the_new_version_closes(world):
     with lying(world):
         assert world.code(SEX) == ("X003", "R1")
 
@@ -203,7 +205,8 @@ def lying(world):
         gateway.bundle, gateway.grants = was, grants
 
 
-def test_what_is_forged_old_or_tampered_with_is_refused_with_one_code_and_logged(world, first):
+@pytest.mark.usefixtures("first")
+def test_what_is_forged_old_or_tampered_with_is_refused_with_one_code_and_logged(world):
     (signed,) = world.platform.telling.policies(0)
     key = world.platform.gateway.dispatcher.identity
     document = PolicyDocument.from_bytes(signed.raw)
@@ -223,7 +226,8 @@ def test_what_is_forged_old_or_tampered_with_is_refused_with_one_code_and_logged
     assert world.status("ga")["version"] == 1
 
 
-def test_grants_reach_the_node_and_leave_it_when_they_are_stopped(world, first):
+@pytest.mark.usefixtures("first")
+def test_grants_reach_the_node_and_leave_it_when_they_are_stopped(world):
     assert world.code(YEARS, "visitor") == ("P003", "G1")
     desk, bundle_now = world.life.desk, world.platform.gateway.bundle
     handling = Handling(desk, bundle_now, Rules(regulation.load()))
@@ -256,11 +260,12 @@ class Stale(PublishedOnly):
     def __init__(self, grants):
         self.grants = grants
 
-    def in_force(self, bundle, now):
+    def in_force(self, bundle, _now):
         return InForce(with_all(bundle, self.grants), ())
 
 
-def test_old_grants_are_refused(world, first):
+@pytest.mark.usefixtures("first")
+def test_old_grants_are_refused(world):
     signed = world.platform.telling.grants(0)
     document = GrantsDocument.from_bytes(signed.raw)
     key = world.platform.gateway.dispatcher.identity
@@ -272,12 +277,11 @@ def test_old_grants_are_refused(world, first):
 @pytest.fixture(scope="module")
 def second(world, first):
     """Publish version 2, which opens the column again, and years of birth that the department's own file bands."""
+    assert first == 1
     return world.publish(bundle("2", ("birth_year: {generalise: 5}", "birth_year: {}")))
 
 
-def test_a_version_that_loosens_the_own_file_is_taken_and_judged_by_the_stricter(
-    world, first, second
-):
+def test_a_version_that_loosens_the_own_file_is_taken_and_judged_by_the_stricter(world, second):
     assert world.code(SEX) == ("", "")
     assert world.code(BORN) == ("X003", "R4")
     told = world.status("ga")
@@ -288,7 +292,8 @@ def test_a_version_that_loosens_the_own_file_is_taken_and_judged_by_the_stricter
     assert world.events("ga", "released")[-1]["policy_digest"] == taken["enforced"]
 
 
-def test_an_older_version_is_refused_but_a_question_that_began_under_it_is_answered(world, second):
+@pytest.mark.usefixtures("second")
+def test_an_older_version_is_refused_but_a_question_that_began_under_it_is_answered(world):
     files = world.life.files(1)
     older = PolicyDocument(1, world.life.versions()[0].content, "", world.life.versions()[0].at, files)  # fmt: skip
     key = world.platform.gateway.dispatcher.identity
@@ -305,8 +310,9 @@ def test_an_older_version_is_refused_but_a_question_that_began_under_it_is_answe
         gateway.bundle = now
 
 
+@pytest.mark.usefixtures("second")
 @pytest.mark.parametrize("step", STEPS)
-def test_a_node_killed_while_it_takes_a_version_has_the_old_one_or_the_new_one(world, second, step):
+def test_a_node_killed_while_it_takes_a_version_has_the_old_one_or_the_new_one(world, step):
     before = world.status("ga")["version"]
     dying(world.state("ga"), step)
     version = world.publish(bundle(f"after {step}"))
@@ -320,7 +326,8 @@ def test_a_node_killed_while_it_takes_a_version_has_the_old_one_or_the_new_one(w
     assert version in taken
 
 
-def test_a_node_that_has_lost_its_documents_is_sent_them_again(world, second):
+@pytest.mark.usefixtures("second")
+def test_a_node_that_has_lost_its_documents_is_sent_them_again(world):
     world.kill("ga")
     for path in (world.state("ga") / "policy").iterdir():
         path.unlink()

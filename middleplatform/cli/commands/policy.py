@@ -9,7 +9,7 @@ from rich.text import Text
 
 from middleplatform.access.system import SystemClock
 from middleplatform.cli import printable
-from middleplatform.cli.commands import policy_diff, policy_simulate, policy_versions
+from middleplatform.cli.commands import policy_diff, policy_simulate, policy_versions, policy_watch
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, group, leaf
@@ -49,6 +49,7 @@ def add(commands: Commands, say: Say) -> None:
     policy_diff.add(mine, say)
     policy_simulate.add(mine, say)
     policy_versions.add(mine, say)
+    policy_watch.add(mine, say)
 
 
 def _check(context: Context, options: argparse.Namespace) -> int:

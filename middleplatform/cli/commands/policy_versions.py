@@ -28,15 +28,19 @@ if TYPE_CHECKING:  # the store and the engine take a moment to import; --help mu
     from middleplatform.model.policy import Bundle
     from middleplatform.store.policies import Approval, Proposal, Version
 
-__all__ = ["add", "in_force"]
+__all__ = ["add", "in_force", "opened_lifecycle"]
 
 
 def add(mine: Commands, say: Say) -> None:
     """Declare them below ``policy``."""
-    propose = _act(mine, say, "propose", _propose, say("Propose a bundle", "提出策略提案"))
-    folder = say("the bundle's folder", "策略包目录")
-    propose.add_argument("path", type=Path, metavar="DIR", help=folder)
-    _add_text(propose, "reason", say("why", "理由"), required=True)
+    for name, text in (
+        ("propose", say("Propose a bundle", "提出策略提案")),
+        ("import", say("Propose an exported or edited folder; as propose", "将导出或编辑后的目录提为提案，同 propose")),
+    ):  # fmt: skip
+        propose = _act(mine, say, name, _propose, text)
+        folder = say("the bundle's folder", "策略包目录")
+        propose.add_argument("path", type=Path, metavar="DIR", help=folder)
+        _add_text(propose, "reason", say("why", "理由"), required=True)
     for name, run, text, required in (
         ("approve", _approve, say("Approve a proposal", "批准提案"), False),
         ("reject", _reject, say("Reject a proposal", "驳回提案"), True),
@@ -82,7 +86,8 @@ def _add_text(made: argparse.ArgumentParser, name: str, text: str, *, required: 
 
 
 @contextmanager
-def _lifecycle(context: Context, *, acting: bool = True) -> "Iterator[Lifecycle]":
+def opened_lifecycle(context: Context, *, acting: bool = True) -> "Iterator[Lifecycle]":
+    """Give the life-cycle that the settings name, for one act."""
     from middleplatform import policy  # noqa: PLC0415 - the validator is slow to import
     from middleplatform.governance.opened import open_lifecycle  # noqa: PLC0415 - so is the store
 
@@ -101,7 +106,7 @@ def in_force(context: Context) -> "Bundle":
 
     settings = context.settings
     if settings.store or (settings.state / "store.db").exists():
-        with _lifecycle(context, acting=False) as lifecycle:
+        with opened_lifecycle(context, acting=False) as lifecycle:
             return lifecycle.standing().bundle
     return policy.load(bundle_folder(settings), open_catalog(catalog_folder(settings)))
 
@@ -113,7 +118,7 @@ def _propose(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.governance.written import read_folder  # noqa: PLC0415 - beside the store
 
     who, files = person(context, options), read_folder(options.path)
-    with _lifecycle(context) as lifecycle:
+    with opened_lifecycle(context) as lifecycle:
         number = lifecycle.propose(who, files, options.reason)
         _tell_weighed(context, lifecycle.weigh(number))
     return 0
@@ -121,7 +126,7 @@ def _propose(context: Context, options: argparse.Namespace) -> int:
 
 def _approve(context: Context, options: argparse.Namespace) -> int:
     who = person(context, options)
-    with _lifecycle(context) as lifecycle:
+    with opened_lifecycle(context) as lifecycle:
         weighed = lifecycle.approve(who, options.number, options.comment)
     _tell_weighed(context, weighed, changes=False)
     return 0
@@ -129,27 +134,27 @@ def _approve(context: Context, options: argparse.Namespace) -> int:
 
 def _reject(context: Context, options: argparse.Namespace) -> int:
     who = person(context, options)
-    with _lifecycle(context) as lifecycle:
+    with opened_lifecycle(context) as lifecycle:
         lifecycle.reject(who, options.number, options.comment)
         return _tell_closed(context, options.number, "rejected", "已驳回")
 
 
 def _withdraw(context: Context, options: argparse.Namespace) -> int:
     who = person(context, options)
-    with _lifecycle(context) as lifecycle:
+    with opened_lifecycle(context) as lifecycle:
         lifecycle.withdraw(who, options.number, options.comment)
         return _tell_closed(context, options.number, "withdrawn", "已撤回")
 
 
 def _publish(context: Context, options: argparse.Namespace) -> int:
     who = person(context, options)
-    with _lifecycle(context) as lifecycle:
+    with opened_lifecycle(context) as lifecycle:
         return _tell_published(context, lifecycle.publish(who, options.number))
 
 
 def _rollback(context: Context, options: argparse.Namespace) -> int:
     who = person(context, options)
-    with _lifecycle(context) as lifecycle:
+    with opened_lifecycle(context) as lifecycle:
         number, made = lifecycle.roll_back(who, options.version, options.reason)
         if made:
             return _tell_published(context, made)
@@ -177,7 +182,7 @@ def _tell_published(context: Context, number: int) -> int:
 
 
 def _review(context: Context, options: argparse.Namespace) -> int:
-    with _lifecycle(context, acting=False) as lifecycle:
+    with opened_lifecycle(context, acting=False) as lifecycle:
         weighed = lifecycle.weigh(options.number)
     _tell_weighed(context, weighed)
     return 0
@@ -227,7 +232,7 @@ def _tell_changes(context: Context, difference: "Difference") -> None:
 
 
 def _proposals(context: Context, _: argparse.Namespace) -> int:
-    with _lifecycle(context, acting=False) as lifecycle:
+    with opened_lifecycle(context, acting=False) as lifecycle:
         found = lifecycle.proposals()
     if context.as_json:
         context.emit([_proposal(each) for each in found])
@@ -246,7 +251,7 @@ def _proposals(context: Context, _: argparse.Namespace) -> int:
 
 
 def _versions(context: Context, _: argparse.Namespace) -> int:
-    with _lifecycle(context, acting=False) as lifecycle:
+    with opened_lifecycle(context, acting=False) as lifecycle:
         found = lifecycle.versions()
     if context.as_json:
         context.emit([_version(each) for each in found])
@@ -267,7 +272,7 @@ def _versions(context: Context, _: argparse.Namespace) -> int:
 def _export(context: Context, options: argparse.Namespace) -> int:
     from middleplatform.governance.written import write_folder  # noqa: PLC0415 - beside the store
 
-    with _lifecycle(context, acting=False) as lifecycle:
+    with opened_lifecycle(context, acting=False) as lifecycle:
         files = lifecycle.files(options.version)
     write_folder(files, options.path)
     if context.as_json:

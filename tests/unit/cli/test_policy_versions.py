@@ -61,6 +61,22 @@ def test_from_a_folder_to_the_version_in_force_and_back(office, tmp_path):
     assert "Verified: 8 entries" in office("audit", "verify", "--locale", "en").err
 
 
+def test_watch_and_import_take_a_folder_as_propose_does(office, tmp_path):
+    strict = draft(tmp_path, "a", tax=30)
+    watched = ("--reason", "edited", "--settle", "0", "--once", "--publish")
+    assert "Version 1 is in force (proposal 1)." in act(office, "watch", strict, *watched).err
+    assert "In force already, as version 1." in act(office, "watch", strict, *watched).err
+    loose = draft(tmp_path, "b", tax=10)
+    assert "Proposed as 2, waits for approvals." in act(office, "watch", loose, *watched).err
+    assert act(office, "reject", "2", "--comment", "once more", by=LU).code == 0
+    assert act(office, "import", loose, "--reason", "edited").code == 0
+    found = json.loads(office("policy", "proposals", "--json").out)
+    assert (found[1]["content"], found[1]["digest"]) == (found[2]["content"], found[2]["digest"])
+    (tmp_path / "b" / "columns.yaml").write_text("datasets: {half")
+    ran = act(office, "watch", loose, *watched)
+    assert (ran.code, "Not proposed: C001" in ran.err) == (17, True)
+
+
 def test_a_proposal_is_reviewed_rejected_and_withdrawn(office, tmp_path):
     for number, (how, by) in enumerate((("reject", LU), ("withdraw", HAN)), 1):
         act(office, "propose", draft(tmp_path, how, tax=10), "--reason", "looser")
