@@ -12,10 +12,10 @@ from rich.text import Text
 from middleplatform.access.system import SystemClock
 from middleplatform.cli import printable
 from middleplatform.cli.applying import opened_handling
-from middleplatform.cli.commands import reconcile
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.logs import open_log, unreadable
+from middleplatform.cli.moments import moment
 from middleplatform.cli.sources import catalog_folder, open_catalog
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def span(options: argparse.Namespace) -> "Period":
     """
     from middleplatform.accountability.periods import Period  # noqa: PLC0415 - slow to import
 
-    return Period(reconcile.moment(options.since), reconcile.moment(options.until))
+    return Period(moment(options.since), moment(options.until))
 
 
 def rows_of(context: Context, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:

@@ -12,6 +12,7 @@ from middleplatform.access.system import SystemClock
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.logs import open_log_at, read_log_keys, unreadable, verify_export
+from middleplatform.cli.moments import moment
 from middleplatform.cli.parser import Commands, leaf
 from middleplatform.errors import QueryError
 
@@ -193,19 +194,3 @@ def _line(context: Context, each: "Finding") -> str:
     ]  # fmt: skip
     what = say(*each.what)
     return printable.line(f"{each.kind}  {each.query_id}  ({', '.join(places)})  {what}")
-
-
-def moment(text: str | None) -> datetime | None:
-    """Read a date or time of the command line; UTC unless it has an offset.
-
-    Raises:
-        QueryError: Q040.
-    """
-    if text is None:
-        return None
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        what = (f"{text} is no date or time", f"{text} 不是日期或时间")
-        raise QueryError("Q040", what=what) from None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
