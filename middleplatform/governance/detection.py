@@ -29,7 +29,7 @@ from middleplatform.model.policy import Bundle, ProbingRule
 from middleplatform.store import freezes as kept
 from middleplatform.store.acts import Act, Change, next_number
 
-__all__ = ["EVENT", "Detector", "Found", "Tally", "form_of"]
+__all__ = ["EVENT", "Detector", "Found", "Tally", "forms_of"]
 
 EVENT: Final = "alert"
 
@@ -120,11 +120,11 @@ class Tally:
         names["department"] = _text(body, "department")
         at = moment(body.get("at"))
         for rule in self._rules:
-            mark = _mark(rule.signal, event, body)
+            marks = _marks(rule.signal, event, body)
             key = rule.signal, rule.per, names[rule.per]
-            if mark is None or not key[2] or index <= self._counted.get(key, -1):
+            if not marks or not key[2] or index <= self._counted.get(key, -1):
                 continue
-            measured = self._measured(rule, key, at, *mark)
+            measured = max(self._measured(rule, key, at, *each) for each in marks)
             if measured > rule.most:
                 self._counted[key] = index
                 self._windows.pop(key, None)
@@ -148,37 +148,46 @@ _FORMS_MAX = 10_000
 _ONE = Fraction(1)
 
 
-def _mark(signal: str, event: str, body: Mapping[str, object]) -> tuple[str, str, Fraction] | None:
-    """Return what an entry adds to a signal: a group, a name within it that counts once, and a weight."""
+Mark = tuple[str, str, Fraction]
+"""What an entry adds to a signal: a group, a name within it that counts once, and a weight."""
+
+
+def _marks(signal: str, event: str, body: Mapping[str, object]) -> list[Mark]:
     if signal == "refusals":
         told = event == "refused" and _text(body, "code")[:1] in ("P", "D")
-        return ("", _text(body, "query_id"), _ONE) if told else None
+        return [("", _text(body, "query_id"), _ONE)] if told else []
     if signal == "budget":
         spent = _text(body, "budget") if event == "released" else ""
-        return ("", _text(body, "query_id"), Fraction(spent)) if spent and spent != "0" else None
+        return [("", _text(body, "query_id"), Fraction(spent))] if spent and spent != "0" else []
     if event != "received":
-        return None
+        return []
     if signal == "purposes":
-        return "", _text(body, "purpose"), _ONE
+        return [("", _text(body, "purpose"), _ONE)]
     sql = _text(body, "sql")  # one that is sealed for the auditor has no form here
-    return (*form_of(sql), _ONE) if sql else None
+    return [(form, name, _ONE) for form, name in sorted(forms_of(sql))]
 
 
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LITERALS = re.compile(r"'(?:[^']|'')*'|\b[0-9][0-9.eE]*\b")
 _NAMED = re.compile(r"\bas\s+(?:\w+|\"[^\"]*\")")
+_QUESTIONS = re.compile(r"\bselect\b|\bfilter\s*\(\s*where\b|\bwhen\b")
 _WORDS = re.compile(r"\w+|[<>=!]+")
 
 
-def form_of(sql: str) -> tuple[str, str]:
-    """Return a statement's form and the statement itself, as digests that blanks, letters and comments do not change.
+def forms_of(sql: str) -> set[tuple[str, str]]:
+    """Return each condition, block and branch of a statement: its form, and itself, as digests.
 
-    The form is the set of its words without literals and names given by AS: near-duplicates share it, in whatever
-    order and however often its parts are repeated.
+    An analyst may ask forty questions in one statement, so each SELECT, FILTER and WHEN counts as one. A form is the
+    set of words without literals and names given by AS: near-duplicates share it, in whatever order, with whatever
+    blanks, letters and comments, and however often a part is repeated.
     """
-    text = " ".join(_COMMENTS.sub(" ", sql).casefold().split())
-    words = set(_WORDS.findall(_NAMED.sub(" ", _LITERALS.sub(" ", text))))
-    return _digest(" ".join(sorted(words))), _digest(text)
+    text = _NAMED.sub(" ", " ".join(_COMMENTS.sub(" ", sql).casefold().split()))
+    parts = (" ".join(each.split()) for each in _QUESTIONS.split(text))
+    return {(_digest(" ".join(sorted(_words(each)))), _digest(each)) for each in parts if each}
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORDS.findall(_LITERALS.sub(" ", text)))
 
 
 def _digest(text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from middleplatform.demo.runtime import PERSONAS, open_platform
 from middleplatform.errors import MiddleplatformError
+from middleplatform.governance.detection import Tally
 from middleplatform.policy.examples import example
 from middleplatform.settings import Settings
 from policies.documents import read
@@ -68,6 +69,14 @@ MEASURES = {
 }  # fmt: skip
 
 
+def alerts(platform):
+    """Return which rules of detection all of it crosses, asked by one person within a moment."""
+    rules = platform.gateway.bundle.limits.probing
+    assert len(rules) > 3
+    tally = Tally(rules, {})
+    return [found for entry in platform.gateway.audit.entries() for found in tally.add(entry)]
+
+
 def test_at_most_two_in_a_hundred_honest_questions_are_refused(demo_data, tmp_path):
     asked = sessions()
     folder = bundle(tmp_path / "bundle", [each["project"] for each in asked])
@@ -78,6 +87,7 @@ def test_at_most_two_in_a_hundred_honest_questions_are_refused(demo_data, tmp_pa
         for session in asked:
             for sql in session["questions"]:
                 found[session["project"], sql] = outcome(platform, session, sql)
+        assert alerts(platform) == []
     refused = {key: code for key, code in found.items() if code}
     assert len(found) >= QUESTIONS_MIN
     assert {code for code in refused.values() if code[0] not in "Dn"} == set()
