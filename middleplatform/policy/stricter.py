@@ -199,13 +199,16 @@ def _bucket(own: str, stated: str) -> str:
 
 
 def _limits(own: Limits, stated: Limits) -> Limits:
-    most = {
-        each.name: min(getattr(own, each.name), getattr(stated, each.name))
+    """What looks like probing is counted at the gateway, by what was published."""
+    numbers = [
+        each.name
         for each in dataclasses.fields(Limits)
-        if each.name not in ("projects", "answer_grid_ms")
-    }
+        if each.name not in ("projects", "answer_grid_ms", "probing")
+    ]
+    most = {name: min(getattr(own, name), getattr(stated, name)) for name in numbers}
     grid = max(own.answer_grid_ms, stated.answer_grid_ms)
-    return Limits(**most, projects=_projects(own.projects, stated.projects), answer_grid_ms=grid)
+    projects = _projects(own.projects, stated.projects)
+    return replace(stated, **most, projects=projects, answer_grid_ms=grid)
 
 
 def _projects(own: tuple[str, ...], stated: tuple[str, ...]) -> tuple[str, ...]:
