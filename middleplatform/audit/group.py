@@ -54,6 +54,13 @@ class Cosignature:
     future: "Future[None]"
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the queue: settled once everything before it is."""
+
+    future: "Future[None]"
+
+
 class GroupCommit(ABC):
     """The queue and the thread; where the log lies is for those that inherit, whose constructors end with ``_go``.
 
@@ -77,7 +84,7 @@ class GroupCommit(ABC):
         self._dead: AuditError | None = None
         self._closed = False
         self._gate = threading.Lock()  # nothing is queued behind the end mark
-        self._queue: queue.Queue[Append | Cosignature | None] = queue.Queue(_QUEUE_MAX)
+        self._queue: queue.Queue[Append | Cosignature | Mark | None] = queue.Queue(_QUEUE_MAX)
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
 
     def _go(self) -> None:
@@ -120,7 +127,16 @@ class GroupCommit(ABC):
         self._put(Cosignature(size, line, future))
         return future
 
-    def _put(self, job: Append | Cosignature) -> None:
+    def flush(self) -> None:
+        """Wait until everything that was queued before is written or was refused."""
+        future: Future[None] = Future()
+        try:
+            self._put(Mark(future))
+        except AuditError:  # closed: it wrote what was queued
+            return
+        future.result()
+
+    def _put(self, job: Append | Cosignature | Mark) -> None:
         with self._gate:
             if self._closed:
                 raise unwritable("the log is closed")
@@ -147,14 +163,16 @@ class GroupCommit(ABC):
             for job in jobs:
                 if isinstance(job, Cosignature):
                     self._settle([job.future], partial(self._keep, job))
+                elif isinstance(job, Mark):
+                    job.future.set_result(None)
         self._ended()
 
-    def _take(self) -> tuple[list[Append | Cosignature], bool]:
+    def _take(self) -> tuple[list[Append | Cosignature | Mark], bool]:
         """Wait for a job and take all that have queued; False with the last of them.
 
         A job whose waiter has canceled it is left out: it will never be written.
         """
-        jobs: list[Append | Cosignature] = []
+        jobs: list[Append | Cosignature | Mark] = []
         job = self._queue.get()
         while job is not None:
             if job.future.set_running_or_notify_cancel():

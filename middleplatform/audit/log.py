@@ -124,6 +124,14 @@ class AuditLog(LogView):
         """Append ``record`` and wait until it is on disk; raises as ``submit`` and its future."""
         return self.submit(record).result()
 
+    def flush(self) -> None:
+        """Wait until every entry that was submitted before is on disk or was refused.
+
+        Raises:
+            LimitError: L001 when 65,536 entries wait already.
+        """
+        self._writer.flush()
+
     @property
     def claimant(self) -> str:
         """Return who appends here: the log's name, and beside others who may append, which of them this is."""

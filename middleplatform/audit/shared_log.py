@@ -129,9 +129,20 @@ def open_shared(  # noqa: PLR0913 - as AuditLog.open, and who else appends
 
 
 def read_shared(
-    engine: Engine, keys: Sequence[VerifierKey], clock: Clock, retention_years: int
+    engine: Engine,
+    keys: Sequence[VerifierKey],
+    clock: Clock,
+    retention_years: int,
+    closing: Callable[[], None] = lambda: None,
 ) -> ReadOnlyLog:
     """Open the log in a database for reading alone and recompute all of it; as ``ReadOnlyLog.open``.
+
+    Args:
+        engine: Of the database.
+        keys: The log's public keys, the present one first, from a place that is trusted.
+        clock: For the retention report.
+        retention_years: At least 3.
+        closing: Called when the log is closed.
 
     Raises:
         AuditError: A001, A002.
@@ -139,7 +150,7 @@ def read_shared(
     """
     check_retention(retention_years)
     try:
-        store = SharedStore(engine)
+        store = _Closing(engine, closing)
         try:
             store.snapshot()
             store.recognize()
@@ -149,6 +160,19 @@ def read_shared(
     except DatabaseError as error:
         raise refusal(error) from None
     return ReadOnlyLog.over(store, keys, clock, retention_years)
+
+
+class _Closing(SharedStore):
+    """A connection with which other things are closed."""
+
+    def __init__(self, engine: Engine, closing: Callable[[], None]) -> None:
+        super().__init__(engine)
+        self._closing = closing
+
+    def close(self) -> None:
+        """Close it and the rest."""
+        super().close()
+        self._closing()
 
 
 def _carry_over(store: SharedStore, file: Path) -> None:

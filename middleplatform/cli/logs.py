@@ -46,8 +46,19 @@ def open_log(context: Context, options: argparse.Namespace) -> "ReadOnlyLog":
         QueryError: Q041 there is none, Q040 its public keys cannot be read.
         AuditError: A001, A002.
     """
-    path = getattr(options, "log", None) or context.settings.state / "audit.db"
-    return open_log_at(context, path, getattr(options, "log_key", None))
+    path, keys = getattr(options, "log", None), getattr(options, "log_key", None)
+    if path is None and context.settings.store.startswith("postgresql"):
+        return _open_shared(context, keys)
+    return open_log_at(context, path or context.settings.state / "audit.db", keys)
+
+
+def _open_shared(context: Context, keys: Path | None) -> "ReadOnlyLog":
+    """Open the log in the store that several gateways share; closing it closes the store."""
+    from middleplatform.governance.shared import read_log  # noqa: PLC0415 - slow to import
+
+    settings = context.settings
+    found = read_log_keys(keys) if keys else _keys_beside(settings.state / "audit.db")
+    return read_log(settings, found, SystemClock())
 
 
 def open_log_at(context: Context, path: Path, keys: Path | None) -> "ReadOnlyLog":

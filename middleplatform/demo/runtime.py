@@ -256,7 +256,12 @@ def _look_before(platform: Platform, desk: "Desk", *, detect: bool) -> None:
 
     if detect:
         platform.detect = Detector(desk).look
-    platform.gateway.grants = GrantsInForce(desk.store, desk.entering, platform.detect)
+    entering = desk.entering
+    if platform.member is not None:
+        from middleplatform.governance.entering import SharedEntering  # noqa: PLC0415 - the same
+
+        entering = SharedEntering(desk.store, platform.gateway.audit, alone=False)
+    platform.gateway.grants = GrantsInForce(desk.store, entering, platform.detect)
 
 
 def _tell_nodes(platform: Platform, lifecycle: "Lifecycle", clock: Clock) -> None:

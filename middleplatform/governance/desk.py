@@ -17,6 +17,7 @@ Spec: docs/spec/policy-lifecycle.md, "The order of an act".
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
@@ -73,7 +74,7 @@ class Desk:
         """Take the parts; none of them is closed here."""
         self.store, self.clock, self.rng, self.log = store, clock, rng, log
         self.vouches: list[Callable[[PendingAct], bool]] = []
-        self.entering = threading.Lock()
+        self.entering: AbstractContextManager[object] = threading.Lock()
         self._lock = threading.Lock()
 
     def perform(self, decide: Decide) -> int:

@@ -13,6 +13,7 @@ Spec: docs/spec/grants.md, "In force".
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import reduce
 from typing import cast
@@ -49,7 +50,7 @@ class GrantsInForce:
     def __init__(
         self,
         store: Store,
-        entering: "threading.Lock | None" = None,
+        entering: AbstractContextManager[object] | None = None,
         first: Callable[[Bundle], None] = lambda _: None,
     ) -> None:
         """Take the store; it is not closed here.
@@ -60,7 +61,7 @@ class GrantsInForce:
             first: Called before a question is looked at, with the policy: detection.
         """
         self._store, self._lock = store, threading.Lock()
-        self.entering = entering or threading.Lock()
+        self.entering = threading.Lock() if entering is None else entering
         self._first = first
         self._states: dict[int, State] = {}
         self._seen = (0, "")

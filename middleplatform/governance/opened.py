@@ -6,8 +6,9 @@ from contextlib import ExitStack, contextmanager
 from middleplatform.audit.log import AuditLog
 from middleplatform.errors import AuditError
 from middleplatform.governance.desk import Desk
+from middleplatform.governance.entering import SharedEntering
 from middleplatform.governance.lifecycle import Lifecycle
-from middleplatform.governance.shared import open_log
+from middleplatform.governance.shared import is_shared, open_log
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.ports import Clock, Rng
@@ -28,7 +29,7 @@ def lifecycle(
     """
     store = Store.open(url_of(settings))
     try:
-        made = Lifecycle(Desk(store, clock, rng, log), catalog, configured)
+        made = Lifecycle(_desk(settings, store, clock, rng, log), catalog, configured)
         made.desk.finish()
     except BaseException:
         store.close()
@@ -65,9 +66,17 @@ def open_lifecycle(
         log = _log(settings, clock, rng) if acting else None
         if log is not None:
             opened.callback(log.close)
-        made = Lifecycle(Desk(store, clock, rng, log), catalog, configured)
+        made = Lifecycle(_desk(settings, store, clock, rng, log), catalog, configured)
         made.desk.finish()
         yield made
+
+
+def _desk(settings: Settings, store: Store, clock: Clock, rng: Rng, log: AuditLog | None) -> Desk:
+    """Return the desk; where several processes append to one log, they agree on the order of acts and releases."""
+    made = Desk(store, clock, rng, log)
+    if log is not None and is_shared(settings):
+        made.entering = SharedEntering(store, log, alone=True)
+    return made
 
 
 def _log(settings: Settings, clock: Clock, rng: Rng) -> AuditLog | None:

@@ -8,16 +8,17 @@ Spec: docs/spec/shared-store.md.
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.resources.abc import Traversable
 
 from middleplatform.access.tokens import TokenStore
-from middleplatform.audit.keys import CheckpointSigner
+from middleplatform.audit.keys import CheckpointSigner, VerifierKey
 from middleplatform.audit.log import AuditLog
 from middleplatform.audit.opened import open_log as open_file
-from middleplatform.audit.shared_log import begun, open_shared
-from middleplatform.errors import ConfigError
+from middleplatform.audit.reader import ReadOnlyLog
+from middleplatform.audit.shared_log import begun, open_shared, read_shared
+from middleplatform.errors import ConfigError, QueryError
 from middleplatform.governance.membership import COMMAND, GATEWAY, Membership
 from middleplatform.model.catalog import Catalog
 from middleplatform.ports import Clock, Rng
@@ -26,7 +27,7 @@ from middleplatform.store import catalogs, leases
 from middleplatform.store.database import Store, url_of
 from middleplatform.store.tokens import SharedTokens
 
-__all__ = ["agree", "is_shared", "open_log", "open_tokens", "texts_of"]
+__all__ = ["agree", "is_shared", "open_log", "open_tokens", "read_log", "texts_of"]
 
 
 def is_shared(settings: Settings) -> bool:
@@ -88,6 +89,23 @@ def _signer(settings: Settings, store: Store, rng: Rng) -> CheckpointSigner:
     if begun(store.engine):
         return CheckpointSigner.load(path)
     return CheckpointSigner.load_or_create(path, settings.origin, rng)
+
+
+def read_log(settings: Settings, keys: Sequence[VerifierKey], clock: Clock) -> ReadOnlyLog:
+    """Open the shared log for reading alone, beside the gateways; closing it closes what was opened for it.
+
+    Raises:
+        AuditError: A001, A002.
+        ConfigError: C003, C015.
+        QueryError: Q041 there is none yet.
+    """
+    with ExitStack() as opened:
+        store = opened.enter_context(Store.open(url_of(settings)))
+        if not begun(store.engine):
+            raise QueryError("Q041", what=("audit log in the store", "共享存储中的审计日志"))
+        log = read_shared(store.engine, keys, clock, settings.retention_years, store.close)
+        opened.pop_all()
+    return log
 
 
 def open_tokens(settings: Settings, clock: Clock, rng: Rng) -> TokenStore:

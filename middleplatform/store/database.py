@@ -65,6 +65,10 @@ _ENVIRONMENT = "middleplatform.store.migrations.env"  # Alembic runs it by its p
 _LOCK = 0x6D70_7374  # "mpst": any number that no other program's advisory lock has
 _BUSY_MS = 10_000
 _AGAIN_S = 0.01
+_SILENT_S = 30
+"""A server that says nothing for so long is given up."""
+_IDLE_MS = 15_000
+"""A transaction of a process that was stopped in the middle holds the others up no longer than this."""
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 _WRITING = "middleplatform_writing"
 
@@ -251,7 +255,11 @@ def _engine(url: URL) -> Engine:
         return _sqlite(url)
     file = url.query.get("sslrootcert")
     url = url.difference_update_query(["sslrootcert"])
-    given: dict[str, Any] = {"application_name": "middleplatform"}
+    given: dict[str, Any] = {
+        "application_name": "middleplatform",
+        "timeout": _SILENT_S,
+        "startup_params": {"idle_in_transaction_session_timeout": str(_IDLE_MS)},
+    }
     if file is not None or (url.host or "") not in _LOOPBACK:
         try:
             given["ssl_context"] = ssl.create_default_context(cafile=str(file) if file else None)

@@ -1,0 +1,68 @@
+"""The lock around entries, between gateways: no release that a stop forbids stands after that stop in the log.
+
+Within one process a lock suffices (``Desk.entering``). Gateways that share a store take a lock of its database: acts
+alone, releases beside each other. It is given back once everything that was queued under it is in the log, or was
+refused by it.
+
+Spec: docs/spec/shared-store.md, "Acts and releases".
+"""
+
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import text
+
+from middleplatform.audit.log import AuditLog
+from middleplatform.store.database import Store
+
+__all__ = ["SharedEntering"]
+
+_KEY = 0x6D70_656E  # "mpen": any number that no other program's advisory lock has
+_AT_ONCE = 4
+_LOCK = {
+    True: text("SELECT pg_advisory_xact_lock(:key)"),
+    False: text("SELECT pg_advisory_xact_lock_shared(:key)"),
+}
+
+
+class SharedEntering:
+    """A context manager that many threads may enter at once; each waits for its own lock.
+
+    Args:
+        store: Shared.
+        log: Of this process.
+        alone: Whether nobody else may be within meanwhile: for acts.
+
+    Raises:
+        ConfigError: C015 on entering: the store refuses.
+    """
+
+    def __init__(self, store: Store, log: AuditLog, *, alone: bool) -> None:
+        self._store, self._log, self._alone = store, log, alone
+        self._room = threading.BoundedSemaphore(_AT_ONCE)  # each who is within holds a connection
+        self._own = threading.local()
+
+    def __enter__(self) -> Self:
+        held = ExitStack()
+        try:
+            held.enter_context(self._room)
+            connection = held.enter_context(self._store.apart())
+            connection.execute(_LOCK[self._alone], {"key": _KEY})
+        except BaseException:
+            held.close()
+            raise
+        self._own.held = held
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        held: ExitStack = self._own.held
+        del self._own.held
+        with held:
+            self._log.flush()
