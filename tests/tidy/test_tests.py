@@ -7,7 +7,12 @@ from tree import imports, modules, relative, tree
 TESTS = [path for path in modules() if relative(path).startswith("tests/")]
 _BANNED_CALLS = {("pytest", "skip"), ("pytest", "importorskip"), ("pytest", "xfail")}
 _BANNED_MARKS = {"skip", "skipif"}
-_POLLS = ("tests/e2e/", "tests/simulation/", "tests/fakes/node_world.py")
+_POLLS = (
+    "tests/e2e/",
+    "tests/simulation/",
+    "tests/fakes/node_world.py",
+    "tests/fakes/provider_process.py",
+)
 
 
 def attributes(path):
