@@ -40,8 +40,9 @@ setup: $(VENV)/.dev  ## Make .venv with everything that work on the platform nee
 
 demo: $(VENV)/.runtime  ## Ask the demonstration's questions; writes build/demo/report.json
 	$(BIN)/middleplatform demo --report $(REPORT)
+	@echo "To go on in a browser (在浏览器中继续): make serve"
 
-serve: $(VENV)/.runtime  ## Serve the HTTP API on the demonstration's departments
+serve: $(VENV)/.runtime  ## Serve the console and the HTTP API on the demonstration's departments
 	$(BIN)/middleplatform serve
 
 test: $(VENV)/.dev  ## Run all tests

@@ -60,8 +60,9 @@ def declared():
 
 
 def test_every_dependency_has_its_row_and_an_exact_version():
-    text = (ROOT / "docs/adr/0011-dependencies.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    pages = sorted((ROOT / "docs/adr").glob("*-dependencies.md"))
+    lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split("|")[1] for line in lines if line.startswith("| `")]
     named = {name.lower() for row in rows for name in re.findall(r"`([\w.-]+)`", row)}
     assert named == declared()
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+from itertools import takewhile
 
 import httpx
 import pyarrow as pa
@@ -28,10 +29,18 @@ def tokens(product, tmp_path_factory):
 def url(product, tokens):
     assert tokens, "the service starts in the state that holds them"
     running = product.start("serve", "--port", "0")
-    line = running.stderr.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line + running.stderr.read()
-    yield found[0]
+    lines = list(
+        takewhile(
+            lambda line: line not in ("Ctrl-C stops it.\n", ""), iter(running.stderr.readline, None)
+        )
+    )
+    found = re.fullmatch(r"Serving (http://127\.0\.0\.1:\d+)/v1\n", lines[0])
+    assert found, lines
+    assert lines[1] == f"Console {found[1]}/console\n"
+    codes = re.compile(r"  (\w{5}-){3}\w{5}  \w+ \([a-z_, ]+\)\n")
+    assert lines[3:], "this is a demonstration"
+    assert [line for line in lines[3:] if not codes.fullmatch(line)] == []
+    yield found[1]
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (0, "", "")
@@ -114,3 +123,13 @@ def test_log_in_use_and_port_in_use_are_one_clear_message(product, url):
         True,
         False,
     )
+
+
+def test_console_is_in_the_wheel_with_its_templates_and_files(client):
+    page = client.get("/console/login")
+    assert page.status_code == 200
+    assert '<html lang="en">' in page.text
+    files = re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page.text)
+    assert {path.rpartition(".")[2] for path in files} == {"css", "js", "svg"}
+    assert all(client.get(path).status_code == 200 for path in files)
+    assert client.get("/console").headers["location"] == "/console/login?next=/console"

@@ -1,15 +1,19 @@
-"""``serve``: the HTTP service. Started by name, since ``cli`` does not see ``web``."""
+"""``serve``: the HTTP service, console and REST. Started by name, since ``cli`` does not see ``web``."""
 
 import argparse
 import dataclasses
 import os
 import socket
+from typing import TYPE_CHECKING, Any
 
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, leaf
 from middleplatform.errors import ConfigError
 from middleplatform.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
 
 __all__ = ["add", "run"]
 
@@ -20,7 +24,7 @@ _GRACE_S = 10
 
 def add(commands: Commands, say: Say) -> None:
     """Declare it."""
-    text = say("Serve the REST interface", "启动 REST 服务")
+    text = say("Serve the console and the REST interface", "启动控制台与 REST 服务")
     made = leaf(commands, say, "serve", run, text, json_too=False)
     made.add_argument("--host", help=say("address to listen on", "监听地址"))
     made.add_argument(
@@ -44,12 +48,34 @@ def run(context: Context, options: argparse.Namespace) -> int:
         config.load()  # opens the platform: what it refuses is told like any other error
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        context.tell(f"Serving http://{shown}:{port}/v1", f"服务地址 http://{shown}:{port}/v1")
+        address = f"http://{shown}:{port}"
+        context.tell(f"Serving {address}/v1", f"服务地址 {address}/v1")
+        context.tell(f"Console {address}/console", f"控制台   {address}/console")
+        _tell_logins(context, config)
+        context.tell("Ctrl-C stops it.", "按 Ctrl-C 停止。")
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _tell_logins(context: Context, config: "uvicorn.Config") -> None:
+    """Show the codes of the demonstration, if this is one: the only time that anybody sees them."""
+    application: Any = config.loaded_app
+    while not hasattr(application, "state"):
+        application = application.app  # the server's own layers
+    login = application.state.services.login
+    shown = login.demo.shown_once() if login is not None and login.demo is not None else ()
+    if not shown:
+        return
+    context.tell(
+        "Logins of this demonstration, shown once, until the service stops:",
+        "演示登录码，仅显示一次，服务停止后失效：",
+    )
+    for each in shown:
+        line = f"  {each.code}  {each.persona} ({', '.join(each.roles)})"
+        context.tell(line, line)
 
 
 def _listener(settings: Settings) -> socket.socket:
