@@ -57,7 +57,9 @@ class NodeConfig:
         state: Folder of its keys, certificate, roster, log, history and registered connectors.
         listen: ``host:port`` of the encrypted interface; port 0 for any free one.
         catalog: Folder of its own copy of the catalogue.
-        bundle: Folder of its own copy of the policy.
+        bundle: Folder of its own policy: what is published may not loosen what it says.
+        grants: Whose grants count: ``platform`` those too that the gateway signs, which data owners gave in the
+            platform's store; ``own`` those alone that stand in ``bundle``.
         metrics: ``host:port`` of a plain interface with health and metrics, loopback only; none when empty. The
             Unix socket ``node.sock`` in ``state`` offers them always.
         limits: Bounds.
@@ -74,6 +76,7 @@ class NodeConfig:
     state: Path
     catalog: Path
     bundle: Path
+    grants: str = "platform"
     listen: str = "127.0.0.1:0"
     metrics: str = ""
     limits: NodeLimits = field(default_factory=NodeLimits)
@@ -141,7 +144,7 @@ def _built(raw: dict[str, Any], folder: Path) -> NodeConfig:
     values["stewards"] = tuple(
         _steward(each, _text(values, "department")) for each in values.get("stewards") or ()
     )
-    for name in ("department", "listen", "metrics"):
+    for name in ("department", "grants", "listen", "metrics"):
         if name in values:
             values[name] = _text(values, name)
     for name in ("clock_tolerance_s", "grace_s", "retention_years"):
@@ -173,6 +176,8 @@ def _checked(config: NodeConfig) -> NodeConfig:
             "must be a loopback address: it is not encrypted",
             "必须为回环地址：该接口不加密",
         )
+    if config.grants not in ("platform", "own"):
+        raise _Field("grants", "must be platform or own", "必须为 platform 或 own")
     if not isinstance(config.lifeline, bool):
         raise _Field("lifeline", "must be true or false", "必须为 true 或 false")
     if not isinstance(config.allowed, Mapping):

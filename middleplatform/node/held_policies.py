@@ -113,6 +113,7 @@ class HeldPolicies:
         clock: Of this machine.
         enter: Enters an event of the node's log, on disk when it returns.
         folder: Of the documents; ``None`` keeps them in memory.
+        own_grants: Only grants that stand in the own file count.
         trusting: The own file binds only until the first document comes: for nodes inside the gateway's process.
     """
 
@@ -127,10 +128,11 @@ class HeldPolicies:
         *,
         folder: Path | None = None,
         trusting: bool = False,
+        own_grants: bool = False,
     ) -> None:
         self._department, self._catalog, self._own = department, catalog, own
         self._pins, self._clock, self._enter = pins, clock, enter
-        self._folder, self._trusting = folder, trusting
+        self._folder, self._trusting, self._own_grants = folder, trusting, own_grants
         self._held_here = held_by(department, catalog)
         self._least = 0
         self._lock = Lock()
@@ -173,12 +175,13 @@ class HeldPolicies:
     def rules(self, held: Held) -> Rules:
         """Return the rules of a version with the grants of this moment."""
         state = self._state
-        if state.grants is None:
+        if state.grants is None or (self._own_grants and held.number == 0):
             return held.rules
         number = state.grants.number if self._clock.now() < state.grants.until else 0
         found = state.views.get((held.number, number))
         if found is None:
-            found = _with_grants(held.rules, state.grants.grants if number else ())
+            given = state.grants.grants if number else ()
+            found = _with_grants(held.rules, given, own_too=not self._own_grants)
             if len(state.views) > _VIEWS_MAX:
                 state.views.clear()
             state.views[held.number, number] = found
@@ -317,8 +320,10 @@ class HeldPolicies:
                                 "无法按本部门目录加载", error) from None  # fmt: skip
         rules = Rules(published, published)
         points: tuple[str, ...] = ()
-        if not self._trusting and self._own.digest != published.digest:
+        if not self._trusting and (self._own_grants or self._own.digest != published.digest):
             own = completed(self._own, published, self._held_here)
+            if self._own_grants:
+                own = replace(own, grants=self._own.grants)
             merged = stricter(own, published)
             rules = Rules(merged, published, own)
             points = stricter_points(merged, published, _POINTS_MAX)
@@ -390,10 +395,11 @@ def _name(number: int) -> str:
     return f"{number:012d}.version"
 
 
-def _with_grants(rules: Rules, given: tuple[Given, ...]) -> Rules:
+def _with_grants(rules: Rules, given: tuple[Given, ...], *, own_too: bool) -> Rules:
     def those(bundle: Bundle) -> Bundle:
         return joined(bundle, fitting(bundle, given))
 
     document = those(rules.document)
     merged = document if rules.merged is rules.document else those(rules.merged)
-    return Rules(merged, document, None if rules.own is None else those(rules.own))
+    own = rules.own if rules.own is None or not own_too else those(rules.own)
+    return Rules(merged, document, own)

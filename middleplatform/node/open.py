@@ -88,6 +88,7 @@ class NodeParts:
         rounds_max: Rounds open at once.
         registered: Fingerprint of each published connector, by name.
         timeout_s: Seconds of a statement, also where there is no source to ask for it.
+        own_grants: Whether only grants of its own copy count.
         trusting: Whether its own copy of the policy ends with the first that is published; else it binds for ever.
     """
 
@@ -105,6 +106,7 @@ class NodeParts:
     registered: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 0
     trusting: bool = False
+    own_grants: bool = False
 
 
 def assemble(
@@ -168,6 +170,7 @@ def _policies(parts: NodeParts, journal: Journal, clock: Clock) -> HeldPolicies:
         parts.department, parts.catalog, parts.bundle, parts.pins, clock,
         lambda fields: journal.event("policy", fields),
         folder=None if parts.trusting else parts.state / "policy", trusting=parts.trusting,
+        own_grants=parts.own_grants,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def open_configured(config: NodeConfig, trust: Trust, clock: Clock, rng: Rng) ->
         retention_years=config.retention_years, tolerance_s=config.clock_tolerance_s,
         answers_mb=config.limits.answers_mb, rounds_max=config.limits.rounds_max,
         registered={each.name: each.registration.digest for each in found.published},
-        timeout_s=config.limits.timeout_s,
+        timeout_s=config.limits.timeout_s, own_grants=config.grants == "own",
     )  # fmt: skip
 
     def connect(connectors: list[Connector]) -> Sources:

@@ -2,7 +2,7 @@
 shipped suites; what is published never widens what the department's own file lets out.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from itertools import product
 
@@ -17,6 +17,7 @@ from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.sealed import release_refusals
 from middleplatform.errors import MiddleplatformError
 from middleplatform.model.catalog import Use
+from middleplatform.model.policy import Bundle, ColumnRule, DatasetRule, Limits, Purpose
 from middleplatform.node.held_policies import Rules
 from middleplatform.node.judging import judged
 from middleplatform.node.release import sensitivity
@@ -151,3 +152,25 @@ def test_silence_denies_what_a_department_holds_and_leaves_the_rest_to_what_is_p
 
 def test_the_same_rules_are_the_published_ones():
     assert stricter(completed(BUNDLE, BUNDLE, held_by("ga", CATALOG)), BUNDLE) is BUNDLE
+
+
+def test_every_field_of_every_rule_has_its_stricter():
+    """A field that nobody merges would be the published one: say here what becomes of a new one, and merge it."""
+    merged = {
+        ColumnRule: "level sharing law uses breakpoints finest generalise bucket release min_units withheld cap",
+        DatasetRule: "purposes disclosure unit_breakpoints columns join",
+        Purpose: "roles",
+        Bundle: "datasets purposes grants limits",
+        Limits: "sql_characters_max depth_max joins_max group_columns_max group_columns_max_level_4 cells_max"
+        " near_duplicates_per_day projects join_rows_max answer_grid_ms",
+    }
+    published = {
+        ColumnRule: "unit",  # the catalogue's
+        DatasetRule: "owner",
+        Purpose: "code name_zh name_en",
+        Bundle: "name version digest effective raw",
+        Limits: "probing",  # counted at the gateway
+    }
+    for rule, names in merged.items():
+        known = {*names.split(), *published[rule].split()}
+        assert known == {each.name for each in fields(rule)}, rule

@@ -27,7 +27,7 @@ WHO = Subject("li", "drc", frozenset({Role.ANALYST}), ("*",))
 class Desk:
     """The policies of one node, over and over again from one folder."""
 
-    def __init__(self, folder=None, own=None, department="ga", *, trusting=False):
+    def __init__(self, folder=None, own=None, department="ga", *, trusting=False, own_grants=False):
         self.clock, self.events, self.full = HandClock(), [], False
         self.given = (
             department,
@@ -37,7 +37,7 @@ class Desk:
             self.clock,
             self.enter,
         )
-        self.how = {"folder": folder, "trusting": trusting}
+        self.how = {"folder": folder, "trusting": trusting, "own_grants": own_grants}
         self.open()
 
     def open(self):
@@ -289,3 +289,14 @@ def test_only_a_change_of_grants_is_an_entry(desk):
         desk.take_grants(grants(desk.clock, ("ga", grant()), ahead=ahead))
     desk.take_grants(grants(desk.clock, ahead=3))
     assert [(each["action"], each["grants"]) for each in desk.events] == [("grants", 1), ("grants", 0)]  # fmt: skip
+
+
+def test_a_department_may_let_its_own_grants_alone_count(tmp_path):
+    written = replace(configured(), grants=(grant("written"),))
+    desk = Desk(tmp_path / "policy", written, own_grants=True)
+    desk.take_grants(grants(desk.clock, ("ga", grant("GX2/ga"))))
+    assert named(desk) == ("written",)
+    for number, (ga, before) in enumerate(((20, ""), (30, files(ga=20))), 1):
+        desk.take(document(number, before, ga=ga))
+        own = desk.held.rules(desk.held.newest).own
+        assert [each.id for each in own.grants] == ["written"]
