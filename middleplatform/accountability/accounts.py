@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from middleplatform.accountability import conduct, transparency, usage
+from middleplatform.accountability import conduct, inspection, transparency, usage
 from middleplatform.accountability.approved import approved
 from middleplatform.accountability.assets import AssetState, asset_states
 from middleplatform.accountability.figures import STALE_DAYS, Figures, cases, figures
@@ -104,7 +104,7 @@ class Accounts:
     def retention_years(self) -> int:
         """Return how long usage records are kept: as long as the log, by the regulation at least."""
         kept = self.rules.regulation.retention.get("usage_record")
-        return max(self.log.retention().years, kept.years if kept else 0)
+        return max(self.log.retention_years, kept.years if kept else 0)
 
     # --- figures ------------------------------------------------------------------------------------------------
 
@@ -125,6 +125,20 @@ class Accounts:
         return conduct.findings(
             known, complaints, refusals, self.figures(span), self.rules, now, span
         )  # fmt: skip
+
+    def inspection(self, holders: inspection.Holders) -> tuple[inspection.Check, ...]:
+        """Return the checklist of an inspection.
+
+        Args:
+            holders: Login and roles of every token, or session, that lets somebody in now.
+        """
+        with self.store.reading() as connection:
+            known, complaints = cases(connection), tickets(connection)
+        return (
+            *inspection.of_duties(holders),
+            *inspection.of_log(self.log, self.retention_years()),
+            *inspection.of_terms(known, complaints, self.figures(), self.rules, self.clock.now()),
+        )
 
     def assets(self, names: Iterable[str] | None = None) -> tuple[AssetState, ...]:
         """Return how datasets stand by the tickets about them; all unless named."""

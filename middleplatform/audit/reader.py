@@ -99,6 +99,11 @@ class LogView(ABC):
         """Return the hash function."""
         return self._profile
 
+    @property
+    def retention_years(self) -> int:
+        """Return for how many years entries are kept, at least 3."""
+        return self._retention_years
+
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint, with the cosignatures kept for it."""
         return self.checkpoint_at(self.size)

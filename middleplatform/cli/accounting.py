@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from middleplatform.accountability.ticket_desk import TicketDesk
     from middleplatform.audit.entry import LogEntry
 
-__all__ = ["add_span", "opened_accounts", "opened_tickets", "rows_of", "span", "write_file"]
+__all__ = [
+    "add_span",
+    "asset_state",
+    "opened_accounts",
+    "opened_tickets",
+    "rows_of",
+    "span",
+    "write_file",
+]
 
 
 @contextmanager
@@ -108,3 +116,18 @@ def write_file(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8", newline="")
     except OSError:
         raise unreadable(path) from None
+
+
+def asset_state(context: Context, dataset: str) -> dict[str, object]:
+    """Return how a dataset stands by the tickets about it; nothing where there is no store yet."""
+    settings = context.settings
+    if not settings.store and not (settings.state / "store.db").exists():
+        return {}
+    from middleplatform.accountability.assets import asset_states  # noqa: PLC0415 - slow to import
+    from middleplatform.accountability.ticket_desk import tickets  # noqa: PLC0415 - the same
+    from middleplatform.store.database import Store, url_of  # noqa: PLC0415 - the same
+
+    with Store.open(url_of(settings)) as store, store.reading() as connection:
+        (found,) = asset_states((dataset,), tickets(connection))
+    corrected = None if found.corrected_at is None else found.corrected_at.isoformat()
+    return {"state": found.state, "disputed_by": list(found.pending), "corrected_at": corrected}

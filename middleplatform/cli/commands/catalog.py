@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from middleplatform.cli import printable
+from middleplatform.cli.accounting import asset_state
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, group, leaf
@@ -83,6 +84,8 @@ def _show(context: Context, options: argparse.Namespace) -> int:
     from middleplatform import catalog  # noqa: PLC0415 - the validator is slow to import
 
     found = catalog.describe(open_catalog(catalog_folder(context.settings)), options.name)
+    if found["kind"] == "dataset":
+        found = {**found, **asset_state(context, options.name)}
     if context.as_json:
         context.emit(found)
         return 0

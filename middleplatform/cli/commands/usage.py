@@ -1,10 +1,12 @@
 """``usage``: usage records, figures of providers, duties not met, how datasets stand."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from middleplatform.cli.accounting import add_span, opened_accounts, rows_of, span, write_file
+from middleplatform.cli.asking import store
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.logs import add_log
@@ -40,6 +42,8 @@ def add(commands: Commands, say: Say) -> None:
     text = say("How datasets stand after objections", "数据集的异议与更正状态")
     assets = leaf(mine, say, "assets", _assets, text)
     add_log(assets, say)
+    text = say("The checklist of an inspection", "监督检查清单")
+    add_log(leaf(mine, say, "inspection", _inspection, text), say)
 
 
 def _leaf(mine: Commands, say: Say, name: str, run: Runs, text: str) -> argparse.ArgumentParser:
@@ -154,4 +158,20 @@ def _assets(context: Context, options: argparse.Namespace) -> int:
     rows_of(context, head, [
         (each.dataset, say(*each.words()), ", ".join(each.pending)) for each in found
     ])  # fmt: skip
+    return 0
+
+
+def _inspection(context: Context, options: argparse.Namespace) -> int:
+    with store(context) as tokens:
+        holders = tokens.holders()
+    with opened_accounts(context, options) as accounts:
+        found = accounts.inspection(holders)
+    if context.as_json:
+        context.emit([asdict(each) for each in found])
+        return 0
+    say = context.say
+    words = {True: say("yes", "是"), False: say("no", "否"), None: "-"}
+    head = (say("check", "检查项"), say("holds", "符合"), say("seen", "情况"))
+    rows = [(say(each.what_en, each.what_zh), words[each.good], each.seen) for each in found]
+    rows_of(context, head, [*rows])
     return 0

@@ -307,3 +307,23 @@ def test_who_may_see_what(accounts, people):
 
 def test_of_nothing_there_is_no_rate():
     assert (percent(0, 0), percent(1, 3), percent(0, 5)) == (None, 33, 0)
+
+
+def test_the_checklist_of_an_inspection_says_what_holds(accounts, log, history, people):
+    roles = {name: each.roles for name, each in people.items()}
+    told = {each.code: each for each in accounts.inspection([])}
+    assert (told["separation"].good, told["administrators"].good) == (None, None)
+    assert (told["log"].good, told["witness"].good, told["retention"].good) == (True, False, True)
+    assert told["applications"].seen == "GX1, GX2"  # its grants were to be served by now
+    assert (told["catalogue"].good, told["refusals"].good, told["tickets"].good) == (
+        False,
+        True,
+        True,
+    )
+    some = [("o", roles["officer_a"]), ("a", roles["auditor"])]
+    told = {each.code: each for each in accounts.inspection(some)}
+    assert (told["separation"].good, told["administrators"].seen) == (True, "system_administrator")
+    both = [("O", roles["officer_a"]), ("o", roles["auditor"])]
+    assert not {each.code: each for each in accounts.inspection(both)}["separation"].good
+    assert len(history) == 3
+    assert log.size

@@ -7,7 +7,7 @@ from steady import SeededRng
 
 from middleplatform.accountability import ticket_acts as acts
 from middleplatform.accountability.assets import asset_states
-from middleplatform.accountability.ticket_desk import TicketDesk, number_of, tickets, told
+from middleplatform.accountability.ticket_desk import TicketDesk, _act, number_of, tickets, told
 from middleplatform.accountability.tickets import Phase
 from middleplatform.accountability.tickets import Subject as About
 from middleplatform.errors import MiddleplatformError
@@ -211,3 +211,17 @@ def test_what_is_told_is_json_and_numbers_are_read_back(opened, rules, clock):
     assert json.loads(json.dumps(told(opened, rules, clock.now())))["release"] is None
     assert [number_of(text) for text in ("YY7", " yy7", "7")] == [7, 7, 7]
     refused("Q041", number_of, "GX7")
+
+
+def test_a_process_that_knows_no_tickets_finishes_the_act_of_one_that_died(
+    desk, people, log, clock, store
+):
+    event = acts.open_ticket(
+        "objection", POPULATION, "有误", people["analyst_drc"], clock.now(), desk.catalog
+    )
+    desk.desk._begin(lambda connection, _: _act(connection, 1, 0, event, people["analyst_drc"]))
+    assert desk.listed(people["bureau"]) == ()  # decided, and neither in the log nor in force
+    assert Desk(store, clock, SeededRng(b"other"), log).finish()
+    assert [each.number for each in desk.listed(people["bureau"])] == ["YY1"]
+    assert [each.record.event for each in log.entries()] == ["ticket"]
+    assert not Desk(store, clock, SeededRng(b"third"), log).finish()

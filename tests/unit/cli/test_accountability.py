@@ -93,6 +93,8 @@ def test_a_ticket_goes_its_way_and_shows_in_figures_and_assets(logged):
     )
     states = json.loads(logged("usage", "assets", "--json").out)
     assert [each["dataset"] for each in states if each["state"] == "disputed"] == ["ga.population"]
+    shown = json.loads(logged("catalog", "show", "ga.population", "--json").out)
+    assert (shown["state"], shown["disputed_by"]) == ("disputed", ["YY1"])
     assert logged("ticket", "take", "YY1", "--as", "steward_tax").code == 10
     assert logged("ticket", "take", "YY1", "--as", "steward_ga").code == 0
     done = logged(
@@ -125,6 +127,12 @@ def test_a_ticket_goes_its_way_and_shows_in_figures_and_assets(logged):
     assert figures["ga"]["tickets"] == 1
     assert "ga" in logged("usage", "figures").out
     assert logged("usage", "findings").code == 0
+    checks = {
+        each["code"]: each["good"]
+        for each in json.loads(logged("usage", "inspection", "--json").out)
+    }
+    assert (checks["log"], checks["separation"]) == (True, None)
+    assert "审计日志校验通过" in logged("--locale", "zh", "usage", "inspection").out
     assert "无异议" in logged("--locale", "zh", "usage", "assets").out
     events = [
         each["event"]
