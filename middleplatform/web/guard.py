@@ -20,6 +20,7 @@ _OFFICER = frozenset({Role.SECURITY_OFFICER})
 _STEWARD = frozenset({Role.DEPARTMENT_STEWARD})
 _BUREAU = frozenset({Role.DATA_BUREAU})
 _GOVERNING = _OFFICER | _STEWARD | _BUREAU | {Role.AUDITOR}
+_WATCHING = _GOVERNING - _STEWARD
 _APPLYING = frozenset({Role.ANALYST}) | _STEWARD
 _CONCERNED = _GOVERNING | {Role.ANALYST}
 
@@ -77,6 +78,28 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/applications/{number}/escalate"): _APPLYING | _BUREAU,
     ("POST", "/v1/applications/{number}/settle"): _APPLYING | _BUREAU,
     ("POST", "/v1/applications/{number}/review"): _BUREAU,
+    ("GET", "/v1/freezes"): _ALL,
+    ("POST", "/v1/freezes"): _OFFICER | _BUREAU | _STEWARD,
+    ("GET", "/v1/freezes/{freeze}"): _ALL,
+    ("POST", "/v1/freezes/{freeze}/end"): _OFFICER | _BUREAU | _STEWARD,
+    ("GET", "/v1/alerts"): _OFFICER | {Role.AUDITOR},
+    ("GET", "/v1/releases"): _WATCHING,
+    ("GET", "/v1/usage"): _GOVERNING,
+    ("GET", "/v1/receipts"): _ASKERS,
+    ("GET", "/v1/figures"): _GOVERNING,
+    ("GET", "/v1/findings"): _GOVERNING,
+    ("GET", "/v1/assets"): _ALL,
+    ("GET", "/v1/decisions/{decision}"): _CONCERNED,
+    ("GET", "/v1/transparency"): None,
+    ("GET", "/v1/tickets"): _CONCERNED,
+    ("POST", "/v1/tickets"): _APPLYING,
+    ("GET", "/v1/tickets/{ticket}"): _CONCERNED,
+    ("POST", "/v1/tickets/{ticket}/take"): _STEWARD,
+    ("POST", "/v1/tickets/{ticket}/extend"): _BUREAU,
+    ("POST", "/v1/tickets/{ticket}/answer"): _STEWARD,
+    ("POST", "/v1/tickets/{ticket}/reopen"): _APPLYING,
+    ("POST", "/v1/tickets/{ticket}/close"): _APPLYING | _BUREAU,
+    ("POST", "/v1/tickets/{ticket}/withdraw"): _APPLYING,
     ("GET", "/v1/health"): None,
     ("GET", "/v1/errors/{code}"): None,
 }

@@ -15,13 +15,16 @@ from middleplatform.gateway.budgets import budgets
 from middleplatform.model.record import Receipt
 from middleplatform.model.request import QueryRequest
 from middleplatform.web import (
+    account_routes,
     application_routes,
     arrow,
     bodies,
+    freeze_routes,
     policy_routes,
     problems,
     sealing_routes,
     simulation_routes,
+    ticket_routes,
 )
 from middleplatform.web.guard import subject_of
 from middleplatform.web.jobs import Job, JobTable
@@ -50,12 +53,11 @@ def register(app: FastAPI) -> None:
         "description": "Problem",
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
     }
-    for each in (
-        *_routes(),
-        *policy_routes.ROUTES,
-        *simulation_routes.ROUTES,
-        *application_routes.ROUTES,
-    ):
+    areas = (
+        policy_routes, simulation_routes, application_routes, freeze_routes, account_routes,
+        ticket_routes,
+    )  # fmt: skip
+    for each in (*_routes(), *(route for area in areas for route in area.ROUTES)):
         told: dict[int | str, dict[str, Any]] = {"default": any_problem}
         if each.model is not None:
             told[int(each.status)] = {"model": each.model}

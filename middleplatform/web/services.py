@@ -20,6 +20,7 @@ from middleplatform.login.opened import Login
 from middleplatform.login.sessions import Sessions
 from middleplatform.policy import holidays, regulation
 from middleplatform.settings import Settings
+from middleplatform.web.public_pages import PublicPages
 
 __all__ = ["Services", "services_of"]
 
@@ -95,6 +96,11 @@ class Services:
         lifecycle, log = self.lifecycle, self.platform.gateway.audit
         parts = (log, lifecycle.desk.store, lifecycle.catalog, lifecycle.standing().bundle)
         return Accounts(*parts, self.rules, lifecycle.desk.clock)
+
+    @cached_property
+    def public_pages(self) -> PublicPages:
+        """Return the pages for the public."""
+        return PublicPages(self.accounts)
 
     def tickets(self) -> TicketDesk:
         """Return the desk of objections and corrections.

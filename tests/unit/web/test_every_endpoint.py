@@ -15,7 +15,10 @@ from middleplatform.web.guard import ENDPOINTS, GuardedRoute
 ROWS = sorted(ENDPOINTS)
 PROTECTED = [row for row in ROWS if ENDPOINTS[row] is not None]
 OPEN = [row for row in ROWS if ENDPOINTS[row] is None]
-PLACES = {"number": "GX999", "key_id": "0" * 64, "dataset": "ga.population", "code": "P001"}
+PLACES = {
+    "number": "GX999", "ticket": "YY999", "decision": "0" * 32, "key_id": "0" * 64, "dataset": "ga.population",
+    "code": "P001",
+}  # fmt: skip
 """What stands for a parameter of a path; ``1`` for any other."""
 ASK = {"sql": "SELECT 1", "purpose": "statistics"}
 WISH = {

@@ -1,0 +1,39 @@
+"""The public pages of months that are over, each worked out once a day: they read the whole log, for anybody."""
+
+import threading
+from collections.abc import Callable
+from datetime import date
+
+from middleplatform.accountability.accounts import Accounts
+from middleplatform.accountability.transparency import Transparency
+from middleplatform.governance.workdays import local_day
+
+__all__ = ["PublicPages"]
+
+_KEPT_MAX = 24
+
+
+class PublicPages:
+    """Pages by month; many threads may use it, one works."""
+
+    def __init__(self, accounts: Callable[[], Accounts]) -> None:
+        """Take what gives the accounts under the policy in force."""
+        self._accounts, self._lock = accounts, threading.Lock()
+        self._pages: dict[str, tuple[date, Transparency]] = {}
+
+    def page(self, month: str) -> Transparency:
+        """Return the page of ``month``, the last one where it is empty.
+
+        Raises:
+            QueryError: Q040 it is no month, or not over.
+        """
+        with self._lock:
+            accounts = self._accounts()
+            today = local_day(accounts.now())
+            day, found = self._pages.get(month, (None, None))
+            if found is None or day != today:
+                found = accounts.transparency(month)
+                while len(self._pages) >= _KEPT_MAX:
+                    del self._pages[next(iter(self._pages))]
+                self._pages[month] = (today, found)
+            return found
