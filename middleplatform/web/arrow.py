@@ -6,9 +6,9 @@ import json
 import pyarrow as pa
 
 from middleplatform.access import shapes
-from middleplatform.model.result import Answer
+from middleplatform.model.result import Answer, Release
 
-__all__ = ["MEDIA_TYPE", "stream", "table"]
+__all__ = ["MEDIA_TYPE", "joined", "stream", "table"]
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
@@ -30,10 +30,14 @@ def table(answer: Answer) -> pa.Table:
     answer are followed by as many ``half_width:<name>``. The schema's metadata
     ``middleplatform`` is the JSON answer without its rows.
     """
-    release = answer.release
+    head = json.dumps(shapes.answer_head(answer), ensure_ascii=False, allow_nan=False)
+    return joined(answer.release, head)
+
+
+def joined(release: Release, head: str) -> pa.Table:
+    """Return a release as one table, as ``table`` does, with ``head`` as its metadata."""
     marks = [column.cast(pa.string()) for column in release.marks.columns]
     names = release.table.column_names
-    head = json.dumps(shapes.answer_head(answer), ensure_ascii=False, allow_nan=False)
     fields = [*release.table.schema, *(pa.field(f"mark:{name}", pa.string()) for name in names)]
     halves: list[pa.ChunkedArray] = []
     if release.intervals is not None:

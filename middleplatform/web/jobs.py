@@ -79,6 +79,7 @@ class Job:
     Attributes:
         id: The query id.
         subject: Who asked.
+        request: The question; its statement is empty where another process took it.
         status: ``queued``, ``running``, ``answered``, ``refused``, ``failed`` or ``canceled``.
         stage: What is under way, once something is.
         answer: Once answered here.
@@ -92,7 +93,7 @@ class Job:
     """
 
     def __init__(self, request: QueryRequest) -> None:
-        self.id, self.subject = request.query_id, request.subject
+        self.id, self.subject, self.request = request.query_id, request.subject, request
         self.status = "queued"
         self.stage: Stage | None = None
         self.answer: Answer | None = None

@@ -2,12 +2,22 @@
 
 from fastapi import FastAPI
 
-from middleplatform.web.console import errors, home, login, pages
+from middleplatform.web.console import (
+    answers,
+    applying,
+    ask,
+    catalog,
+    errors,
+    home,
+    login,
+    pages,
+    saved,
+)
 from middleplatform.web.console.static_files import PREFIX
 
 __all__ = ["register"]
 
-_AREAS = (home, login)
+_AREAS = (home, login, catalog, ask, answers, saved, applying)
 """Modules with ``register(app)``."""
 
 

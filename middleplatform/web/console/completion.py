@@ -146,4 +146,4 @@ def _actions(
 def apply_address(columns: Iterable[str], purpose: str) -> str:
     """Return the address of the application form, filled in with what is wanted."""
     pairs = [("column", each) for each in dict.fromkeys(columns)]
-    return "/console/applications/new?" + urlencode([*pairs, ("purpose", purpose)])
+    return "/console/my/applications/new?" + urlencode([*pairs, ("purpose", purpose)])

@@ -9,7 +9,6 @@ format); numbers that a double does not hold exactly are texts too. Sources: OWA
 """
 
 import io
-import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,11 +22,9 @@ from pyarrow import parquet
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from middleplatform.access import shapes
 from middleplatform.access.csv_text import csv_text
 from middleplatform.access.legend import mark_of
-from middleplatform.model.result import Answer
-from middleplatform.web import arrow
+from middleplatform.web.console.answered import Answered
 
 __all__ = ["FORMATS", "Exported", "exported"]
 
@@ -52,7 +49,7 @@ class Exported:
     content: bytes
 
 
-def exported(answer: Answer, wanted: str, locale: str) -> Exported | None:
+def exported(answer: Answered, wanted: str, locale: str) -> Exported | None:
     """Return the answer as a file, or None where there is no such format.
 
     Args:
@@ -61,22 +58,18 @@ def exported(answer: Answer, wanted: str, locale: str) -> Exported | None:
         locale: ``"en"`` or ``"zh"``, of the words beside the values.
     """
     found = FORMATS.get(wanted)
-    if found is None or answer.sealed is not None:
+    if found is None or answer.sealed:
         return None
     ending, kind, make = found
-    return Exported(f"answer-{answer.query_id[:12]}{ending}", kind, make(answer, locale))
+    return Exported(f"answer-{answer.head['query_id'][:12]}{ending}", kind, make(answer, locale))
 
 
-def _head(answer: Answer) -> str:
-    return json.dumps(shapes.answer_head(answer), ensure_ascii=False, allow_nan=False, indent=1)
-
-
-def _csv(answer: Answer, _: str) -> bytes:
+def _csv(answer: Answered, _: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in (
             ("answer.csv", csv_text(answer.release)),
-            ("receipt.json", _head(answer)),
+            ("receipt.json", answer.text()),
         ):
             member = zipfile.ZipInfo(
                 name
@@ -87,16 +80,16 @@ def _csv(answer: Answer, _: str) -> bytes:
     return buffer.getvalue()
 
 
-def _arrow(answer: Answer, _: str) -> bytes:
-    table = arrow.table(answer)
+def _arrow(answer: Answered, _: str) -> bytes:
+    table = answer.table()
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, table.schema) as writer:
         writer.write_table(table)
     return buffer.getvalue()
 
 
-def _parquet(answer: Answer, _: str) -> bytes:
-    table = arrow.table(answer)
+def _parquet(answer: Answered, _: str) -> bytes:
+    table = answer.table()
     buffer = io.BytesIO()
     names = _unlike(table.column_names)  # Parquet readers refuse columns of one name
     named = table.rename_columns(names).replace_schema_metadata(table.schema.metadata)
@@ -127,7 +120,7 @@ class _Formats:
     moment: Format
 
 
-def _xlsx(answer: Answer, locale: str) -> bytes:
+def _xlsx(answer: Answered, locale: str) -> bytes:
     buffer = io.BytesIO()
     options = {
         "in_memory": True, "strings_to_formulas": False, "strings_to_urls": False,
@@ -156,7 +149,7 @@ def _text(sheet: Worksheet, row: int, column: int, value: str, shape: Format) ->
     sheet.write_string(row, column, value[:_TEXT_MAX], shape)
 
 
-def _values(sheet: Worksheet, answer: Answer, formats: _Formats, locale: str) -> None:
+def _values(sheet: Worksheet, answer: Answered, formats: _Formats, locale: str) -> None:
     release = answer.release
     names = release.table.column_names
     halves = _half_widths(answer)
@@ -178,7 +171,7 @@ def _values(sheet: Worksheet, answer: Answer, formats: _Formats, locale: str) ->
     sheet.set_column(0, max(len(heads) - 1, 0), 16)
 
 
-def _half_widths(answer: Answer) -> Mapping[int, list[object]]:
+def _half_widths(answer: Answered) -> Mapping[int, list[object]]:
     """Return the half widths by column, of those that can have one."""
     found = answer.release.intervals
     if found is None:
@@ -211,38 +204,39 @@ def _cell(sheet: Worksheet, row: int, column: int, value: object, formats: _Form
             _text(sheet, row, column, str(value), formats.text)
 
 
-def _legend(sheet: Worksheet, answer: Answer, formats: _Formats, locale: str) -> None:
+def _legend(sheet: Worksheet, answer: Answered, formats: _Formats, locale: str) -> None:
     heads = (
         _say(locale, "mark", "标记"), _say(locale, "reason", "原因"), _say(locale, "rule", "规则"),
         _say(locale, "values", "个数"), _say(locale, "meaning", "含义"),
     )  # fmt: skip
     for place, name in enumerate(heads):
         _text(sheet, 0, place, name, formats.head)
-    for row, each in enumerate(answer.release.withheld, start=1):
-        sign, meaning = mark_of(each.reason)
-        for place, text in enumerate((sign, each.reason, each.rule)):
+    withheld = answer.head["withheld"]
+    for row, each in enumerate(withheld, start=1):
+        sign, meaning = mark_of(each["reason"])
+        for place, text in enumerate((sign, each["reason"], each["rule"])):
             _text(sheet, row, place, text, formats.text)
-        sheet.write_number(row, 3, each.cells)
+        sheet.write_number(row, 3, each["cells"])
         _text(sheet, row, 4, _say(locale, *meaning), formats.text)
-    start = len(answer.release.withheld) + 2
-    for row, note in enumerate(answer.release.notes, start=start):
-        _text(sheet, row, 0, _say(locale, *note), formats.text)
+    for row, note in enumerate(answer.head["notes"], start=len(withheld) + 2):
+        _text(sheet, row, 0, note[locale], formats.text)
     sheet.set_column(0, 3, 12)
     sheet.set_column(4, 4, 60)
 
 
-def _receipt(sheet: Worksheet, answer: Answer, formats: _Formats) -> None:
-    receipt = answer.receipt
+def _receipt(sheet: Worksheet, answer: Answered, formats: _Formats) -> None:
+    head = answer.head
+    receipt, policy = head["receipt"], head["policy"]
     lines = [
-        ("query_id", answer.query_id),
-        ("protocol", answer.protocol),
-        ("policy_digest", answer.decision.bundle_digest),
-        ("grants", ", ".join(answer.decision.grants)),
-        ("result_digest", answer.release.digest),
-        ("audit_index", str(receipt.index)),
-        ("leaf_hash", receipt.leaf_hash),
-        ("checkpoint", receipt.checkpoint),
-        *(("proof", each) for each in receipt.proof),
+        ("query_id", head["query_id"]),
+        ("protocol", head["protocol"]),
+        ("policy_digest", policy["digest"]),
+        ("grants", ", ".join(policy["grants"])),
+        ("result_digest", head["result_digest"]),
+        ("audit_index", str(receipt["index"])),
+        ("leaf_hash", receipt["leaf_hash"]),
+        ("checkpoint", receipt["checkpoint"]),
+        *(("proof", each) for each in receipt["proof"]),
     ]
     for row, (name, value) in enumerate(lines):
         _text(sheet, row, 0, name, formats.head)
@@ -251,7 +245,7 @@ def _receipt(sheet: Worksheet, answer: Answer, formats: _Formats) -> None:
     sheet.set_column(1, 1, 90)
 
 
-Make = Callable[[Answer, str], bytes]
+Make = Callable[[Answered, str], bytes]
 FORMATS: Mapping[str, tuple[str, str, Make]] = {
     "csv": (".csv.zip", "application/zip", _csv),
     "xlsx": (".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),

@@ -6,7 +6,7 @@ import pytest
 from policy_world import ANALYST, world
 
 from middleplatform.audit import own
-from middleplatform.audit.own import own_questions
+from middleplatform.audit.own import own_question, own_questions
 from middleplatform.errors import QueryError
 from middleplatform.governance import notebook
 from middleplatform.governance.notebook import Draft, Notebook
@@ -104,6 +104,15 @@ def test_history_is_the_own_newest_first_with_what_became_of_it(kept):
     assert found.questions[2].datasets == ("ga.population",)
     assert log.entry(found.questions[2].end).record.event == "released"
     assert found.before is None
+
+
+def test_one_question_is_found_by_its_entry_by_who_asked_it_only(kept):
+    log = kept[0].log
+    _asked(log, 1)
+    assert own_question(log, ANALYST.id, ANALYST.department, 0).sql == "SELECT 1"
+    for index, person in ((0, MOVED), (1, ANALYST)):
+        with pytest.raises(QueryError):
+            own_question(log, person.id, person.department, index)
 
 
 def test_history_is_read_on_from_where_a_page_ends(kept, monkeypatch):

@@ -132,7 +132,7 @@ def test_what_needs_a_grant_leads_to_the_application(gateway):
     found = _checked(gateway, "SELECT AVG(contribution_base) FROM ss.insurance")
     (link,) = [each for each in found["diagnostics"][0]["actions"] if "href" in each]
     assert link["href"].startswith(
-        "/console/applications/new?column=ss.insurance.contribution_base"
+        "/console/my/applications/new?column=ss.insurance.contribution_base"
     )
 
 

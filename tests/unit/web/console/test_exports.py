@@ -16,11 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from middleplatform.access import shapes
 from middleplatform.model.decision import Decision
 from middleplatform.model.record import Receipt
 from middleplatform.model.result import Answer, Release
-from middleplatform.model.sealed import SealedAnswer
+from middleplatform.web.arrow import stream
+from middleplatform.web.console.answered import answered, received
 from middleplatform.web.console.exports import FORMATS, exported
+from middleplatform.web.jobs import KeptAnswer
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
@@ -28,7 +31,7 @@ _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 def _answer(found):
     decision = Decision(permit=True, reasons=(), obligations=(), bundle_digest="cd" * 32)
     receipt = Receipt(7, "ef" * 32, "checkpoint\n8\nroot\n", ("aa" * 32, "bb" * 32))
-    return Answer("0123456789abcdef" * 2, found, "local", decision, receipt, 0.9)
+    return answered(Answer("0123456789abcdef" * 2, found, "local", decision, receipt, 0.9))
 
 
 def _of(table):
@@ -143,9 +146,28 @@ def test_no_cell_of_a_csv_begins_as_a_formula(values, name):
     assert [each or [""] for each in rows] == [[each] for each in safe]
 
 
+def test_an_answer_of_another_gateway_is_the_same_file():
+    decision = Decision(permit=True, reasons=(), obligations=(), bundle_digest="cd" * 32)
+    made = Answer(
+        "0f" * 16, noisy_release(), "local", decision, Receipt(7, "ef" * 32, "c", ()), 0.9
+    )
+    kept = KeptAnswer(json.dumps(shapes.answer(made)), stream(made))
+    for wanted in FORMATS:
+        one, other = (exported(each, wanted, "en") for each in (answered(made), received(kept)))
+        if wanted == "xlsx":
+            assert _book(one.content)[0] == _book(other.content)[0]
+        elif wanted == "csv":
+            assert one.content == other.content
+        else:
+            read = pa.ipc.open_file if wanted == "arrow" else parquet.ParquetFile
+            tables = [read(io.BytesIO(each.content)) for each in (one, other)]
+            first, second = (t.read_all() if wanted == "arrow" else t.read() for t in tables)
+            assert first.equals(second)
+
+
 def test_a_sealed_answer_and_an_unknown_format_have_no_file():
     answer = _answer(release())
-    sealed = replace(answer, sealed=object.__new__(SealedAnswer))
+    sealed = replace(answer, sealed=True)
     assert [exported(sealed, each, "en") for each in FORMATS] == [None] * len(FORMATS)
     assert exported(answer, "exe", "en") is None
 
