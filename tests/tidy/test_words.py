@@ -28,6 +28,11 @@ HOSTS = (
 )  # fmt: skip
 SESSION = ("Clau" + "de", "Chat" + "GPT", "Co" + "pilot", "sub" + "agent", "language " + "model")
 
+# What others wrote, as built by make console-assets.
+BUILT = tuple(
+    f"middleplatform/web/console/static/{name}"
+    for name in ("LICENSES.txt", "chart.js", "editor.js", "htmx.js")
+)
 # The standard's own worked example of the check digit, GB 11643.
 PUBLISHED = ("110105194912" + "31002X",)
 _IDENTITY = re.compile(
@@ -46,7 +51,7 @@ def found(words, *, allowed=()):
 
 
 def test_nothing_is_marked_as_unfinished():
-    assert found(UNFINISHED) == []
+    assert found(UNFINISHED, allowed=BUILT) == []
 
 
 def test_no_path_of_a_machine_stands_anywhere():

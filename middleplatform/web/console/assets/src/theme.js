@@ -27,7 +27,6 @@ export const theme = EditorView.theme({
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
     backgroundColor: "var(--selection)",
   },
-  ".cm-placeholder": { color: "var(--muted)" },
   ".cm-matchingBracket": { backgroundColor: "var(--selection)", outline: "1px solid var(--line-strong)" },
   ".cm-tooltip, .cm-panels": {
     color: "var(--text)",
