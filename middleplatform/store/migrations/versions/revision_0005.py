@@ -50,5 +50,5 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("first_at", sa.String(32), nullable=False),
         sa.PrimaryKeyConstraint("login", name="pk_people"),
-        sa.UniqueConstraint("issuer", "subject", name="uq_people_issuer"),
+        sa.UniqueConstraint("issuer", "subject", name="uq_people_issuer_subject"),
     )
