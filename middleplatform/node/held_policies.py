@@ -42,6 +42,8 @@ _GATEWAY = "gateway"
 _GRANTS_FILE = "grants"
 _POINTS_MAX = 50
 _VIEWS_MAX = 16
+_OLDER_MAX = 8
+"""Versions before the newest: a gateway that publishes without end must not fill the memory."""
 
 KEPT_S = 900
 """Seconds for which a version counts after a newer one was taken: longer than any question lasts."""
@@ -335,7 +337,7 @@ class HeldPolicies:
             if now - gone <= timedelta(seconds=KEPT_S) and each.number != held.number
         )  # fmt: skip
         before = () if state.newest is None else ((state.newest, now),)
-        self._state = _State(held, (*before, *alive), state.grants)
+        self._state = _State(held, (*before, *alive)[:_OLDER_MAX], state.grants)
         self._prune({each.number for each, _ in self._state.older} | {held.number})
 
     def _prune(self, kept: set[int]) -> None:
