@@ -89,6 +89,11 @@ class Oidc:
         glue = "&" if "?" in metadata.authorization_endpoint else "?"
         return Started(metadata.authorization_endpoint + glue + urlencode(asked), secret)
 
+    def is_of(self, secret: str, answer: Mapping[str, str]) -> bool:
+        """Return whether an answer belongs to the login of this browser's cookie; others are nobody's attempt."""
+        known = SECRET_FORM.fullmatch(secret) is not None
+        return known and same(answer.get("state", ""), derived(secret, "state"))
+
     async def finish(self, secret: str, answer: Mapping[str, str]) -> Mapping[str, object]:
         """Return the verified claims of who logged in.
 
@@ -101,7 +106,7 @@ class Oidc:
             ProtocolError: X008 the provider cannot be used now.
             ConfigError: C015.
         """
-        self._take(secret, answer.get("state", ""))
+        self._take(secret, answer)
         metadata = await self._issuer.metadata()
         said = answer.get("iss")
         if said != self._issuer.provider.issuer and (said is not None or metadata.says_iss):
@@ -134,9 +139,9 @@ class Oidc:
         }
         return where + ("&" if "?" in where else "?") + urlencode(asked)
 
-    def _take(self, secret: str, state: str) -> None:
+    def _take(self, secret: str, answer: Mapping[str, str]) -> None:
         """Take the login under way that a browser came back for; nobody can take it again."""
-        if not SECRET_FORM.fullmatch(secret) or not same(state, derived(secret, "state")):
+        if not self.is_of(secret, answer):
             raise PolicyError("P006", detail="the answer belongs to no login of this browser")
         with self._store.writing() as connection:
             began = logins.take_flow(connection, digest(secret))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import func, select
+
 from middleplatform.login.configured import LoginConfig, load
 from middleplatform.login.demo import DemoLogins, demo_logins
 from middleplatform.login.entrance import Entrance, Performer, TokenBook
@@ -10,9 +12,11 @@ from middleplatform.login.failures import Failures
 from middleplatform.login.issuer import Issuer
 from middleplatform.login.oidc import Oidc
 from middleplatform.login.sessions import How, SessionRecord, Sessions
+from middleplatform.model.freeze import Scope
 from middleplatform.model.request import Subject
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
+from middleplatform.store import freezes
 from middleplatform.store.database import Store
 
 __all__ = ["Login", "open_login"]
@@ -65,6 +69,8 @@ def open_login(
     provider = config.provider
 
     def stands(record: SessionRecord) -> bool:
+        if _stopped(store, record):
+            return False
         match record.how:
             case How.TOKEN:
                 return _holds(tokens, record)
@@ -86,3 +92,20 @@ def _holds(tokens: TokenBook, record: SessionRecord) -> bool:
     """Return whether the token of a session is still there, not withdrawn, and for the same person."""
     found = next((each for each in tokens.records() if each.id == record.credential), None)
     return found is not None and found.revoked_at is None and found.subject == record.subject
+
+
+def _stopped(store: Store, record: SessionRecord) -> bool:
+    """Return whether the person was frozen since the session began; who comes in again sees why nothing is answered."""
+    frozen = freezes.freezes.c
+    with store.reading() as connection:
+        found = connection.execute(
+            select(frozen.number)
+            .where(
+                frozen.scope == Scope.USER,
+                func.lower(frozen.target) == record.subject.id.lower(),
+                frozen.at >= record.began_at,
+                frozen.drill.is_(False),
+            )
+            .limit(1)
+        )
+        return found.first() is not None

@@ -99,12 +99,19 @@ async def _go(request: Request) -> Response:
 
 
 async def _back(request: Request) -> Response:
-    """Take up what the provider of identities answered."""
-    login, flow = _login(request), cookies.read(request, _FLOW)
-    wanted = _wanted(request)
+    """Take up what the provider of identities answered.
+
+    What belongs to no login of this browser changes nothing: another site may have sent the browser here.
+    """
+    flow, wanted = cookies.read(request, _FLOW), _wanted(request)
     try:
         _check_safe(request)
-        secret = await _answered(request, login, flow)
+        answer = _said_once(request)
+        _check_own(request, flow, answer)
+    except MiddleplatformError as error:
+        return _told(request, error)
+    try:
+        secret = await _answered(request, flow, answer)
     except MiddleplatformError as error:
         made = _told(request, error)
     else:
@@ -114,14 +121,19 @@ async def _back(request: Request) -> Response:
     return made
 
 
-async def _answered(request: Request, login: Login, flow: str) -> str:
+def _check_own(request: Request, flow: str, answer: dict[str, str]) -> None:
+    if not _oidc(request).is_of(flow, answer):
+        raise PolicyError("P006", detail="the answer belongs to no login of this browser")
+
+
+async def _answered(request: Request, flow: str, answer: dict[str, str]) -> str:
     """Judge the provider's answer and begin a session."""
-    oidc, came, entrance = _oidc(request), _came(request), login.entrance
-    issuer, rules = oidc.issuer.provider.issuer, login.config.claims
+    login, oidc, came = _login(request), _oidc(request), _came(request)
+    entrance, issuer, rules = login.entrance, oidc.issuer.provider.issuer, login.config.claims
     assert rules is not None
     attempt = await asyncio.to_thread(entrance.waits, flow, came)
     try:
-        claims = await oidc.finish(flow, _said_once(request))
+        claims = await oidc.finish(flow, answer)
         return await asyncio.to_thread(entrance.by_claims, claims, rules, issuer, came, attempt)
     except (PolicyError, QueryError):
         await asyncio.to_thread(entrance.refused, attempt, came, issuer)

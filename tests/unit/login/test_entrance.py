@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import insert
 
 from middleplatform.access.tokens import TokenStore
 from middleplatform.audit.keys import CheckpointSigner
@@ -18,6 +19,7 @@ from middleplatform.login.opened import open_login
 from middleplatform.login.people import People
 from middleplatform.model.request import Role, Subject
 from middleplatform.settings import Settings
+from middleplatform.store.freezes import freezes
 
 LIN = Subject("lin", "drc", frozenset({Role.ANALYST}), ("990101",))
 RULES = ClaimRules(
@@ -207,6 +209,22 @@ def test_sessions_of_one_person_have_roles_that_go_together(entrance, token):
         assert caught.value.code == "Q040"
     assert entrance.sessions.end_all("Lin") == 1
     by_claims(entrance, {"sub": "u-1", "login": "x", "role": "x"})
+
+
+@pytest.mark.parametrize(("frozen", "holds"), [
+    ({"target": "lin"}, False), ({"target": "LIN"}, False), ({"target": "wang"}, True),
+    ({"scope": "project"}, True), ({"drill": True}, True), ({"at": -1}, True),
+])  # fmt: skip
+def test_freeze_ends_the_sessions_that_the_person_has(entrance, token, store, clock, frozen, holds):
+    secret = entrance.by_token(token, HERE)
+    row = {"scope": "user", "target": "lin", "drill": False, "at": 1} | frozen
+    row["at"] = clock.now() + timedelta(seconds=row["at"])
+    texts = {"reason": "r", "person": "p", "department": "d", "capacity": "c"}
+    with store.writing() as connection:
+        connection.execute(insert(freezes).values(number=1, act=1, **row, **texts))
+    clock.advance(seconds=2)
+    assert (entrance.sessions.subject(secret) == LIN) is holds
+    assert entrance.sessions.subject(entrance.by_token(token, HERE)) == LIN
 
 
 def test_session_by_claims_ends_when_the_provider_is_another(entrance):

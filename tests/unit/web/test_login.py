@@ -306,6 +306,21 @@ def test_spoiled_answer_lets_nobody_in(place, spoil):
     assert "The login did not succeed" in made.text
 
 
+def test_answer_that_another_site_sends_here_disturbs_no_login(parts, issuer):
+    place = opened(parts, issuer)
+
+    async def steps(browser):
+        started = await browser.get("/console/login/oidc")
+        back = urlsplit(log_in_at(started.headers["location"], "zhao"))
+        for _ in range(30):
+            foreign = await browser.get(f"{back.path}?code=x&state={'A' * 43}")
+            assert foreign.status_code == 403
+        return await browser.get(f"{back.path}?{back.query}")
+
+    made = drive(place.browser(client=("127.0.0.5", 1)), steps)
+    assert (made.status_code, made.headers["location"]) == (303, "/console")
+
+
 def test_why_a_login_failed_is_for_the_operator(place):
     drive(place.browser(client=("127.0.0.4", 1)), come_back("nobody"))
     assert "the claims give no role" in place.operator_log.read_text(encoding="utf-8")
