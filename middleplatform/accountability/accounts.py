@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from middleplatform.accountability import conduct, inspection, transparency, usage
-from middleplatform.accountability.approved import approved
+from middleplatform.accountability.approved import approved, configured
 from middleplatform.accountability.assets import AssetState, asset_states
 from middleplatform.accountability.figures import STALE_DAYS, Figures, cases, figures
 from middleplatform.accountability.periods import Period, month
@@ -196,9 +196,7 @@ class Accounts:
 
     def approvals(self) -> Mapping[str, Approval]:
         """Return each grant that is known, by id: of applications, and of the policy in force."""
-        found = {
-            each.id: Approval(each.id, each.basis, "", each.ends) for each in self.bundle.grants
-        }
+        found = {each.grant: each for each in configured(self.bundle)}
         with self.store.reading() as connection:
             known = cases(connection)
         return found | {each.grant: each for case in known for each in approved(case)}

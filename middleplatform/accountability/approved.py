@@ -9,8 +9,19 @@ from collections.abc import Iterator
 from middleplatform.accountability.figures import Case
 from middleplatform.accountability.report import Approval
 from middleplatform.governance.applications import Act, Event, Lane
+from middleplatform.model.policy import Bundle
 
-__all__ = ["approved"]
+__all__ = ["approved", "configured"]
+
+
+def configured(bundle: Bundle) -> Iterator[Approval]:
+    """Yield the grants that a bundle writes itself; scenario and approvers stand in its YAML alone."""
+    raw = bundle.raw.get("grants")
+    written = {each.get("id"): each for each in raw} if isinstance(raw, list) else {}
+    for grant in bundle.grants:
+        said = written.get(grant.id, {})
+        people = tuple(str(each) for each in said.get("approved_by", ()))
+        yield Approval(grant.id, grant.basis, str(said.get("scenario", "")), grant.ends, people)
 
 
 def approved(case: Case) -> Iterator[Approval]:

@@ -13,7 +13,10 @@ __all__ = ["parties", "protections"]
 _METHODS = {
     "exact": ("values are exact where the rules let them leave", "符合规则的值以精确值发布"),
     "table": ("secondary suppression withstands linear programming", "次级抑制可抵御线性规划攻击"),
-    "perturb": ("values are perturbed by cell key", "按单元格密钥扰动"),
+    "perturb": (
+        "values are perturbed by cell key: counts by {noise_max} at most, with variance {noise_variance}",
+        "按单元格密钥扰动：计数最多改变 {noise_max}，方差 {noise_variance}",
+    ),
     "noise": ("differential privacy", "差分隐私"),
 }
 _PROVIDES = ("answers for the data it provides", "对所提供的数据负责（谁管理谁负责）")
@@ -46,7 +49,9 @@ def _protections(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "cells of none or all are withheld", "全无或全有的单元格不予发布"
     if rules.get("history"):
         yield "compared with what was released before", "与以往发布的结果比对"
-    yield _METHODS.get(rules.get("method", ""), ("method not told", "方法未说明"))
+    english, chinese = _METHODS.get(rules.get("method", ""), ("method not told", "方法未说明"))
+    known = {name: rules.get(name, "?") for name in ("noise_max", "noise_variance")}
+    yield english.format_map(known), chinese.format_map(known)
     yield from _ways(body)
 
 

@@ -183,6 +183,8 @@ def test_a_grant_that_was_changed_is_still_known_by_its_first_id(accounts):
     assert "GX1/tax" not in known  # that answer was a refusal
     assert known["GX1/ss"].scenario == "测算"
     assert known["GX1/ss"].approved_by == ("steward_ss",)
+    assert known["共享批〔2026〕001号"].approved_by == ("officer_a", "officer_b")
+    assert known["共享批〔2026〕001号"].scenario
 
 
 def test_a_second_answer_after_a_dispute_is_not_late_when_the_first_was_not(
