@@ -139,6 +139,11 @@ class Tree:
             tuple[int, int], bytes
         ] = {}  # a batch asks for the same edge again and again
 
+    def edge(self, size: int) -> list[bytes]:
+        """Return the roots of the complete subtrees that make up the first ``size`` leaves, left to right."""
+        levels = [level for level in range(size.bit_length()) if size >> level & 1]
+        return [self._node(level, (size >> level) - 1) for level in reversed(levels)]
+
     def root(self, size: int) -> bytes:
         """Return the root of the first ``size`` leaves."""
         return self._range(0, size) if size else self._profile.empty()

@@ -5,14 +5,17 @@ append in turn (``shared_place.SharedPlace``).
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from middleplatform.audit.merkle import HashProfile, Tree
 from middleplatform.audit.store import LogLock, Store, refusal
 
 __all__ = ["FilePlace", "LogStore", "Place"]
+
+_T = TypeVar("_T")
 
 
 class LogStore(Protocol):
@@ -46,6 +49,10 @@ class LogStore(Protocol):
 
     def node(self, level: int, index: int) -> bytes:
         """Return the hash of a complete subtree."""
+        ...
+
+    def computed(self, profile: HashProfile, compute: Callable[[Tree], _T]) -> _T:
+        """Return what ``compute`` makes of the tree; a pure function, which may be called twice."""
         ...
 
     def nodes(self) -> Iterable[tuple[int, bytes]]:

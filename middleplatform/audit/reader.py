@@ -22,7 +22,7 @@ from middleplatform.audit.checkpoint import open_checkpoint
 from middleplatform.audit.entry import LogEntry
 from middleplatform.audit.faults import invalid
 from middleplatform.audit.keys import VerifierKey
-from middleplatform.audit.merkle import PROFILES, SHA256, HashProfile, Tree
+from middleplatform.audit.merkle import PROFILES, SHA256, HashProfile
 from middleplatform.audit.places import LogStore
 from middleplatform.audit.search import ReleaseQuery, Usage, incident_queries, releases
 from middleplatform.audit.selfcheck import check_store
@@ -150,7 +150,9 @@ class LogView(ABC):
         if not 0 <= index < size <= self.size:
             raise AuditError("A004", index=index)
         with self._read() as store:
-            return tuple(Tree(self._profile, store.node).inclusion_proof(index, size))
+            return tuple(
+                store.computed(self._profile, lambda tree: tree.inclusion_proof(index, size))
+            )
 
     def consistency_proof(self, old: int, new: int) -> tuple[bytes, ...]:
         """Return the proof that the tree of ``old`` entries is a prefix of that of ``new``.
@@ -161,7 +163,9 @@ class LogView(ABC):
         if not 0 <= old <= new <= self.size:
             raise AuditError("A004", index=new)
         with self._read() as store:
-            return tuple(Tree(self._profile, store.node).consistency_proof(old, new))
+            return tuple(
+                store.computed(self._profile, lambda tree: tree.consistency_proof(old, new))
+            )
 
     def verify(self, against: str | None = None) -> int:
         """Recompute the whole log from disk and return its size; appends go on meanwhile.
@@ -183,7 +187,7 @@ class LogView(ABC):
                         f"truncated: {seen.size} entries were signed, the log has {size}",
                         f"日志被截断：存在覆盖 {seen.size} 条记录的检查点，而日志只有 {size} 条",
                     )
-                if Tree(self._profile, store.node).root(seen.size) != seen.root:
+                if store.computed(self._profile, lambda tree: tree.root(seen.size)) != seen.root:
                     raise invalid(
                         f"split view: the first {seen.size} entries are not those that were signed",
                         f"视图分裂：前 {seen.size} 条记录与已签名的不符",

@@ -7,21 +7,22 @@ the server has synced it.
 Spec: docs/spec/shared-store.md, "The log".
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from middleplatform.audit.faults import invalid
-from middleplatform.audit.merkle import node_position
+from middleplatform.audit.merkle import HashProfile, Tree, node_position
 from middleplatform.audit.store import Batch
 
 __all__ = ["DatabaseError", "SharedStore", "faults"]
 
+_T = TypeVar("_T")
 _VERSION = 1
 _PAGE = 500
 _TABLES = ("identity", "entries", "nodes", "checkpoints", "cosignatures")
@@ -218,6 +219,18 @@ class SharedStore:
         if len(found) != len(places):
             raise invalid("a tree node is missing", "缺少树节点")
         return found
+
+    def computed(self, profile: HashProfile, compute: Callable[[Tree], _T]) -> _T:
+        """Return what ``compute`` makes of the tree; run twice, the first time to learn which nodes it needs."""
+        wanted: dict[tuple[int, int], None] = {}
+
+        def noted(level: int, index: int) -> bytes:
+            wanted[level, index] = None
+            return bytes(32)
+
+        compute(Tree(profile, noted))
+        nodes = self.some_nodes(list(wanted))
+        return compute(Tree(profile, lambda *place: nodes[place]))
 
     def nodes(self) -> Iterator[tuple[int, bytes]]:
         """Yield (position, hash) in order."""

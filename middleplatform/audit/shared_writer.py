@@ -151,25 +151,16 @@ class SharedWriter(GroupCommit):
 
     def _extension(self, store: SharedStore, signed: SignedCheckpoint) -> Frontier:
         profile, old, new = self._frontier.profile, self.latest.checkpoint, signed.checkpoint
-        edge = [
-            (level, (new.size >> level) - 1)
-            for level in reversed(range(new.size.bit_length()))
-            if new.size >> level & 1
-        ]
-        wanted = dict.fromkeys(edge)
 
-        def noted(level: int, index: int) -> bytes:
-            wanted[level, index] = None
-            return bytes(32)
+        def needed(tree: Tree) -> tuple[list[bytes], list[bytes]]:
+            return tree.edge(new.size), tree.consistency_proof(old.size, new.size)
 
-        Tree(profile, noted).consistency_proof(old.size, new.size)  # to know what it needs
-        nodes = store.some_nodes(list(wanted))
-        frontier = Frontier(profile, new.size, [nodes[each] for each in edge])
+        edge, proof = store.computed(profile, needed)
+        frontier = Frontier(profile, new.size, edge)
         if not hmac.compare_digest(frontier.root(), new.root):
             raise invalid(
                 "the newest checkpoint does not match the entries", "最新检查点与记录不符"
             )
-        proof = Tree(profile, lambda *place: nodes[place]).consistency_proof(old.size, new.size)
         check_consistency(profile, old.size, old.root, new.size, new.root, proof)
         return frontier
 

@@ -7,20 +7,21 @@ fsynced; what is not leaves no trace.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from middleplatform.audit.faults import invalid, unwritable
-from middleplatform.audit.merkle import node_position
+from middleplatform.audit.merkle import HashProfile, Tree, node_position
 from middleplatform.errors import AuditError
 
 __all__ = ["Batch", "LogLock", "Store", "refusal"]
 
+_T = TypeVar("_T")
 _APPLICATION_ID = 1296649031
 _VERSION = 1
 _BUSY_MS = 10_000
@@ -264,6 +265,10 @@ class Store:
             raise invalid("a tree node is missing", "缺少树节点")
         value: bytes = row[0]
         return value
+
+    def computed(self, profile: HashProfile, compute: Callable[[Tree], _T]) -> _T:
+        """Return what ``compute`` makes of the tree."""
+        return compute(Tree(profile, self.node))
 
     def nodes(self) -> Iterable[tuple[int, bytes]]:
         """Yield (position, hash) in order."""

@@ -1,4 +1,4 @@
-"""What the tests of the log share: a still clock, a seeded generator, a key, a log in a fresh folder."""
+"""What the tests of the log share: a still clock, a seeded generator, a key, a log in a file or in a real PostgreSQL."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from postgres_server import ADMIN, running_server
+from sqlalchemy import create_engine
 
 from middleplatform.audit.keys import CheckpointSigner, WitnessSigner
 from middleplatform.audit.log import AuditLog
+from middleplatform.audit.shared_log import open_shared
 from middleplatform.model.record import AuditRecord
 
 ORIGIN = "audit.example/middleplatform"
@@ -84,7 +87,40 @@ def log_path(tmp_path: Path) -> Path:
     return tmp_path / "log" / "audit.sqlite"
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """Return a server with a database that belongs to an ordinary role."""
+    with running_server() as server:
+        server.run("CREATE ROLE platform LOGIN", "CREATE DATABASE platform OWNER platform")
+        yield server
+
+
 @pytest.fixture
-def log(log_path: Path, signer: CheckpointSigner, clock: StillClock) -> Iterator[AuditLog]:
-    with AuditLog.open(log_path, signer, clock) as opened:
+def engine(postgres):
+    """Return a database without a log."""
+    postgres.run("DROP SCHEMA IF EXISTS audit_log CASCADE", database="platform", user=ADMIN)
+    url = f"postgresql+pg8000://platform@127.0.0.1:{postgres.port}/platform"
+    made = create_engine(url, pool_pre_ping=True)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def share(engine, signer, clock):
+    """Open the log in the database, as one of the gateways that share it."""
+
+    def opened(name="one", fence=lambda _: None, signed=signer, **more):
+        return open_shared(engine, signed, clock, fence, f"{signed.name}#{name}", **more)
+
+    return opened
+
+
+@pytest.fixture
+def log(request, log_path: Path, signer: CheckpointSigner, clock: StillClock) -> Iterator[AuditLog]:
+    """Open a log in a file; in a database where a test is asked for both (``BOTH``)."""
+    if getattr(request, "param", "file") == "file":
+        opened = AuditLog.open(log_path, signer, clock)
+    else:
+        opened = request.getfixturevalue("share")()
+    with opened:
         yield opened

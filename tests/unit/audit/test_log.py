@@ -15,11 +15,15 @@ from middleplatform.audit.proof import check_receipt
 from middleplatform.errors import AuditError, ConfigError, LimitError
 from middleplatform.model.record import AuditRecord
 
+BOTH = pytest.mark.parametrize("log", ["file", "shared"], indirect=True)
+"""What a log promises does not depend on where it lies."""
+
 
 def code(error) -> str:
     return error.value.code
 
 
+@BOTH
 def test_a_new_log_has_a_signed_checkpoint_of_nothing(log, signer):
     checkpoint = open_checkpoint(log.checkpoint(), [signer.key]).checkpoint
     assert (checkpoint.origin, checkpoint.size, checkpoint.root) == (log.origin, 0, SHA256.empty())
@@ -27,6 +31,7 @@ def test_a_new_log_has_a_signed_checkpoint_of_nothing(log, signer):
     assert list(log.entries()) == []
 
 
+@BOTH
 def test_a_receipt_names_index_hash_checkpoint_and_proof(log, record):
     for number in range(9):
         receipt = log.append(record(number))
@@ -52,6 +57,7 @@ def test_what_was_acknowledged_is_there_after_reopening(log_path, signer, clock,
         check_consistency(SHA256, old.size, old.root, new.size, new.root, proof)
 
 
+@BOTH
 def test_many_writers_get_distinct_places_and_share_commits(log, record):
     with ThreadPoolExecutor(32) as pool:
         receipts = list(pool.map(lambda number: log.append(record(number)), range(400)))
@@ -86,6 +92,7 @@ def rebuild(log, size):
     return frontier.root()
 
 
+@BOTH
 @pytest.mark.parametrize(("index", "size"), [(-1, 1), (1, 1), (0, 0), (0, 3), (2, 3)])
 def test_proofs_beyond_the_log_are_refused(log, record, index, size):
     log.append(record())
@@ -97,6 +104,7 @@ def test_proofs_beyond_the_log_are_refused(log, record, index, size):
     assert code(caught) == "A004"
 
 
+@BOTH
 def test_entries_outside_the_log_are_refused(log, record):
     log.append(record())
     for index in (-1, 1, 2**40):
@@ -126,6 +134,7 @@ def test_a_link_to_the_log_is_the_same_log(tmp_path, log_path, signer, clock, lo
     assert code(caught) == "A003"
 
 
+@BOTH
 def test_a_closed_log_takes_and_gives_nothing(log, record):
     log.append(record())
     log.close()
@@ -144,6 +153,7 @@ def test_closing_writes_what_is_queued(log_path, signer, clock, log, record):
         assert again.size == 200
 
 
+@BOTH
 def test_a_record_without_one_spelling_never_reaches_the_queue(log):
     for body in ({}, {"at": "2026-01-01T00:00:00Z", "x": 1.5}):
         with pytest.raises(ValueError, match=r"RFC 3339|entry"):
@@ -151,6 +161,7 @@ def test_a_record_without_one_spelling_never_reaches_the_queue(log):
     assert log.size == 0
 
 
+@BOTH
 def test_a_canceled_entry_is_not_written_and_the_rest_are(log, record):
     futures = [log.submit(record(number)) for number in range(300)]
     canceled = [future for future in futures if future.cancel()]
@@ -164,6 +175,7 @@ def test_a_canceled_entry_is_not_written_and_the_rest_are(log, record):
     assert log.verify() == len(done)
 
 
+@BOTH
 def test_a_full_queue_says_so(log, record):
     log._writer._queue.maxsize = 1
     refused = []
@@ -314,6 +326,7 @@ def test_a_log_that_lost_acknowledged_entries_never_takes_another(
         assert code(caught) == "A002"
 
 
+@BOTH
 def test_an_export_that_cannot_be_written_leaves_what_was_there(tmp_path, log, record):
     log.append(record())
     with pytest.raises(ConfigError) as caught:
@@ -331,6 +344,7 @@ def test_every_commit_is_synced_to_disk(log):
     )  # FULL: the write-ahead log is fsynced at each commit
 
 
+@BOTH
 def test_a_fault_of_our_own_reaches_the_waiter_and_leaves_the_log_usable(log, record):
     log.append(record(0))
     signer, log._writer._signer = log._writer._signer, None
@@ -342,6 +356,7 @@ def test_a_fault_of_our_own_reaches_the_waiter_and_leaves_the_log_usable(log, re
     assert log.verify() == 2
 
 
+@BOTH
 def test_a_full_group_is_split_and_loses_nothing(log, record):
     futures = [log.submit(record(number)) for number in range(3000)]
     assert sorted(future.result().index for future in futures) == list(range(3000))

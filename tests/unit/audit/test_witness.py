@@ -17,6 +17,7 @@ def cosign(witness: Witness, log: AuditLog) -> str:
     return witness.cosign(log.checkpoint(), log.consistency_proof(witness.seen().size, log.size))
 
 
+@pytest.mark.parametrize("log", ["file", "shared"], indirect=True)
 def test_a_witness_follows_a_growing_log_and_its_cosignatures_are_served(
     log, record, witness, clock
 ):
