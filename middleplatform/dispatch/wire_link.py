@@ -65,7 +65,6 @@ class WireLink:
         self.department = department
         self._caller = caller
         self._told = 0
-        self._lacks = False
         self.handed = Handed(department, self._held, self._hand_policy, self._hand_grants)
 
     async def call(self, name: str, parts: Sequence[bytes] = (), **fields: object) -> Message:
@@ -83,6 +82,15 @@ class WireLink:
         Reveals:
             To the node: the call. To the gateway: the reply.
         """
+        reply = await self._exchanged(name, parts, fields)
+        if "error" in reply.fields:
+            raise from_fields(reply.fields["error"], self.department)
+        return reply
+
+    async def _exchanged(
+        self, name: str, parts: Sequence[bytes], fields: Mapping[str, object]
+    ) -> Message:
+        """Return the reply, an error or not, if it is this node's to this call."""
         await self._tell_roster()
         caller = self._caller
         nonce = caller.rng.token_bytes(16).hex()
@@ -98,9 +106,6 @@ class WireLink:
         reply = take() if len(raw) < _LARGE_BYTES else await asyncio.to_thread(take)
         if (reply.nonce, reply.name) != (nonce, name):
             raise bad_message("a reply to another call")
-        if "error" in reply.fields:
-            self._lacks = self.handed.heard(reply.fields.get("policy"))
-            raise from_fields(reply.fields["error"], self.department)
         return reply
 
     async def _tell_roster(self) -> None:
@@ -135,13 +140,18 @@ class WireLink:
     async def _opening(self, name: str, fragment: bytes, signature: bytes) -> Message:
         """Send a fragment, after what the node must know to judge it; once more where it has lost that."""
         await self.tell()
+        reply = await self._exchanged(name, [fragment, signature], {})
+        if "error" not in reply.fields:
+            return reply
+        refused = from_fields(reply.fields["error"], self.department)
+        if not self.handed.heard(reply.fields.get("policy")):
+            raise refused
+        await self.tell()
         try:
             return await self.call(name, [fragment, signature])
-        except ProtocolError:
-            if not self._lacks:
-                raise
-            await self.tell()
-            return await self.call(name, [fragment, signature])
+        except ProtocolError as error:
+            # It was judged, and not for want of a document: then the first refusal is the one to tell.
+            raise (refused if error.code == "X002" else error) from None
 
     # --- questions ------------------------------------------------------------------------------------------------
 

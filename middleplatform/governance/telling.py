@@ -26,6 +26,8 @@ VALID_S = 300
 """Seconds for which a grants document counts: what cannot reach a node to stop a grant has stopped it after these."""
 FRESH_S = 60
 """Seconds after which a new one is made: an answer may take until the end of the one that its question came with."""
+_HANDED_S = 2
+"""Seconds beyond which a document is made anew when it is handed out; moments in it are whole seconds."""
 _VERSIONS = 2
 """A question that began under the version before may go to a node that knows neither."""
 
@@ -66,9 +68,11 @@ class Telling:
 
     def grants(self, after: int) -> Signed | None:
         """Return the grants as of the last look, where the document is later than ``after``."""
-        document = self._newest_grants()
+        document = self._newest_grants(FRESH_S)
         if document.number <= after:
             return None
+        # Another gateway may have handed out its own meanwhile, and a node takes none that is older.
+        document = self._newest_grants(_HANDED_S)
         return self._signed(GRANTS, document.number, document.to_bytes())
 
     # --- in a thread, from time to time -------------------------------------------------------------------------
@@ -111,11 +115,11 @@ class Telling:
 
     # --- how ----------------------------------------------------------------------------------------------------
 
-    def _newest_grants(self) -> GrantsDocument:
+    def _newest_grants(self, fresh_s: float) -> GrantsDocument:
         known, now = self._grants.known, self._clock.now()
         with self._lock:
             made = self._granted
-            fresh = made is not None and now - made.at < timedelta(seconds=FRESH_S)
+            fresh = made is not None and now - made.at < timedelta(seconds=fresh_s)
             if made is None or not fresh or known is not self._made_of:
                 number = max(made.number + 1 if made else 1, int(now.timestamp() * 1_000_000))
                 given = tuple(

@@ -8,7 +8,7 @@ Spec: docs/spec/node.md, "Policy".
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from middleplatform.authorization.authorize import Asking, authorize
 from middleplatform.authorization.sealed import release_refusals
@@ -19,6 +19,7 @@ from middleplatform.model.plan import Fragment
 from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.query import QueryFacts
 from middleplatform.node.held_policies import Rules
+from middleplatform.policy import evaluate
 
 __all__ = ["Verdict", "decoded", "judged"]
 
@@ -63,16 +64,20 @@ def judged(
     Reveals:
         Nothing by itself: the rule, to the gateway, by who refuses with it.
     """
-    decision = authorize(facts, asking, rules.merged, catalog)
-    for bundle in rules.each:
-        each = decision if bundle is rules.merged else authorize(facts, asking, bundle, catalog)
+    made = [authorize(facts, asking, bundle, catalog) for bundle in rules.each]
+    numbers = made[0].disclosure
+    if (
+        len(made) > 1
+    ):  # inside its department, grants of only one of the two may lift a steward's threshold
+        numbers = evaluate.strictest([each.disclosure for each in made])
+    decision = replace(made[0], disclosure=numbers)
+    for bundle, each in zip(rules.each, made, strict=True):
         refused = _refusal(facts, asking, bundle, each, sealed=sealed)
         if refused is not None:
             by = "" if bundle is rules.document else f", by {_OWN} or both"
             return Verdict(decision, refused[0], refused[1] + by)
     if rules.own is not None and not asking.inside:
-        stated = authorize(facts, asking, rules.document, catalog)
-        reason = _untold(decision, stated, together=together)
+        reason = _untold(decision, made[-1], together=together)
         if reason:
             return Verdict(decision, "R5", f"{_OWN} {reason}")
     return Verdict(decision)
