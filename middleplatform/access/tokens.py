@@ -233,6 +233,15 @@ class TokenStore:
             raise PolicyError("P005")
         return record.subject
 
+    def record(self, token_id: str) -> TokenRecord | None:
+        """Return what is known of a token by its public id; None where there is none.
+
+        Raises:
+            ConfigError: C011 when the store cannot be read.
+        """
+        row = self._rows.find(token_id)
+        return _record(row[1]) if row else None
+
     def records(self) -> tuple[TokenRecord, ...]:
         """Return all tokens' records, oldest first."""
         return tuple(_record(row) for row in self._rows.all())

@@ -54,8 +54,8 @@ class TokenBook(Protocol):
         """Return whom ``token`` lets in, or raise P005."""
         ...
 
-    def records(self) -> tuple[TokenRecord, ...]:
-        """Return all tokens' records."""
+    def record(self, token_id: str) -> TokenRecord | None:
+        """Return what is known of a token; None where there is none."""
         ...
 
     def holders(self) -> Iterable[tuple[str, frozenset[Role]]]:
@@ -112,9 +112,8 @@ class Entrance:
         token_id = form[1] if form else ""
 
         def judge() -> _Found:
-            subject = self._tokens.authenticate(token)
-            found = next(each for each in self._tokens.records() if each.id == token_id)
-            return subject, found.expires_at
+            subject, found = self._tokens.authenticate(token), self._tokens.record(token_id)
+            return subject, found.expires_at if found is not None else None
 
         (subject, until), attempt = self._judged(How.TOKEN, token_id or "malformed", came, judge)
         return self._begun(subject, How.TOKEN, token_id, came, attempt, until=until)

@@ -90,7 +90,7 @@ def open_login(
 
 def _holds(tokens: TokenBook, record: SessionRecord) -> bool:
     """Return whether the token of a session is still there, not withdrawn, and for the same person."""
-    found = next((each for each in tokens.records() if each.id == record.credential), None)
+    found = tokens.record(record.credential)
     return found is not None and found.revoked_at is None and found.subject == record.subject
 
 

@@ -38,6 +38,8 @@ def test_token_gives_back_the_whole_subject(store):
     token, record = store.add(LIN, DAY, "nightly report")
     assert store.authenticate(token) == LIN
     assert store.records() == (record,)
+    assert store.record(record.id) == record
+    assert store.record("0" * 16) is None
     assert record.note == "nightly report"
 
 
