@@ -15,8 +15,8 @@ __all__ = ["page", "sheet", "table"]
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111;"
     "background:#fff}table{border-collapse:collapse;width:100%;margin:0 0 1.5rem}"
-    "th,td{border:1px solid #767676;padding:.3rem .6rem;text-align:left;vertical-align:top;"
-    "overflow-wrap:anywhere}th{background:#f2f2f2}pre{white-space:pre-wrap;overflow-wrap:anywhere;"
+    "th,td{border:1px solid #767676;padding:.3rem .6rem;text-align:left;vertical-align:top}"
+    "th{background:#f2f2f2;min-width:6rem}td{overflow-wrap:anywhere;min-width:6rem}pre{white-space:pre-wrap;overflow-wrap:anywhere;"
     "border:1px solid #767676;padding:.6rem;font-size:.8rem}"
 )
 _OUTCOMES = {
@@ -47,6 +47,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a table of plain texts, each escaped; the first cell of a row heads it."""
     first = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in head)
     lines = "".join(f"<tr>{_cells(tuple(row))}</tr>\n" for row in rows)
+    lines = lines or f"<tr>{_cells(('—',))}</tr>\n"
     return f"<table>\n<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table>\n"
 
 
@@ -99,7 +100,8 @@ def _decision(value: Mapping[str, Any]) -> Iterator[_Row]:
         yield "values released", "已发布的值", value["counts"]["released"]
         yield "cells suppressed", "被抑制的单元格", value["counts"]["suppressed"]
     policy = value["policy"]
-    yield "policy", "策略", f"{policy['version']} {policy['digest']}".strip()
+    number = f"#{policy['number']}" if policy["number"] else ""
+    yield "policy", "策略", " ".join(filter(None, (number, policy["version"], policy["digest"])))
 
 
 def _question(value: Mapping[str, Any]) -> Iterator[_Row]:
@@ -126,9 +128,8 @@ def _said(value: object) -> str:
 
 def _approvals(value: Mapping[str, Any]) -> Iterator[_Row]:
     for each in value["approvals"]:
-        said = " · ".join(
-            str(each[name]) for name in ("basis", "scenario", "ends") if each.get(name)
-        )
+        told = [str(each[name]) for name in ("basis", "scenario", "ends") if each.get(name)]
+        said = " · ".join([*told, *each.get("approved_by", ())])
         yield "grant", f"授权 {each['grant']}", said or "（未登记）"
     if not value["approvals"]:
         yield "grant", "授权", "无需授权或未作答 · none needed, or not answered"
