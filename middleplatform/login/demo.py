@@ -20,8 +20,9 @@ from middleplatform.settings import Settings
 
 __all__ = ["DemoLogin", "DemoLogins", "demo_logins"]
 
-_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZab"
-"""32 that are not mistaken for each other: 5 bits each."""
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's 32, 5 bits each: what is mistaken for one of them is read as it."""
+_MISTAKEN = str.maketrans("ILO", "110")
 _LENGTH = 20
 
 
@@ -69,7 +70,7 @@ class DemoLogins:
         return shown
 
     def subject(self, code: str) -> Subject:
-        """Return whom ``code`` lets in, however it is spaced.
+        """Return whom ``code`` lets in, however it is spaced, in capital or small letters.
 
         Raises:
             PolicyError: P006 for any other text.
@@ -112,4 +113,4 @@ def _code(rng: Rng) -> str:
 
 
 def _plain(code: str) -> str:
-    return "".join(each for each in code if each.isalnum())
+    return "".join(each for each in code.upper() if each.isalnum()).translate(_MISTAKEN)
