@@ -111,11 +111,16 @@ def decided(log: LogView, wanted: str) -> Decided:
             continue
         if record.event == "received":
             question = entry
-        elif record.event in _ENDS:
+        elif record.event in _ENDS and not _left(end):
             end = entry
     if end is None:
         raise _none(wanted)
     return Decided(question if question and question.index < end.index else None, end)
+
+
+def _left(end: LogEntry | None) -> bool:
+    """Say whether an answer was entered: who cancels while it leaves may have it all the same, so it counts as left."""
+    return end is not None and end.record.event == "released"
 
 
 def _query_of(log: LogView, wanted: str) -> str:

@@ -233,6 +233,13 @@ def test_a_report_can_lead_to_an_earlier_checkpoint(filled, around, signer):
         make(filled, decided(filled, "4"), around, signer, NOW, size=4)
 
 
+def test_an_answer_that_was_cancelled_while_it_left_counts_as_left(filled):
+    filled.append(AuditRecord("failed", {**ASKED, "code": "L003"}))
+    assert decided(filled, QUERY).end.index == 2
+    filled.append(AuditRecord("received", {**ASKED, "query_id": "ab" * 15 + "ff", "sql": QUERY}))
+    assert [each.index for each in decided(filled, "5").entries] == [1, 2]
+
+
 @pytest.mark.parametrize("wanted", ["0", "99", "zz", "", "1" * 20])
 def test_what_is_no_decision_has_no_report(filled, wanted):
     with pytest.raises(QueryError) as caught:
