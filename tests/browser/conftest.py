@@ -15,6 +15,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser.service import Service, serving
 from tests.browser.specimen import Specimen
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -24,6 +25,8 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-default-browser-check",
 ]  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+DRAWN = "() => !document.querySelector('sql-editor:not(:has(div)), data-chart:not(:has(.drawing))')"
+AXE = {"resultTypes": ["violations"]}
 WATCH = """
 window.stopped = [];
 addEventListener("securitypolicyviolation", (event) =>
@@ -76,8 +79,10 @@ class Tab:
             self.errors.append(f"console: {message.text}")
 
     def open(self, path: str) -> Page:
-        """Go to a path of the console; its files are there, what scripts ask for may be under way."""
+        """Go to a path of the console and wait for its editors and charts; checks may be under way."""
         self.page.goto(self.url + path)
+        if self.scripts:
+            self.page.wait_for_function(DRAWN)
         return self.page
 
     def say(self, english: str, chinese: str) -> str:
@@ -92,7 +97,7 @@ class Tab:
 
     def axe(self) -> list[str]:
         """Return what axe-core finds against the accessibility of the page as it is."""
-        found = Axe().run(self.page).response["violations"]
+        found = Axe().run(self.page, options=AXE).response["violations"]
         return [
             f"{each['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
             for each in found
@@ -111,30 +116,66 @@ class Tab:
         self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.language}.png", full_page=True)
 
 
+def opened(
+    chromium, url: str, language: str = "en", *, cookies=None, width=1280, height=900, **settings
+) -> Tab:
+    """Return a tab in a context of its own."""
+    context = chromium.new_context(
+        locale=LANGUAGES[language], viewport={"width": width, "height": height}, timezone_id="Asia/Shanghai", **settings,
+    )  # fmt: skip
+    context.set_default_timeout(15_000)
+    context.add_init_script(WATCH)
+    context.add_cookies([
+        {"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()
+    ])  # fmt: skip
+    scripts = settings.get("java_script_enabled", True)
+    return Tab(context.new_page(), url, language, scripts=scripts)
+
+
 @pytest.fixture
 def tab(chromium) -> Iterator[Callable[..., Tab]]:
-    """Return what opens a tab: ``tab(url, language, cookies={"session": ...}, width=1280)``."""
-    opened = []
+    """Return what opens a tab: ``tab(url, "zh", cookies={"session": ...}, width=360)``."""
+    made = []
 
-    def make(
-        url: str, language: str = "en", *, cookies=None, width=1280, height=900, **settings
-    ) -> Tab:
-        context = chromium.new_context(
-            locale=LANGUAGES[language], viewport={"width": width, "height": height},
-            timezone_id="Asia/Shanghai", **settings,
-        )  # fmt: skip
-        context.set_default_timeout(10_000)
-        context.add_init_script(WATCH)
-        context.add_cookies([
-            {"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()
-        ])  # fmt: skip
-        scripts = settings.get("java_script_enabled", True)
-        made = Tab(context.new_page(), url, language, scripts=scripts)
-        opened.append(made)
-        return made
+    def make(*arguments, **settings) -> Tab:
+        made.append(opened(chromium, *arguments, **settings))
+        return made[-1]
 
     yield make
-    for each in opened:
+    for each in made:
         each.check()
-    for each in opened:
+    for each in made:
         each.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def kept(chromium, service) -> Iterator[Callable[..., Tab]]:
+    """Return what gives a person's own small tab, the same each time: files are loaded once."""
+    made = {}
+
+    def find(person: str, language: str) -> Tab:
+        if (person, language) not in made:
+            cookies = service.cookies(person) if person else {}
+            made[person, language] = opened(
+                chromium, service.url, language, cookies=cookies, width=360
+            )
+        return made[person, language]
+
+    yield find
+    for each in made.values():
+        each.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory, demo_data) -> Iterator[Service]:
+    """The platform's service on the demonstration's departments; tests share its state."""
+    with serving(tmp_path_factory.mktemp("console"), demo_data) as running:
+        yield running
+
+
+@pytest.fixture
+def entered(tab, service) -> Callable[..., Tab]:
+    """Return what opens a tab in which somebody is logged in: ``entered("analyst_drc", "zh")``."""
+    return lambda person, language="en", **settings: tab(
+        service.url, language, cookies=service.cookies(person), **settings
+    )

@@ -13,7 +13,7 @@ HOME = Path(middleplatform.web.console.__file__).parent
 ASSETS, STATIC = HOME / "assets", HOME / "static"
 MANIFEST = json.loads((STATIC / "manifest.json").read_text())
 LOCK = json.loads((ASSETS / "package-lock.json").read_text())
-BY_HAND = {"analyst.css", "console.css", "icon.svg", "manifest.json"}
+BY_HAND = (".css", ".json", ".svg")
 
 
 def digest(file):

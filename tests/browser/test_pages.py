@@ -1,0 +1,103 @@
+"""Every page of the console, for people who may open it: accessible, in both languages, on a small screen."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from playwright.sync_api import expect
+
+from middleplatform.web.console import app as console
+
+LANGUAGES = ("en", "zh")
+OLD = "SELECT region_code, COUNT(*) AS n FROM ga.population WHERE 2024 - birth_year >= 60 GROUP BY region_code"
+
+PAGES = {
+    "/console": ["analyst_drc", "steward_ga", "officer_a", "auditor", "bureau"],
+    "/console/answers/{query_id}": ["analyst_drc"],
+    "/console/ask": ["analyst_drc"],
+    "/console/budget": ["analyst_drc"],
+    "/console/catalog": ["analyst_drc"],
+    "/console/catalog/{dataset}": ["analyst_drc"],
+    "/console/history": ["analyst_drc"],
+    "/console/login": [""],
+    "/console/my/applications": ["analyst_drc"],
+    "/console/my/applications/new": ["analyst_drc"],
+    "/console/my/applications/{number}": ["analyst_drc"],
+    "/console/saved": ["analyst_drc"],
+}
+"""Who opens which page; several where they see different things. An empty name is nobody logged in."""
+
+NO_PAGES = {
+    "/console/answers/{query_id}/chart": "JSON",
+    "/console/answers/{query_id}/export/{format}": "a file",
+    "/console/answers/{query_id}/progress": "a part of a page",
+    "/console/ask/completions": "JSON",
+    "/console/language/{locale}": "a redirection",
+    "/console/login/callback": "a redirection",
+    "/console/login/oidc": "a redirection",
+    "/console/logout/provider": "a redirection",
+}
+"""What else can be asked for, and why it is not a page."""
+
+
+def registered():
+    app = FastAPI()
+    console.register(app)
+    return {path for method, path in app.state.console.table if method == "GET"}
+
+
+def test_no_page_is_forgotten_here():
+    assert registered() == set(PAGES) | set(NO_PAGES)
+
+
+@pytest.fixture(scope="module")
+def places(service):
+    """Things that pages are about: what stands for the parameters of an address."""
+    asked = service.send("analyst_drc", "/console/ask", sql=OLD, purpose="statistics")
+    applied = service.send(
+        "analyst_drc", "/console/my/applications/new", column="ss.insurance.contribution_base", purpose="statistics",
+        basis="三定方案第四条", scenario="年度统计", scope="全市参保人员", operation="aggregate", everyone="yes", ends="2027-10-31",
+    )  # fmt: skip
+    return {
+        "query_id": re.search(r"/answers/(\w+)", asked.headers["location"])[1],
+        "dataset": "ga.population",
+        "number": re.search(r"/applications/(\w+)$", applied.headers["location"])[1],
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_login_leads_to_the_page_that_was_wanted_and_out_again(tab, service, language):
+    made = tab(service.url, language, width=360)
+    page = made.open("/console/catalog?q=population")
+    assert "/console/login?next=" in page.url
+    field = page.get_by_label(made.say("Login code", "登录码"))
+    field.fill("AAAAA-BBBBB-CCCCC-DDDDD")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert made.axe() == []
+    assert made.overflow() <= 0
+    made.shoot("login-refused")
+    field.fill(service.codes["analyst_stats"])
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/console/catalog\?q=population$"))
+    page.get_by_role("button", name=made.say("Log out", "退出")).click()
+    expect(page).to_have_url(re.compile("/console/login"))
+    made.open("/console/catalog")
+    assert "/console/login?next=" in page.url
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("path", "person"), [(path, person) for path, people in PAGES.items() for person in people]
+)
+def test_page_is_accessible_and_fits_a_small_screen(kept, places, path, person, language):
+    made, address = kept(person, language), path.format(**places)
+    page = made.open(address)
+    assert page.url == made.url + address
+    assert page.locator("html").get_attribute("lang") == made.say("en", "zh-CN")
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.locator(".state.failed").count() == 0
+    assert made.overflow() <= 0
+    made.shoot("page" + re.sub(r"\W+", "-", path.removeprefix("/console")) + f"-{person}")
+    assert made.axe() == []
+    made.check()
