@@ -13,6 +13,7 @@ from datetime import datetime
 from middleplatform.accountability import conduct, inspection, transparency, usage
 from middleplatform.accountability.approved import approved, configured
 from middleplatform.accountability.assets import AssetState, asset_states
+from middleplatform.accountability.disposal import write_note
 from middleplatform.accountability.figures import STALE_DAYS, Figures, cases, figures
 from middleplatform.accountability.periods import Period, month
 from middleplatform.accountability.report import (
@@ -99,7 +100,16 @@ class Accounts:
     ) -> tuple[usage.UsageRecord, ...]:
         """Return the usage records of a department, as ``"provider"`` or ``"user"``."""
         kind = usage.provided if role == "provider" else usage.used
-        return tuple(kind(self.log, department, self.catalog, self.approvals(), window))
+        found = kind(self.log, department, self.catalog, self.approvals(), window)
+        return usage.with_notes(self.log, found)
+
+    def note_usage(self, desk: Desk, release: int, said: Mapping[str, str], who: Subject) -> None:
+        """Have a user write down effect, storage or disposal of an answer; as ``disposal.write_note``.
+
+        Raises:
+            MiddleplatformError: As ``write_note`` refuses.
+        """
+        write_note(desk, self.log, release, said, who)
 
     def retention_years(self) -> int:
         """Return how long usage records are kept: as long as the log, by the regulation at least."""

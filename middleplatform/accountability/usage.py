@@ -6,21 +6,23 @@ Spec: docs/spec/accountability.md, "Usage records". Decree 809 art. 29 and 34.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from middleplatform.access import csv_cells
+from middleplatform.accountability.disposal import notes
 from middleplatform.accountability.report import Approval
 from middleplatform.audit.reader import LogView
 from middleplatform.audit.search import ReleaseQuery, Usage
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog
 
-__all__ = ["UsageRecord", "as_csv", "plain", "provided", "used", "who_got_what"]
+__all__ = ["UsageRecord", "as_csv", "plain", "provided", "used", "who_got_what", "with_notes"]
 
 _FIELDS = (
     "role", "index", "at", "query_id", "subject", "department", "recipient", "purpose", "grants", "basis", "scenario",
     "datasets", "columns", "protocol", "released", "suppressed", "result_digest", "answers_for_data", "answers_for_use",
+    "effect", "storage", "disposal",
 )  # fmt: skip
 
 
@@ -48,6 +50,9 @@ class UsageRecord:
         result_digest: SHA-256 of what was released.
         answers_for_data: Departments that answer for the data (谁管理谁负责).
         answers_for_use: Department that answers for the use (谁使用谁负责).
+        effect: 应用成效, as the user wrote it down, oldest first.
+        storage: 存储情况.
+        disposal: 销毁情况.
     """
 
     role: str
@@ -69,6 +74,9 @@ class UsageRecord:
     result_digest: str
     answers_for_data: tuple[str, ...]
     answers_for_use: str
+    effect: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+    disposal: tuple[str, ...] = ()
 
 
 def who_got_what(
@@ -154,6 +162,25 @@ def _once(texts: Iterable[str]) -> tuple[str, ...]:
 def _owner(dataset: str, catalog: Catalog) -> str:
     known = catalog.datasets.get(dataset)
     return known.owner if known else dataset.partition(".")[0]
+
+
+def with_notes(log: LogView, records: Iterable[UsageRecord]) -> tuple[UsageRecord, ...]:
+    """Return records with what their users wrote down of effect, storage and disposal."""
+    found = tuple(records)
+    written = notes(log, (each.index for each in found))
+
+    def said(each: UsageRecord, name: str) -> tuple[str, ...]:
+        return tuple(one.said[name] for one in written.get(each.index, ()) if name in one.said)
+
+    return tuple(
+        replace(
+            each,
+            effect=said(each, "effect"),
+            storage=said(each, "storage"),
+            disposal=said(each, "disposal"),
+        )
+        for each in found
+    )
 
 
 def plain(record: UsageRecord) -> dict[str, object]:

@@ -22,7 +22,7 @@ EVENTS = frozenset({
     "received", "refused", "released", "failed",  # of questions and fragments
     # of the party
     "policy", "grant", "connector", "key", "roster", "start", "stop", "incident", "snapshot", "login",
-    "ticket", "freeze", "alert", "saved",
+    "ticket", "usage", "freeze", "alert", "saved",
 })  # fmt: skip
 LEAF_BYTES_MAX = 1_048_576
 _INTEGER_MAX = 2**53 - 1  # RFC 7493: what every JSON reader holds exactly

@@ -1,16 +1,19 @@
 """``usage``: usage records, figures of providers, duties not met, how datasets stand."""
 
 import argparse
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from middleplatform.cli.accounting import add_span, opened_accounts, rows_of, span, write_file
+from middleplatform.cli.applying import opened_handling
 from middleplatform.cli.asking import store
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
-from middleplatform.cli.logs import add_log
+from middleplatform.cli.logs import add_log, open_log
 from middleplatform.cli.parser import Commands, Runs, group, leaf
+from middleplatform.cli.person import add_person, person
 
 if TYPE_CHECKING:
     from middleplatform.accountability.figures import Figures
@@ -35,6 +38,18 @@ def add(commands: Commands, say: Say) -> None:
     records.add_argument(
         "--csv", type=Path, metavar="FILE", help=say("write CSV there", "写入 CSV 文件")
     )
+    text = say("Write down what became of an answer", "填写应用成效、存储与销毁情况")
+    note = leaf(mine, say, "note", _note, text)
+    add_person(note, say)
+    note.add_argument(
+        "release", type=int, metavar="LEAF", help=say("leaf index of the answer", "发布记录序号")
+    )
+    for name, text in (
+        ("effect", say("what it was good for", "应用成效")),
+        ("storage", say("where it is kept", "存储情况")),
+        ("disposal", say("how it was disposed of", "销毁情况")),
+    ):
+        note.add_argument(f"--{name}", default="", metavar="TEXT", help=text)
     text = say("Figures of every provider", "各提供部门考核指标")
     _leaf(mine, say, "figures", _figures, text)
     text = say("Duties that were not met, with their articles", "未履行的职责及其条款")
@@ -87,6 +102,18 @@ def _records(context: Context, options: argparse.Namespace) -> int:
         f"{count} records, kept for at least {years} years.",
         f"共 {count} 条，至少保存 {years} 年。",
     )
+    return 0
+
+
+def _note(context: Context, options: argparse.Namespace) -> int:
+    from middleplatform.accountability.disposal import FIELDS, write_note  # noqa: PLC0415 - slow to import
+
+    who = person(context, options)
+    said = {name: getattr(options, name) for name in FIELDS}
+    with opened_handling(context) as handling, ExitStack() as opened:
+        log = handling.desk.log or opened.enter_context(open_log(context, options))
+        write_note(handling.desk, log, options.release, said, who)
+    context.tell("Written into the log.", "已写入日志。")
     return 0
 
 

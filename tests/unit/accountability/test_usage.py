@@ -11,7 +11,7 @@ from middleplatform import policy
 from middleplatform.accountability.accounts import Accounts
 from middleplatform.accountability.usage import as_csv, plain
 from middleplatform.audit.search import ReleaseQuery
-from middleplatform.errors import AuditError, QueryError
+from middleplatform.errors import AuditError, MiddleplatformError, QueryError
 from middleplatform.governance.desk import Desk
 from middleplatform.model.record import AuditRecord
 from middleplatform.policy.examples import example
@@ -109,3 +109,27 @@ def test_a_report_is_for_those_whom_it_concerns(accounts, people, signer, store,
         assert caught.value.code == "Q041"
     desk = accounts.tickets(Desk(store, clock, SeededRng(), log))
     assert desk.listed(people["auditor"]) == ()
+
+
+def test_the_user_writes_down_what_became_of_an_answer(accounts, people, store, clock, log):
+    desk, drc, tax = (
+        Desk(store, clock, SeededRng(), log),
+        people["analyst_drc"],
+        people["steward_tax"],
+    )
+    accounts.note_usage(desk, 0, {"effect": "用于年度测算", "storage": " "}, drc)
+    accounts.note_usage(desk, 0, {"disposal": "已删除"}, people["steward_drc"])
+    accounts.note_usage(desk, 1, {"storage": "内网"}, tax)  # it received the answer
+    first, second = accounts.usage_records("ga", "provider")
+    assert (first.effect, first.storage, first.disposal) == (("用于年度测算",), (), ("已删除",))
+    assert second.storage == ("内网",)
+    assert "用于年度测算" in as_csv(accounts.usage_records("drc", "user"))
+    assert [each.record.event for each in log.entries(3)] == ["usage"] * 3
+    for release, said, who, code in (
+        (0, {"effect": "x"}, tax, "Q041"), (2, {"effect": "x"}, drc, "Q041"), (99, {"effect": "x"}, drc, "Q041"),
+        (0, {}, drc, "Q040"), (0, {"effect": "1" * 18}, drc, "Q040"), (0, {"effect": "x"}, people["auditor"], "P004"),
+    ):  # fmt: skip
+        with pytest.raises(MiddleplatformError) as caught:
+            accounts.note_usage(desk, release, said, who)
+        assert caught.value.code == code
+    assert log.size == 6

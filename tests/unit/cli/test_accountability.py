@@ -83,6 +83,9 @@ def test_usage_records_are_written_as_csv_and_json(logged, tmp_path):
     assert one["answers_for_data"] == ["ga"]
     assert json.loads(logged("usage", "records", "ga", "--until", "2026-02-05", "--json").out) == []
     assert "lin" in logged("--locale", "zh", "usage", "records", "ga").out
+    assert logged("usage", "note", "1", "--as", "analyst_drc", "--effect", "用于测算").code == 0
+    assert logged("usage", "note", "1", "--as", "steward_tax", "--effect", "用于测算").code == 10
+    assert json.loads(logged("usage", "records", "ga", "--json").out)[0]["effect"] == ["用于测算"]
 
 
 def test_a_ticket_goes_its_way_and_shows_in_figures_and_assets(logged):
