@@ -317,9 +317,10 @@ class HeldPolicies:
     def _held(self, document: PolicyDocument, taken: datetime) -> Held:
         try:
             published = policies.load(Written("bundle", document.files), self._catalog)
-        except MiddleplatformError as error:
+        except (MiddleplatformError, RecursionError) as error:
+            known = error if isinstance(error, MiddleplatformError) else None
             raise self._refused("it does not load over this department's catalogue",
-                                "无法按本部门目录加载", error) from None  # fmt: skip
+                                "无法按本部门目录加载", known) from None  # fmt: skip
         rules = Rules(published, published)
         points: tuple[str, ...] = ()
         if not self._trusting and (self._own_grants or self._own.digest != published.digest):

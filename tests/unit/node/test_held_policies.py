@@ -143,9 +143,19 @@ def test_a_version_must_follow_the_one_before_where_that_is_held(desk):
     assert desk.take(document(4, files(ga=31), ga=40))  # 2 and 3 never came
 
 
-def test_what_does_not_load_over_the_own_catalogue_is_refused(desk):
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "datasets: {ga.nothing: {purposes: [], columns: {}}}\n",
+        "datasets: " + "[" * 20_000,
+        "datasets: " + "{a: " * 3_000 + "}" * 3_000,
+        "datasets: &a [*a]",
+        "\x00",
+    ],
+)
+def test_what_does_not_load_over_the_own_catalogue_is_refused(desk, columns):
     desk.take(document(1, ga=30))
-    given = files(ga=40) | {"columns.yaml": "datasets: {ga.nothing: {purposes: [], columns: {}}}\n"}
+    given = files(ga=40) | {"columns.yaml": columns}
     raw = PolicyDocument(2, content_digest(given), content_digest(files(ga=30)), AT, given).to_bytes()  # fmt: skip
     assert refused(desk, raw, KEY.sign(POLICY, raw))
 
