@@ -1,0 +1,393 @@
+"""Processes on one store: a place that is lost is lost for good, and what was begun under it another ends, once."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from doors import CountingRng, HandClock
+from node_world import until
+from postgres_server import ADMIN, running_server
+from sqlalchemy import update
+
+from middleplatform.access.operator_log import OperatorLog
+from middleplatform.audit.checkpoint import parse_checkpoint
+from middleplatform.audit.opened import open_log as open_file
+from middleplatform.errors import (
+    AuditError,
+    ConfigError,
+    LimitError,
+    PolicyError,
+    QueryError,
+    SourceError,
+)
+from middleplatform.governance import membership
+from middleplatform.governance.desk import Desk
+from middleplatform.governance.entering import SharedEntering
+from middleplatform.governance.kept import Kept, end_left_behind, error_form, error_from
+from middleplatform.governance.shared import agree, open_log, open_tokens, read_log
+from middleplatform.model.decision import Reason, Span
+from middleplatform.model.record import AuditRecord
+from middleplatform.model.request import QueryRequest, Role, Subject
+from middleplatform.settings import Settings
+from middleplatform.store import leases
+from middleplatform.store.acts import Act, pending
+from middleplatform.web.jobs import Bounds
+from middleplatform.web.shared_jobs import SharedJobTable
+
+LIN = Subject("lin", "drc", frozenset({Role.ANALYST}), ("990101",))
+AT = "2026-03-01T08:00:00+00:00"
+
+
+class GoneError(Exception):
+    """Ends a process at this point."""
+
+
+class FreshRng:
+    """Names that no other process has."""
+
+    count = 0
+
+    def token_bytes(self, size):
+        FreshRng.count += 1
+        return FreshRng.count.to_bytes(size, "big")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_server() as running:
+        running.run("CREATE ROLE platform LOGIN")
+        yield running
+
+
+@pytest.fixture
+def settings(server, tmp_path, monkeypatch):
+    """Return the settings of a platform whose store is an empty database."""
+    name = f"p{FreshRng().token_bytes(8).hex()}"
+    server.run(f"CREATE DATABASE {name} OWNER platform")
+    monkeypatch.setattr(membership, "LOOK_S", 0.05)
+    url = f"postgresql+pg8000://platform@127.0.0.1:{server.port}/{name}"
+    return Settings(state=tmp_path / "state", store=url)
+
+
+@pytest.fixture
+def join(settings):
+    """Open the log as another process of the platform; all are closed in the end."""
+    opened = []
+
+    def joined(*, serving=True):
+        log, member = open_log(settings, HandClock(), FreshRng(), serving=serving)
+        opened.append(log)
+        return SimpleNamespace(log=log, member=member, kept=Kept(member, log))
+
+    yield joined
+    for each in opened:
+        each.close()
+
+
+def stop(process):
+    """Let a process renew its lease no more, as a stopped or killed one does not; its lease has expired."""
+    process.member._stop.set()
+    process.member._thread.join()
+    with process.member.store.writing() as connection:
+        connection.execute(
+            update(leases.leases)
+            .where(leases.leases.c.name == process.member.lease.name)
+            .values(expires_ms=1)
+        )
+
+
+def lost(process, other):
+    """Wait until another process has taken the lease of a stopped one."""
+
+    def gone():
+        with other.member.store.apart() as connection:
+            return not leases.hold(connection, process.member.lease)
+
+    until(gone, "the lease to be lost")
+
+
+def request(number):
+    return QueryRequest(f"{number:032x}", "SELECT 1", LIN, "statistics", "p", datetime.now(UTC))
+
+
+def entry(event, query_id, **more):
+    return AuditRecord(event, {"at": AT, "query_id": query_id, **more})
+
+
+def finish(process):
+    return end_left_behind(process.member, process.log, lambda: "0" * 64, HandClock())
+
+
+def ends(log):
+    return [
+        (each.record.event, each.record.body["query_id"], each.record.body.get("code"))
+        for each in log.entries()
+        if each.record.event != "received"
+    ]
+
+
+def test_who_does_not_renew_loses_his_place_for_good_and_enters_nothing_more(join):
+    one, two = join(), join()
+    one.log.append(entry("received", "a"))
+    stop(one)
+    lost(one, two)
+    with pytest.raises(AuditError) as caught:
+        one.log.append(entry("released", "a"))
+    assert caught.value.code == "A005"
+    two.log.append(entry("received", "b"))
+    assert two.log.verify() == 2
+    third = join()
+    assert third.member.lease.fence > two.member.lease.fence > one.member.lease.fence
+
+
+def test_a_process_that_finds_its_place_lost_is_told_once(join):
+    one, two = join(), join()
+    told = []
+    one.member.serve(lambda: None, lambda: told.append(1))
+    with two.member.store.writing() as connection:
+        leases.release(connection, one.member.lease)
+    assert one.member.lost.wait(30)
+    one.member._thread.join()
+    assert told == [1]
+
+
+def test_one_that_renews_late_keeps_its_place_if_nobody_took_it(join):
+    one = join()
+    stop(one)
+    assert one.member._renewed()
+    one.log.append(entry("received", "a"))
+
+
+def test_a_closed_process_has_no_place(join):
+    one, two = join(), join()
+    one.log.close()
+    with two.member.store.apart() as connection:
+        assert not leases.hold(connection, one.member.lease)
+
+
+def test_questions_of_a_gateway_that_is_gone_end_in_one_code_and_one_entry_each(join):
+    one, two, three = join(), join(), join()
+    for number in (1, 2, 3, 4):
+        one.kept.begin(request(number))
+    ids = [f"{number:032x}" for number in range(5)]
+    one.log.append(entry("received", ids[1]))
+    one.log.append(entry("received", ids[2]))
+    one.log.append(entry("released", ids[2]))  # entered, and then it was gone
+    one.log.append(entry("received", ids[3]))
+    one.log.append(entry("released", ids[3]))
+    assert one.kept.end(ids[3], "answered", None, "{}", b"")
+    stop(one)
+    lost(one, two)
+    assert sorted((finish(two), finish(three), finish(two))) == [0, 0, 3]
+    assert ends(two.log) == [
+        ("released", ids[2], None), ("released", ids[3], None),
+        ("failed", ids[1], "L006"), ("failed", ids[4], "L006"),
+    ]  # fmt: skip
+    states = {number: three.kept.find(ids[number], LIN) for number in (1, 2, 3, 4)}
+    assert [each.state for each in states.values()] == ["failed", "failed", "answered", "failed"]
+    assert error_from(states[2].error).code == "L006"
+    assert not one.kept.end(ids[1], "answered", None, "{}", b"")
+    assert three.kept.find(ids[1], Subject("wang", "drc", frozenset(), ())) is None
+
+
+def test_who_dies_while_ending_anothers_questions_leaves_the_rest_to_the_next(join):
+    one, two, three = join(), join(), join()
+    for number in (1, 2):
+        one.kept.begin(request(number))
+    stop(one)
+    lost(one, two)
+    left = two.member.adopted()
+    assert len(left) == 2
+    two.log.append(entry("failed", left[0].id, code="L006"))  # entered, and not yet kept
+    stop(two)
+    lost(two, three)
+    assert finish(three) == 2
+    assert sorted(ends(three.log)) == sorted(("failed", each.id, "L006") for each in left)
+
+
+def test_an_act_that_a_dead_process_had_taken_on_is_finished_by_another_once(join):
+    one, two = join(), join()
+
+    def dies(_record):
+        raise GoneError
+
+    desk = Desk(one.member.store, HandClock(), FreshRng(), one.log)
+    append, one.log.append = one.log.append, dies
+    with pytest.raises(GoneError):
+        desk.perform(lambda _connection, _number: Act("policy", {"action": "x"}, ()))
+    other = Desk(two.member.store, HandClock(), FreshRng(), two.log)
+    assert other.finish() is False  # it may still be at it
+    stop(one)
+    lost(one, two)
+    assert other.finish() is True
+    with pytest.raises(AuditError) as caught:
+        append(entry("policy", "late"))
+    assert caught.value.code == "A005"
+    with two.member.store.reading() as connection:
+        assert pending(connection) is None
+    assert [each.record.body["action"] for each in two.log.entries()] == ["x"]
+
+
+def test_acts_and_releases_are_in_one_order_for_all(join):
+    """A release that was looked at before an act is in the log before it."""
+    one, two = join(), join()
+    release = SharedEntering(one.member.store, one.log, alone=False)
+    beside = SharedEntering(two.member.store, two.log, alone=False)
+    act = SharedEntering(two.member.store, two.log, alone=True)
+
+    async def both():
+        with release, beside:
+            entered = asyncio.create_task(asyncio.to_thread(enter))
+            await asyncio.sleep(0.2)  # long enough to have entered it, if it did not wait
+            one.log.submit(entry("released", "a"))
+        await entered
+
+    def enter():
+        with act:
+            two.log.append(entry("policy", "b"))
+
+    asyncio.run(both())
+    assert [each.record.event for each in two.log.entries()] == ["released", "policy"]
+
+
+def test_one_catalogue_for_all_who_serve(join):
+    old, new = SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64)
+    one = join()
+    assert agree(one.member, old, {"a.yaml": "a"}, HandClock()) == 1
+    two = join()
+    assert agree(two.member, old, {"a.yaml": "a"}, HandClock()) == 1
+    with pytest.raises(ConfigError) as caught:
+        agree(two.member, new, {}, HandClock())
+    assert caught.value.code == "C002"
+    one.log.close()
+    assert agree(two.member, new, {}, HandClock()) == 2
+
+
+def test_a_gateway_without_the_logs_key_does_not_start(join, settings, tmp_path):
+    join()
+    with pytest.raises(ConfigError) as caught:
+        open_log(replace(settings, state=tmp_path / "other"), HandClock(), FreshRng())
+    assert caught.value.code == "C006"
+
+
+def test_a_gateways_own_log_is_the_beginning_of_the_shared_one(settings, join):
+    with open_file(replace(settings, store=""), HandClock(), FreshRng()) as file:
+        file.append(entry("received", "a"))
+        before = parse_checkpoint(file.checkpoint())
+    one = join()
+    assert one.log.verify(before.text()) == 1
+    with read_log(settings, one.log.keys, HandClock()) as reader:
+        assert reader.entry(0).record == entry("received", "a")
+
+
+def test_reading_a_log_that_nobody_has_begun_is_told(settings):
+    with pytest.raises(QueryError) as caught:
+        read_log(settings, (), HandClock())
+    assert caught.value.code == "Q041"
+
+
+def test_tokens_are_where_the_log_is(settings, join):
+    join()
+    with open_tokens(settings, HandClock(), CountingRng()) as tokens:
+        token, _ = tokens.add(LIN, timedelta(days=1))
+    with open_tokens(settings, HandClock(), CountingRng()) as again:
+        assert again.authenticate(token) == LIN
+    assert not (settings.state / "tokens.sqlite").exists()
+
+
+# --- what is kept of an error -----------------------------------------------------------------------------------------
+
+REASON = Reason(
+    "R3", ("too fine", "过细"), "ga.population.age", "ga", "7", Span(1, 4, 1, 2), ("a", "b")
+)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LimitError("L006"), LimitError("L002", limit=10), QueryError("Q040", what=("x", "某")),
+        SourceError("S002", department="ga"), PolicyError("P001", what=("x", "y"), rule="R3"),
+    ],
+)  # fmt: skip
+def test_an_error_that_was_kept_says_what_it_said(error):
+    error.reasons, error.audit_index = (REASON,), 7
+    again = error_from(error_form(error))
+    assert type(again) is type(error)
+    assert [again.message(each) for each in ("en", "zh")] == [
+        error.message(each) for each in ("en", "zh")
+    ]
+    assert (again.reasons, again.audit_index, again.rule) == (error.reasons, 7, error.rule)
+
+
+# --- the table of questions -------------------------------------------------------------------------------------------
+
+
+class Refusing:
+    """A gateway that refuses every question once it may."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+
+    async def submit(self, asked, _progress=None):
+        await self.go.wait()
+        raise PolicyError("P004", what=(f"ask {asked.project}", "查询"))
+
+
+def table(process, gateway, tmp_path):
+    log = OperatorLog(tmp_path / "operator.log", HandClock(), CountingRng())
+    return SharedJobTable(gateway, Bounds(), lambda: 0.0, log, process.kept)
+
+
+def test_a_question_of_one_gateway_can_be_followed_at_the_other_to_its_end(join, tmp_path):
+    one, two = join(), join()
+
+    async def follow():
+        gateway = Refusing()
+        here, there = table(one, gateway, tmp_path), table(two, None, tmp_path)
+        job = here.submit(request(1))
+        await here.accepted(job)
+        seen = there.find(job.id, LIN)
+        assert seen.status == "running"
+        with pytest.raises(QueryError) as caught:
+            await there.cancel(seen)
+        assert caught.value.code == "Q042"
+        with pytest.raises(QueryError):
+            there.find(job.id, Subject("wang", "drc", frozenset(), ()))
+        gateway.go.set()
+        assert await seen.finished(30)
+        assert (seen.status, seen.error.message("en")) == ("refused", job.error.message("en"))
+        assert there.find(job.id, LIN).status == "refused"
+        await here.close()
+        await there.close()
+
+    asyncio.run(follow())
+
+
+def test_a_canceled_question_is_canceled_for_all(join, tmp_path):
+    one, two = join(), join()
+
+    async def cancel():
+        here, there = table(one, Refusing(), tmp_path), table(two, None, tmp_path)
+        job = here.submit(request(1))
+        await here.accepted(job)
+        await here.cancel(job)
+        assert there.find(job.id, LIN).status == "canceled"
+        await here.close()
+
+    asyncio.run(cancel())
+
+
+def test_a_question_that_the_store_does_not_take_is_not_asked(join, tmp_path, server):
+    one = join()
+    server.run("DROP TABLE jobs", database=one.member.store.engine.url.database, user=ADMIN)
+
+    async def ask():
+        here = table(one, Refusing(), tmp_path)
+        job = here.submit(request(1))
+        await here.accepted(job)
+        assert (job.status, job.error.code) == ("failed", "C015")
+        await here.close()
+
+    asyncio.run(ask())
