@@ -101,7 +101,7 @@ def _stopped(store: Store, record: SessionRecord) -> bool:
         found = connection.execute(
             select(frozen.number)
             .where(
-                frozen.scope == Scope.USER,
+                frozen.scope == str(Scope.USER),
                 func.lower(frozen.target) == record.subject.id.lower(),
                 frozen.at >= record.began_at,
                 frozen.drill.is_(False),
