@@ -87,27 +87,30 @@ class HandIssuer:
             {"id_token": self.signed(said), "access_token": "x", "token_type": "Bearer"}
         )
 
-    async def serve(self, started, stop):
+    async def serve(self, started, stop, tls=None):
         app = web.Application()
         app.router.add_get("/.well-known/openid-configuration", self._discovery)
         app.router.add_get("/jwks", self._jwks)
         app.router.add_post("/token", self._token)
         runner = web.AppRunner(app)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
         started.set()
         await stop.wait()
         await runner.cleanup()
 
 
 @contextmanager
-def hand_issuer():
-    """Run one in a thread of its own."""
+def hand_issuer(tls=None):
+    """Run one in a thread of its own, over TLS where a server's context is given."""
     issuer, loop, started = HandIssuer(), asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(issuer.serve(started, stop),))
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(issuer.serve(started, stop, tls),)
+    )
     thread.start()
     try:
         assert started.wait(10)

@@ -5,14 +5,20 @@ import base64
 import dataclasses
 import hmac
 import json
+import ssl
 import time
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from joserfc import jwk, jwt
 
-from middleplatform.errors import PolicyError, ProtocolError
+from middleplatform.errors import ConfigError, PolicyError, ProtocolError
 from middleplatform.login.configured import Provider
 from middleplatform.login.issuer import Issuer
 from middleplatform.login.oidc import Oidc
@@ -325,3 +331,59 @@ def test_no_secret_of_a_login_under_way_is_in_the_store(oidc, tmp_path):
 def test_clock_of_the_provider_may_differ_a_little(oidc, issuer, now):
     now.moment += timedelta(seconds=-45)
     assert log_in(oidc, issuer)["sub"] == "u-1"
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory):
+    """Return a server's context and the file of the certificate that vouches for it: its own, for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "provider")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    text = key.private_bytes(form, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "key.pem").write_bytes(text)
+    (folder / "certificate.pem").write_bytes(made.public_bytes(form))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return context, folder / "certificate.pem"
+
+
+def test_provider_over_tls_is_believed_by_its_certificate_alone(certified, store, now, rng):
+    context, file = certified
+    with hand_issuer(context) as issuer:
+        assert issuer.url.startswith("https://")
+        vouched = Provider(issuer.url, CLIENT, ca_file=file)
+        assert log_in(Oidc(Issuer(vouched, now), HERE, store, now, rng), issuer)["sub"] == "u-1"
+        with pytest.raises(ProtocolError) as caught:
+            asyncio.run(Issuer(Provider(issuer.url, CLIENT), now).metadata())
+        assert "Certificate" in caught.value.detail
+
+
+def test_provider_over_tls_cannot_send_us_to_plain_http(certified, now):
+    context, file = certified
+    with hand_issuer(context) as issuer:
+        for name in ("token_endpoint", "jwks_uri", "authorization_endpoint"):
+            issuer.document = {name: "http://127.0.0.1:9/x"}
+            with pytest.raises(ProtocolError) as caught:
+                asyncio.run(Issuer(Provider(issuer.url, CLIENT, ca_file=file), now).metadata())
+            assert name in caught.value.detail
+
+
+def test_file_of_certificates_that_cannot_be_read_is_told(now, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        Issuer(Provider("https://id.example", CLIENT, ca_file=tmp_path / "none"), now)
+    assert caught.value.code == "C003"
