@@ -77,7 +77,9 @@ class World:
 
     def answered(self, sql, person="analyst_drc", language="en", **fields):
         """Ask a question and return its address and its page once it has ended."""
-        sent = self.post("/console/ask", person, language, sql=sql, **{"purpose": "statistics", **fields})
+        sent = self.post(
+            "/console/ask", person, language, sql=sql, **{"purpose": "statistics", **fields}
+        )
         assert sent.status_code == 303, sent.text
         path = sent.headers["location"]
         for _ in range(100):
@@ -104,7 +106,12 @@ def opened_world(folder, data, clock=None):
         log = OperatorLog(folder / "operator.log", clock, rng)
         seconds = [0.0]
         app = build(
-            platform.gateway, tokens, log, Bounds(), services=Hand(platform), timer=lambda: seconds[0]
+            platform.gateway,
+            tokens,
+            log,
+            Bounds(),
+            services=Hand(platform),
+            timer=lambda: seconds[0],
         )
         yield World(app, platform, loop, seconds)
         loop.run_until_complete(app.state.jobs.close())

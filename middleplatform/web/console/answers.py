@@ -169,6 +169,7 @@ def _answered(request: Request, job: Job, found: Answered) -> Response:
         sealed=found.sealed,
         rows=listed(request, _cells(found, place), size=_ROWS),
         columns=columns,
+        heads=["#" * _numeric(each["type"]) + each["name"] for each in columns],
         numeric=[_numeric(each["type"]) for each in columns],
         legend=[(sign, meaning[place], name) for sign, meaning, name in legend],
         notes=[each[locale] for each in found.head["notes"]],

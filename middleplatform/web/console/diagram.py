@@ -19,9 +19,11 @@ from middleplatform.model.result import Explanation, Flow
 
 __all__ = ["Crossing", "Outline", "Party", "outline", "picture", "size_text"]
 
-_WIDTH: Final = 1180
-_BOX: Final = {"analyst": (10, 190), "gateway": (380, 230), "right": (900, 270)}
+_WIDTH: Final = 1050
+_BOX: Final = {"analyst": (10, 150), "gateway": (310, 220), "right": (780, 260)}
 """Left edge and width of each lane, in user units."""
+_CLOSING: Final = frozenset("，。；、：）》」』！？")
+"""No line begins with these."""
 _LINE, _PAD, _GAP, _TOP = 17, 12, 26, 20
 _WORDS_A_BOX = 3
 _KIB = 1024
@@ -302,15 +304,16 @@ def _words(text: str) -> Iterable[str]:
     word = ""
     for letter in text:
         wide = unicodedata.east_asian_width(letter) in "WF"
-        if wide and word:
+        if letter not in _CLOSING and word and (wide or _ended(word)):
             yield word
             word = ""
         word += letter
-        if wide or letter == " ":
-            yield word
-            word = ""
     if word:
         yield word
+
+
+def _ended(word: str) -> bool:
+    return word[-1] == " " or unicodedata.east_asian_width(word[-1]) in "WF"
 
 
 def _cells(text: str) -> int:
