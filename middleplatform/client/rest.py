@@ -5,14 +5,16 @@ Usage::
     client = Client("https://gateway.example:8809", token)
     answer = client.ask("SELECT ...", "statistics", sealed_for=key.public.key_id)
     opened = open_answer(answer, key, client.parties(), OpenedBook(path))
+    late = list(client.listed("/v1/applications", "applications", overdue=True))
 """
 
 import base64
 import json
 import ssl
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from middleplatform.crypto.identity import PinnedKeys
 from middleplatform.crypto.sealed_keys import OpeningKey
@@ -21,6 +23,7 @@ from middleplatform.errors import QueryError, SourceError
 __all__ = ["Client", "Refused"]
 
 _ANSWER_BYTES_MAX = 1 << 30
+_EVENT_BYTES_MAX = 1 << 20
 _WAIT_S = 30
 
 
@@ -108,6 +111,82 @@ class Client:
             found = self._call("GET", f"/v1/queries/{found['id']}/result?wait={_WAIT_S}")
         return found
 
+    def begin(self, sql: str, purpose: str, **more: object) -> str:
+        """Ask without waiting, and return the question's id.
+
+        Args:
+            sql: The statement.
+            purpose: Its code.
+            more: As the named arguments of ``ask``.
+
+        Raises:
+            Refused: As ``ask``.
+        """
+        return str(
+            self._call("POST", "/v1/queries", {"sql": sql, "purpose": purpose, **more})["id"]
+        )
+
+    def events(self, query_id: str) -> Iterator[dict[str, Any]]:
+        """Yield how far a question is, as it changes, until it has ended or for ten minutes.
+
+        Raises:
+            Refused: There is no such question of yours, or too many are watched.
+            SourceError: S001 the gateway cannot be reached, or went away.
+        """
+        connection = self._connection()
+        try:
+            answer = self._sent(connection, "GET", f"/v1/queries/{quote(query_id, '')}/events")
+            if answer.status >= 400:  # noqa: PLR2004 - HTTP
+                raise Refused(_read(answer.read(_ANSWER_BYTES_MAX)))
+            while line := answer.readline(_EVENT_BYTES_MAX):
+                if line.startswith(b"data:"):
+                    yield _read(line.removeprefix(b"data:"))
+        except (OSError, HTTPException) as error:
+            raise SourceError("S001", department="gateway", detail=str(error)) from None
+        finally:
+            connection.close()
+
+    def cancel(self, query_id: str) -> dict[str, Any]:
+        """End a question that waits or is at work; return its status."""
+        return self._call("DELETE", f"/v1/queries/{quote(query_id, '')}")
+
+    def me(self) -> dict[str, Any]:
+        """Return who the token says you are."""
+        return self._call("GET", "/v1/me")
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """Read any endpoint of docs/reference/rest.md, e.g. ``get("/v1/policy/diff", old=1, new=2)``.
+
+        Raises:
+            Refused: As ``ask``.
+        """
+        return self._call("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def act(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Do an act, e.g. ``act("/v1/applications/GX7/answer", {"grant": "all"})``.
+
+        Raises:
+            Refused: As ``ask``.
+        """
+        return self._call("POST", path, body)
+
+    def listed(self, path: str, field: str, **query: object) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page by page, e.g. ``listed("/v1/applications", "applications")``.
+
+        Args:
+            path: Of the list.
+            field: In which a page has its items.
+            query: Filters, and ``limit``.
+
+        Raises:
+            Refused: As ``ask``.
+        """
+        after: int | None = 0
+        while after is not None:
+            page = self.get(path, **query, after=after)
+            yield from page[field]
+            after = page["next"]
+
     def budget(self, project: str = "") -> dict[str, Any]:
         """Return what may still be spent on differentially private answers (docs/reference/rest.md).
 
@@ -156,31 +235,45 @@ class Client:
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         connection = self._connection()
         try:
-            headers = {
-                "Authorization": f"Bearer {self._token}",
-                "Accept": "application/json",
-                "Accept-Language": self._locale,
-            }
-            raw = None if body is None else json.dumps(body).encode()
-            if raw is not None:
-                headers["Content-Type"] = "application/json"
-            connection.request(method, self._parts.path.rstrip("/") + path, raw, headers)
-            answer = connection.getresponse()
+            answer = self._sent(connection, method, path, body)
             content = answer.read(_ANSWER_BYTES_MAX)
         except (OSError, HTTPException) as error:
             raise SourceError("S001", department="gateway", detail=str(error)) from None
         finally:
             connection.close()
-        try:
-            found = json.loads(content)
-        except (ValueError, RecursionError):
-            raise SourceError("S001", department="gateway", detail="no JSON") from None
+        found = _read(content)
         if answer.status >= 400:  # noqa: PLR2004 - HTTP
             raise Refused(found)
-        return dict(found)
+        return found
+
+    def _sent(
+        self, connection: HTTPConnection, method: str, path: str, body: object = None
+    ) -> HTTPResponse:
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Accept": "application/json",
+            "Accept-Language": self._locale,
+        }
+        raw = None if body is None else json.dumps(body).encode()
+        if raw is not None:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, self._parts.path.rstrip("/") + path, raw, headers)
+        return connection.getresponse()
 
     def _connection(self) -> HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "http":
             return HTTPConnection(host, port, timeout=self._timeout_s)
         return HTTPSConnection(host, port, timeout=self._timeout_s, context=self._context)
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    """Return the JSON object that a gateway sent.
+
+    Raises:
+        SourceError: S001 it is none.
+    """
+    try:
+        return dict(json.loads(content))
+    except (ValueError, TypeError, RecursionError):
+        raise SourceError("S001", department="gateway", detail="no JSON") from None
