@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
+from middleplatform.errors import MiddleplatformError
 from middleplatform.web.console import pages
 
 __all__ = ["register"]
@@ -15,7 +16,7 @@ class Card:
 
     Attributes:
         entry: Where it leads.
-        waiting: How many things wait there; None where nothing ever waits.
+        waiting: How many things wait there; None where nothing ever does, or it cannot say.
     """
 
     entry: pages.Entry
@@ -30,8 +31,27 @@ def register(app: FastAPI) -> None:
 
 def _home(request: Request) -> Response:
     found = pages.entries_of(request, request.state.subject)
-    cards = [Card(each, each.waiting(request) if each.waiting else None) for each in found]
-    return pages.render(request, "home.html", cards=cards)
+    cards = [Card(each, _waiting(request, each)) for each in found]
+    cards.sort(
+        key=lambda card: not card.waiting
+    )  # what waits comes first; else the navigation's order
+    return pages.render(request, "home.html", cards=cards, department=_department(request))
+
+
+def _waiting(request: Request, entry: pages.Entry) -> int | None:
+    """Return how many things wait at ``entry``; None where it cannot say, which its own page will."""
+    try:
+        return None if entry.waiting is None else entry.waiting(request)
+    except MiddleplatformError:
+        return None
+
+
+def _department(request: Request) -> pages.Pair:
+    """Return the name of the person's department; its code where the catalogue does not know it."""
+    code = request.state.subject.department
+    gateway = getattr(request.app.state, "gateway", None)
+    found = None if gateway is None else gateway.catalog.departments.get(code)
+    return (code, code) if found is None else (found.name_en, found.name_zh)
 
 
 def _language(request: Request) -> Response:

@@ -35,6 +35,7 @@ __all__ = [
     "Console",
     "Entry",
     "Handler",
+    "Pair",
     "add",
     "back",
     "console_of",

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from middleplatform.errors import ConfigError
 from middleplatform.model.request import Role
 from middleplatform.web.console import forms, listing, pages
 
@@ -33,7 +34,7 @@ def test_page_opens_for_its_roles_only(browser, role):
         browser.app,
         "GET",
         "/console/x",
-        lambda request: pages.render(request, "home.html", cards=[]),
+        lambda request: pages.render(request, "home.html", cards=[], department=("drc", "drc")),
         OFFICER,
     )
     found = browser.ask("GET", "/console/x", role)
@@ -225,10 +226,26 @@ def test_list_is_filtered_and_cut_by_its_address(browser, query, items, numbers)
 
     def handler(request):
         kept.append(listing.listed(request, range(5), lambda each: f"item {each}", 2))
-        return pages.render(request, "home.html", cards=[])
+        return pages.render(request, "home.html", cards=[], department=("drc", "drc"))
 
     pages.add(browser.app, "GET", "/console/x", handler, pages.ALL)
     assert browser.ask("GET", f"/console/x?{query}", "auditor").status_code == 200
     found = kept[0]
     assert list(found) == items
     assert (found.number, found.first, found.last, found.pages) == numbers
+
+
+def test_home_shows_what_waits_first_and_stays_when_an_area_cannot_say(browser):
+    def broken(_):
+        raise ConfigError("C015", what=("it is away", "不可用"))
+
+    for name, waiting in (("Calm", lambda _: 0), ("Broken", broken), ("Urgent", lambda _: 2)):
+        entry = pages.Entry(
+            f"/console/{name}", (name, name), ("About.", "说明。"), OFFICER, waiting=waiting
+        )
+        pages.navigate(browser.app, entry)
+    found = browser.ask("GET", "/console", "security_officer")
+    cards = re.findall(r'<h2><a href="/console/(\w+)"', found.text)
+    assert cards[0] == "Urgent"
+    assert set(cards) >= {"Calm", "Broken"}
+    assert found.text.count("waiting") == 2  # "2 waiting", "nothing waiting"
