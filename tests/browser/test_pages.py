@@ -31,6 +31,7 @@ NO_PAGES = {
     "/console/answers/{query_id}/chart": "JSON",
     "/console/answers/{query_id}/export/{format}": "a file",
     "/console/answers/{query_id}/progress": "a part of a page",
+    "/console/answers/{query_id}/report/{format}": "a file",
     "/console/ask/completions": "JSON",
     "/console/language/{locale}": "a redirection",
     "/console/login/callback": "a redirection",

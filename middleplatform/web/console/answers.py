@@ -1,6 +1,7 @@
 """A question on its way, its answer (table and chart of released cells, files, the proof), and its refusal."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from middleplatform.web.console.forms import form_of
 from middleplatform.web.console.listing import listed
 from middleplatform.web.console.stages import stage_words
 from middleplatform.web.jobs import Job, JobTable
+from middleplatform.web.services import services_of
 
 __all__ = ["register"]
 
@@ -43,6 +45,7 @@ def register(app: FastAPI) -> None:
         ("POST", "/console/answers/{query_id}/cancel", _cancel),
         ("GET", "/console/answers/{query_id}/chart", _chart),
         ("GET", "/console/answers/{query_id}/export/{format}", _export),
+        ("GET", "/console/answers/{query_id}/report/{format}", _report),
     ):
         pages.add(app, method, path, handler, ASKERS)
 
@@ -127,6 +130,7 @@ def _refused(request: Request, job: Job, error: MiddleplatformError) -> Response
         marked=underlined(asked.sql, reasons),
         form=form,
         wanting=wanting,
+        reports=_reports(request) and error.audit_index is not None,
     )
 
 
@@ -179,6 +183,7 @@ def _answered(request: Request, job: Job, found: Answered) -> Response:
         y=values[0] if shown is None and values else shown,
         formats=() if found.sealed else tuple(FORMATS),
         way=_way(found.head["protocol"], place),
+        reports=_reports(request),
     )
 
 
@@ -248,6 +253,28 @@ async def _export(request: Request) -> Response:
         raise QueryError("Q041", what=("such file of this answer", "该结果的此类文件"))
     headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
     return Response(made.content, HTTPStatus.OK, headers, made.kind)
+
+
+def _reports(request: Request) -> bool:
+    """Say whether decisions are reported: where there is a store."""
+    return services_of(request).platform.lifecycle is not None
+
+
+def _report(request: Request) -> Response:
+    """Give the signed report of the decision, to keep: as a page or as JSON."""
+    services, query_id = services_of(request), request.path_params["query_id"]
+    wanted = request.path_params["format"]
+    if wanted not in _REPORTS or not _QUERY_ID.fullmatch(query_id):
+        raise QueryError("Q041", what=("such report", "该报告"))
+    found = services.accounts().report(query_id, services.report_signer, request.state.subject)
+    text = found.html if wanted == "html" else found.json
+    name = f"report-{query_id[:12]}.{wanted}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text.encode(), HTTPStatus.OK, headers, _REPORTS[wanted])
+
+
+_REPORTS = {"html": "text/html", "json": "application/json"}
+_QUERY_ID = re.compile("[0-9a-f]{32}")
 
 
 def _of(request: Request) -> Answered:

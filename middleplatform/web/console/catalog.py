@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
+from middleplatform.accountability.assets import AssetState
 from middleplatform.catalog.browse import level_name, type_name
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog, Dataset, Sharing, Use
@@ -14,6 +15,7 @@ from middleplatform.policy.entitled import CLOSED, NEVER, OPEN, Entitlement, ent
 from middleplatform.web.console import pages
 from middleplatform.web.console.completion import STATES, apply_address
 from middleplatform.web.console.listing import listed
+from middleplatform.web.services import services_of
 
 __all__ = ["ASKERS", "SHARING", "register"]
 
@@ -35,8 +37,13 @@ FREQUENCIES: Mapping[str, tuple[str, str]] = {
     "quarterly": ("quarterly", "每季"), "yearly": ("yearly", "每年"), "once": ("once", "一次性"),
     "realtime": ("as it happens", "实时"),
 }  # fmt: skip
+ASSETS: Mapping[str, tuple[str, str]] = {
+    "undisputed": ("undisputed", "无异议"), "disputed": ("disputed", "存在异议"),
+    "corrected": ("corrected", "已更正"),
+}  # fmt: skip
+"""How datasets stand by the tickets about them, in a word."""
 _RANK = tuple(SHARING)
-_FILTERS = ("level", "sharing", "use", "owner", "frequency", "mine")
+_FILTERS = ("level", "sharing", "use", "owner", "frequency", "mine", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Row:
         usable: Columns that the person may use now.
         columns: All of them.
         held: Whether it is connected.
+        state: How it stands by the tickets about it; None where nobody keeps tickets.
     """
 
     dataset: Dataset
@@ -58,6 +66,7 @@ class Row:
     usable: int
     columns: int
     held: bool
+    state: AssetState | None
 
 
 def register(app: FastAPI) -> None:
@@ -83,10 +92,10 @@ def _search(request: Request) -> Response:
     gateway, subject = request.app.state.gateway, request.state.subject
     catalog, bundle, now = gateway.catalog, gateway.rules(), gateway.clock.now()
     chosen = {name: request.query_params.get(name, "")[:60] for name in _FILTERS}
-    rows = []
+    rows, states = [], _asset_states(request)
     for dataset in catalog.datasets.values():
         may = entitled(bundle, subject, dataset, now)
-        row = _row(dataset, may)
+        row = _row(dataset, may, states.get(dataset.name))
         if _kept(row, may, chosen):
             rows.append(row)
     return pages.render(
@@ -96,13 +105,22 @@ def _search(request: Request) -> Response:
         chosen=chosen,
         choices=_choices(catalog, pages.locale(request)),
         sharing=SHARING,
+        assets=ASSETS,
         frequencies=FREQUENCIES,
         departments=catalog.departments,
         asks=bool(subject.roles & ASKERS),
     )
 
 
-def _row(dataset: Dataset, may: tuple[Entitlement, ...]) -> Row:
+def _asset_states(request: Request) -> dict[str, AssetState]:
+    """Return how each dataset stands; nothing where there is no store."""
+    services = services_of(request)
+    if services.platform.lifecycle is None:
+        return {}
+    return {each.dataset: each for each in services.accounts().assets()}
+
+
+def _row(dataset: Dataset, may: tuple[Entitlement, ...], state: AssetState | None) -> Row:
     columns = dataset.columns.values()
     shared = [str(each.sharing) for each in columns if each.sharing is not Sharing.NOT_SHARED]
     return Row(
@@ -112,6 +130,7 @@ def _row(dataset: Dataset, may: tuple[Entitlement, ...]) -> Row:
         sum(each.state == OPEN for each in may),
         len(may),
         any(each.held for each in columns),
+        state,
     )
 
 
@@ -124,6 +143,7 @@ def _kept(row: Row, may: tuple[Entitlement, ...], chosen: Mapping[str, str]) -> 
         "owner": (row.dataset.owner,),
         "frequency": (row.dataset.update_frequency,),
         "mine": [each.state for each in may],
+        "state": () if row.state is None else (row.state.state,),
     }
     return all(wanted in found[name] for name, wanted in chosen.items() if wanted)
 
@@ -148,6 +168,7 @@ def _choices(catalog: Catalog, locale: str) -> dict[str, list[tuple[str, str]]]:
         "owner": [(each, _department(catalog, each, place)) for each in owners],
         "frequency": [(each, FREQUENCIES.get(each, (each, each))[place]) for each in frequencies],
         "mine": [(name, words[place]) for name, words in STATES.items()],
+        "state": [(name, words[place]) for name, words in ASSETS.items()],
     }
 
 
@@ -177,6 +198,8 @@ def _dataset(request: Request) -> Response:
         names={code: (each.name_en, each.name_zh) for code, each in bundle.purposes.items()},
         department=gateway.catalog.departments.get(dataset.owner),
         states=STATES,
+        standing=_asset_states(request).get(name),
+        assets=ASSETS,
         kinds=KINDS,
         sharing=SHARING,
         uses=USES,

@@ -13,6 +13,7 @@ from analyst_world import opened_world, text_of
 from pyarrow import parquet
 
 from middleplatform.access import shapes
+from middleplatform.accountability.tickets import Subject as About
 from middleplatform.demo.runtime import PERSONAS
 from middleplatform.errors import SourceError
 from middleplatform.governance import acts
@@ -106,6 +107,15 @@ def test_the_catalogue_is_searched_and_filtered(world, query, there, gone):
     rows = said.partition("Search")[2].partition("Search")[2] or said
     assert there in rows
     assert f" {gone} " not in rows
+
+
+def test_a_disputed_dataset_says_so(world):
+    services = world.app.state.services
+    about = About("amr.enterprise", "", -1)
+    services.tickets().open("objection", about, "数据有误", PERSONAS["analyst_stats"])
+    assert "disputed" in text_of(world.get("/console/catalog?state=disputed"))
+    assert "amr.enterprise" in text_of(world.get("/console/catalog?state=disputed"))
+    assert "存在异议" in text_of(world.get("/console/catalog/amr.enterprise", language="zh"))
 
 
 def test_a_dataset_says_what_may_be_done_with_each_column(world):
@@ -248,7 +258,7 @@ def test_an_answer_is_a_table_a_chart_files_and_a_proof(world, answer, language)
     assert f'src="{path}/chart?y=1"' in page.text
     for each in ("csv", "xlsx", "parquet", "arrow"):
         assert f"{path}/export/{each}" in page.text
-    index = int(re.search(r"(?:entry|第) (\d+)", text_of(page)).group(1))
+    index = int(re.search(r"(?:entry|日志第) (\d+)", text_of(page)).group(1))
     assert world.platform.gateway.audit.entry(index).record.event == "released"
 
 
@@ -275,6 +285,19 @@ def test_files_of_an_answer_come_with_their_receipt(world, answer):
     assert json.loads(metadata[b"middleplatform"]) == head
     assert world.get(f"{path}/export/exe").status_code == 404
     assert world.get(f"{path}/export/csv", "analyst_stats").status_code == 404
+
+
+@pytest.mark.parametrize("sql", [COUNT, REFUSED])
+def test_a_decision_has_a_signed_report_for_who_asked_only(world, sql):
+    path, page = world.answered(sql)
+    assert f"{path}/report/html" in page.text
+    told = world.get(f"{path}/report/json")
+    assert json.loads(told.text)
+    assert "attachment" in told.headers["content-disposition"]
+    assert "<html" in world.get(f"{path}/report/html").text
+    assert world.get(f"{path}/report/json", "analyst_stats").status_code == 404
+    assert world.get(f"{path}/report/pdf").status_code == 404
+    assert world.get("/console/answers/x/report/json").status_code == 404
 
 
 def test_withheld_values_are_marked_and_explained(world):
