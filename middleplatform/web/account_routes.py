@@ -7,6 +7,7 @@ Spec: docs/spec/accountability.md.
 
 from dataclasses import asdict
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request, Response
@@ -87,6 +88,17 @@ def list_usage(
         "retention_years": accounts.retention_years(),
         "records": [usage.plain(each) for each in shown], "next": following,
     })  # fmt: skip
+
+
+def note_release(
+    request: Request,
+    index: Annotated[int, Path(ge=0, le=2**53 - 1)],
+    note: bodies.NoteDraft,
+) -> Response:
+    """Write down effect, storage or disposal of an answer that your department received."""
+    services, said = governed(request), note.model_dump()
+    services.accounts().note_usage(services.lifecycle.desk, index, said, subject_of(request))
+    return json_reply({"release": index, **said}, HTTPStatus.CREATED)
 
 
 def list_receipts(request: Request, after: After = 0, limit: Limit = 100) -> Response:
@@ -193,6 +205,10 @@ def show_transparency(request: Request, said: _Month = "") -> Response:
 
 ROUTES = (
     Route("GET", "/v1/releases", list_releases, bodies.ReleasesBody),
+    Route(
+        "POST", "/v1/releases/{index}/note", note_release, bodies.WrittenNoteBody,
+        HTTPStatus.CREATED,
+    ),
     Route("GET", "/v1/usage", list_usage, bodies.UsageBody),
     Route("GET", "/v1/receipts", list_receipts, bodies.OwnReceiptsBody),
     Route("GET", "/v1/figures", list_figures, bodies.FiguresBody),

@@ -8,8 +8,9 @@ from middleplatform.web.bodies import NoteBody, ReceiptBody
 from middleplatform.web.bodies_policy import Next, Said, Text
 
 __all__ = [
-    "AssetsBody", "FiguresBody", "FindingsBody", "OwnReceiptsBody", "ReleasesBody", "ReportBody", "SayingBody",
-    "TicketAnswer", "TicketBody", "TicketDraft", "TicketExtension", "TicketsBody", "TransparencyBody", "UsageBody",
+    "AssetsBody", "FiguresBody", "FindingsBody", "NoteDraft", "OwnReceiptsBody", "ReleasesBody", "ReportBody",
+    "SayingBody", "TicketAnswer", "TicketBody", "TicketDraft", "TicketExtension", "TicketsBody", "TransparencyBody",
+    "UsageBody", "WrittenNoteBody",
 ]  # fmt: skip
 
 
@@ -68,6 +69,9 @@ class UsageRecordBody(_Body):
     result_digest: str
     answers_for_data: list[str]
     answers_for_use: str
+    effect: list[str]
+    storage: list[str]
+    disposal: list[str]
 
 
 class UsageBody(_Body):
@@ -76,6 +80,20 @@ class UsageBody(_Body):
     retention_years: int
     records: list[UsageRecordBody]
     next: Next
+
+
+class NoteDraft(_Body):
+    """What became of an answer at its user (art. 29); at least one of the three."""
+
+    effect: Annotated[Text, Field(description="应用成效")] = ""
+    storage: Annotated[Text, Field(description="存储情况")] = ""
+    disposal: Annotated[Text, Field(description="销毁情况")] = ""
+
+
+class WrittenNoteBody(NoteDraft):
+    """A note that stands in the log."""
+
+    release: int
 
 
 class OwnReceiptBody(_Body):

@@ -84,6 +84,7 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/freezes/{freeze}/end"): _OFFICER | _BUREAU | _STEWARD,
     ("GET", "/v1/alerts"): _OFFICER | {Role.AUDITOR},
     ("GET", "/v1/releases"): _WATCHING,
+    ("POST", "/v1/releases/{index}/note"): _APPLYING,
     ("GET", "/v1/usage"): _GOVERNING,
     ("GET", "/v1/receipts"): _ASKERS,
     ("GET", "/v1/figures"): _GOVERNING,

@@ -6,15 +6,16 @@ from datetime import date
 
 from middleplatform.accountability.accounts import Accounts
 from middleplatform.accountability.transparency import Transparency
+from middleplatform.errors import LimitError
 from middleplatform.governance.workdays import local_day
 
 __all__ = ["PublicPages"]
 
-_KEPT_MAX = 24
+_KEPT_MAX = 600
 
 
 class PublicPages:
-    """Pages by month; many threads may use it, one works."""
+    """Pages by month; many threads may ask, one at a time works, so that nobody can occupy all of them."""
 
     def __init__(self, accounts: Callable[[], Accounts]) -> None:
         """Take what gives the accounts under the policy in force."""
@@ -26,14 +27,20 @@ class PublicPages:
 
         Raises:
             QueryError: Q040 it is no month, or not over.
+            LimitError: L001 another page is being worked out.
         """
-        with self._lock:
-            accounts = self._accounts()
-            today = local_day(accounts.now())
-            day, found = self._pages.get(month, (None, None))
-            if found is None or day != today:
-                found = accounts.transparency(month)
-                while len(self._pages) >= _KEPT_MAX:
-                    del self._pages[next(iter(self._pages))]
-                self._pages[month] = (today, found)
+        accounts = self._accounts()
+        today = local_day(accounts.now())
+        day, found = self._pages.get(month, (None, None))
+        if found is not None and day == today:
             return found
+        if not self._lock.acquire(blocking=False):
+            raise LimitError("L001")
+        try:
+            found = accounts.transparency(month)
+            if len(self._pages) >= _KEPT_MAX:
+                self._pages.clear()
+            self._pages[month] = (today, found)
+        finally:
+            self._lock.release()
+        return found
