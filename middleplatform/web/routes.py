@@ -67,7 +67,8 @@ def register(app: FastAPI) -> None:
             methods=[each.method],
             status_code=int(each.status),
             response_model=None,
-            operation_id=each.handler.__name__.removeprefix("_"),
+            operation_id=(name := each.handler.__name__.removeprefix("_")),
+            summary=name.replace("_", " ").capitalize(),
             responses=told | {code: dict(more) for code, more in each.more.items()},
         )
 

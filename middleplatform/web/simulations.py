@@ -107,9 +107,12 @@ class Simulations:
             if job.status == "canceled":
                 raise LimitError("L003")
 
+        def begun() -> Simulation:
+            hear("", 0, 0)  # it may have been canceled while it waited
+            return work(hear)
+
         try:
-            loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._worker, work, hear)
+            result = await asyncio.get_running_loop().run_in_executor(self._worker, begun)
         except MiddleplatformError as error:
             self._end(job, "failed", error=error)
         except Exception as error:  # noqa: BLE001 - ends this simulation, not the process
