@@ -17,11 +17,9 @@ from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import AuditError, ConfigError, LimitError, MiddleplatformError
-from middleplatform.gateway.advice import advice
 from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, quality_of, received, released
-from middleplatform.gateway.explain import explanation
 from middleplatform.gateway.granting import Grants, Leaving, PublishedOnly, qualified
 from middleplatform.gateway.intervals import with_noise
 from middleplatform.gateway.join_family import guarded
@@ -31,10 +29,9 @@ from middleplatform.gateway.noise import asked_noise, block_noise, block_noises,
 from middleplatform.gateway.planned import checked, count_alike
 from middleplatform.gateway.sealed_cells import answer_sealed
 from middleplatform.gateway.sealed_desk import SealingDesk, check_release
-from middleplatform.gateway.sealed_explain import sealed_explanation
+from middleplatform.gateway.telling import Telling
 from middleplatform.gateway.watch import Watch, silent
 from middleplatform.ledger.history import History
-from middleplatform.model.advice import Advice
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.freeze import Freeze
@@ -42,7 +39,7 @@ from middleplatform.model.plan import Plan
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QualifiedQuery
 from middleplatform.model.request import QueryRequest, Subject
-from middleplatform.model.result import Answer, Explanation
+from middleplatform.model.result import Answer
 from middleplatform.planner.plan import make_plan
 from middleplatform.planner.sealed import sealed_outputs
 from middleplatform.ports import Clock, Progress, Rng
@@ -53,7 +50,7 @@ _LOG = logging.getLogger("middleplatform.gateway")
 
 
 @dataclass
-class Gateway:
+class Gateway(Telling):
     """The only way in: every face calls ``submit`` or ``explain``.
 
     Attributes:
@@ -229,37 +226,6 @@ class Gateway:
 
     def _now(self) -> str:
         return self.clock.now().isoformat()
-
-    def explain(self, request: QueryRequest) -> Explanation:
-        """Say what would happen to a query; nothing is run and no department is asked."""
-        return self._pinned()._explained(request)  # noqa: SLF001 - its own copy
-
-    def _explained(self, request: QueryRequest) -> Explanation:
-        try:
-            query, decision = self._judge(request)
-            plan = self._made(request, query, decision)
-        except MiddleplatformError as error:
-            return explanation(request, error, self.catalog, self.bundle)
-        judged, holder = (query, decision, plan), self.dispatcher.key_holder
-        told = explanation(request, judged, self.catalog, self.bundle, holder)
-        return sealed_explanation(told, request)
-
-    def advise(self, request: QueryRequest) -> Advice:
-        """Explain a query and, where it is refused, name the nearest form that would pass; nothing is run."""
-        pinned = self._pinned()
-        told = pinned._explained(request)  # noqa: SLF001 - its own copy
-        return advice(request, told, pinned._refusal, pinned.catalog, pinned.bundle)  # noqa: SLF001 - the same
-
-    def rules(self) -> Bundle:
-        """Return the policy with the grants of this moment."""
-        return self._pinned().bundle
-
-    def _refusal(self, request: QueryRequest) -> MiddleplatformError | None:
-        try:
-            self._made(request, *self._judge(request))
-        except MiddleplatformError as error:
-            return error
-        return None
 
     def close(self) -> None:
         """Close what the gateway itself opened."""
