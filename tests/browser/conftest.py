@@ -1,4 +1,4 @@
-"""The console in a real browser: one Chromium a file, one service a session, a fresh context a test.
+"""The console in a real browser: one Chromium a file, one service a session, a fresh tab a test.
 
 A test that ends with a script's error, with something that the content security policy had to stop, or with a console
 error has failed, whatever else it looked at.
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.service import Service, serving
 from tests.browser.specimen import Specimen
@@ -116,54 +116,49 @@ class Tab:
         self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.language}.png", full_page=True)
 
 
-def opened(
-    chromium, url: str, language: str = "en", *, cookies=None, width=1280, height=900, **settings
-) -> Tab:
-    """Return a tab in a context of its own."""
-    context = chromium.new_context(
-        locale=LANGUAGES[language], viewport={"width": width, "height": height}, timezone_id="Asia/Shanghai", **settings,
-    )  # fmt: skip
-    context.set_default_timeout(15_000)
-    context.add_init_script(WATCH)
-    context.add_cookies([
-        {"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()
-    ])  # fmt: skip
-    scripts = settings.get("java_script_enabled", True)
-    return Tab(context.new_page(), url, language, scripts=scripts)
+@pytest.fixture(scope="module")
+def contexts(chromium) -> Iterator[Callable[..., BrowserContext]]:
+    """Return what gives a context of some kind, the same each time and with fresh cookies: files are loaded once."""
+    made: dict[str, BrowserContext] = {}
+
+    def find(url: str, language: str, cookies: dict[str, str], **settings) -> BrowserContext:
+        key = repr((url, language, sorted(cookies.items()), sorted(settings.items())))
+        if key not in made:
+            made[key] = chromium.new_context(
+                locale=LANGUAGES[language], timezone_id="Asia/Shanghai", **settings
+            )
+            made[key].set_default_timeout(15_000)
+            made[key].add_init_script(WATCH)
+        made[key].clear_cookies()
+        made[key].add_cookies([
+            {"name": name, "value": value, "url": url} for name, value in cookies.items()
+        ])  # fmt: skip
+        return made[key]
+
+    yield find
+    for each in made.values():
+        each.close()
 
 
 @pytest.fixture
-def tab(chromium) -> Iterator[Callable[..., Tab]]:
+def tab(contexts) -> Iterator[Callable[..., Tab]]:
     """Return what opens a tab: ``tab(url, "zh", cookies={"session": ...}, width=360)``."""
     made = []
 
-    def make(*arguments, **settings) -> Tab:
-        made.append(opened(chromium, *arguments, **settings))
+    def make(
+        url: str, language: str = "en", *, cookies=None, width=1280, height=900, **settings
+    ) -> Tab:
+        size = {"width": width, "height": height}
+        context = contexts(url, language, cookies or {}, viewport=size, **settings)
+        scripts = settings.get("java_script_enabled", True)
+        made.append(Tab(context.new_page(), url, language, scripts=scripts))
         return made[-1]
 
     yield make
     for each in made:
         each.check()
     for each in made:
-        each.page.context.close()
-
-
-@pytest.fixture(scope="module")
-def kept(chromium, service) -> Iterator[Callable[..., Tab]]:
-    """Return what gives a person's own small tab, the same each time: files are loaded once."""
-    made = {}
-
-    def find(person: str, language: str) -> Tab:
-        if (person, language) not in made:
-            cookies = service.cookies(person) if person else {}
-            made[person, language] = opened(
-                chromium, service.url, language, cookies=cookies, width=360
-            )
-        return made[person, language]
-
-    yield find
-    for each in made.values():
-        each.page.context.close()
+        each.page.close()
 
 
 @pytest.fixture(scope="session")

@@ -85,9 +85,10 @@ class Specimen:
         app.state.services = SimpleNamespace(sessions=HandSessions())
         problems.install(app)
         console.register(app)
-        for each in app.state.console.environments.values():
-            own = FileSystemLoader(Path(__file__).parent / "templates")
-            each.loader = ChoiceLoader([each.loader, own])
+        own = FileSystemLoader(Path(__file__).parent / "templates")
+        for name, each in app.state.console.environments.items():
+            loader = ChoiceLoader([each.loader, own])
+            app.state.console.environments[name] = each.overlay(loader=loader)
         app.add_middleware(Shell, operator_log=app.state.operator_log)
         pages.navigate(
             app,

@@ -12,6 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -82,7 +83,15 @@ class Entry:
     waiting: Callable[[Request], int] | None = None
 
 
-def _environment(locale_name: str, files: Files) -> Environment:
+@cache
+def _files() -> Files:
+    """Return the static files, read and packed once a process."""
+    return Files(_FOLDER / "static")
+
+
+@cache
+def _environment(locale_name: str) -> Environment:
+    """Return the templates in one language, compiled once a process."""
     made = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
@@ -92,7 +101,7 @@ def _environment(locale_name: str, files: Files) -> Environment:
         auto_reload=False,
     )
     said = _sayer(locale_name)
-    made.globals.update(t=said, locale=locale_name, asset=files.address, csrf=_field)
+    made.globals.update(t=said, locale=locale_name, asset=_files().address, csrf=_field)
     filters: dict[str, Callable[..., str]] = {
         "said": lambda pair: said(*pair), "when": _when, "number": _number,
     }  # fmt: skip
@@ -110,12 +119,12 @@ class Console:
         table: Who may open what: roles by method and path; None for anybody.
     """
 
-    files: Files = field(default_factory=lambda: Files(_FOLDER / "static"))
+    files: Files = field(default_factory=_files)
     entries: list[Entry] = field(default_factory=list)
     table: dict[tuple[str, str], frozenset[Role] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.environments = {name: _environment(name, self.files) for name in LOCALES}
+        self.environments = {name: _environment(name) for name in LOCALES}
 
 
 def console_of(request: Request) -> Console:
