@@ -17,6 +17,7 @@ from middleplatform.model.policy import Bundle
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Explanation
 from middleplatform.policy import evaluate
+from middleplatform.policy.entitled import purposes_of
 from middleplatform.sql.places import place_at, place_of
 from middleplatform.sql.repair import Fault, repairs
 
@@ -133,7 +134,8 @@ def _around(
     """Yield the same statement for another purpose, recipient, project or with another method."""
     rules = {each.rule for each in reasons}
     if "G2" in rules:
-        for place, code in enumerate(_purposes(request, bundle)):
+        others = (code for code in purposes_of(bundle, request.subject) if code != request.purpose)
+        for place, code in enumerate(others):
             purpose = bundle.purposes[code]
             told = f"for the purpose {purpose.name_en}", f"使用目的改为{purpose.name_zh}"
             yield 3 + place, replace(request, purpose=code), told
@@ -146,16 +148,6 @@ def _around(
         yield 2, replace(request, noise="policy"), ("with noise", "以差分隐私方式作答")
     if error.code == "D014":
         yield 1, replace(request, noise=""), ("without noise", "不加噪声")
-
-
-def _purposes(request: QueryRequest, bundle: Bundle) -> list[str]:
-    """Return the other purposes that the person may state, those that most datasets serve first."""
-    served = {
-        code: sum(code in each.purposes for each in bundle.datasets.values())
-        for code, purpose in bundle.purposes.items()
-        if purpose.roles & request.subject.roles and code != request.purpose
-    }
-    return sorted(served, key=lambda code: -served[code])
 
 
 def _fault(error: MiddleplatformError, reason: Reason, bundle: Bundle) -> Fault:

@@ -3,6 +3,7 @@
 It promises nothing: the question itself is judged, with history and thresholds that depend on the whole statement.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,13 +57,15 @@ class Entitlement:
 
 
 def purposes_of(bundle: Bundle, subject: Subject, dataset: str = "") -> tuple[str, ...]:
-    """Return the purposes that a person may state, for a dataset or any, in the bundle's order."""
-    return tuple(
+    """Return the purposes that a person may state, for a dataset or any; those that serve most datasets first."""
+    served = Counter(code for rule in bundle.datasets.values() for code in rule.purposes)
+    found = (
         code
         for code, purpose in bundle.purposes.items()
         if purpose.roles & subject.roles
         and (not dataset or evaluate.purpose_permits(bundle, subject, code, dataset))
     )
+    return tuple(sorted(found, key=lambda code: -served[code]))
 
 
 def entitled(

@@ -4,7 +4,6 @@ Statements are sent in bodies, never in addresses: those stand in browsers' hist
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -149,9 +148,7 @@ def open_question(
     """
     subject, gateway = request.state.subject, _gateway(request)
     bundle = gateway.rules()
-    served = Counter(code for each in bundle.datasets.values() for code in each.purposes)
-    codes = sorted(purposes_of(bundle, subject), key=lambda code: -served[code])
-    purposes = [bundle.purposes[code] for code in codes]
+    purposes = [bundle.purposes[code] for code in purposes_of(bundle, subject)]
     place = 1 if pages.locale(request) == "zh" else 0
     keys = _keys(gateway, subject)
     values: dict[str, object] = {
