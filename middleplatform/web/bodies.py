@@ -228,7 +228,7 @@ class PublicationBody(_Body):
     """A public key and the proof that its holder made it; base64."""
 
     key: Annotated[str, Field(min_length=1, max_length=4_000)]
-    proof: Annotated[str, Field(min_length=1, max_length=200_000)]
+    proof: Annotated[str, Field(min_length=1, max_length=120_000)]
     replaces: Annotated[str, Field(max_length=64, description="Id of an own key.")] = ""
 
 

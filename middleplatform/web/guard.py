@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from middleplatform.errors import PolicyError
 from middleplatform.model.request import Role, Subject
 
-__all__ = ["ENDPOINTS", "GuardedRoute", "Tokens", "subject_of"]
+__all__ = ["ENDPOINTS", "GuardedRoute", "Tokens", "still_entitled", "subject_of"]
 
 _ASKERS = frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD, Role.DATA_BUREAU})
 _ALL = frozenset(Role)
@@ -127,6 +127,7 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             if allowed is not None:
+                request.state.allowed = allowed
                 request.state.subject = _entitled(request, allowed)
             return await handler(request)
 
@@ -137,6 +138,15 @@ def subject_of(request: Request) -> Subject:
     """Return the caller that the guard let in."""
     subject: Subject = request.state.subject
     return subject
+
+
+def still_entitled(request: Request) -> bool:
+    """Say whether the caller of a request that is being answered would still be let in."""
+    try:
+        _entitled(request, request.state.allowed)
+    except PolicyError:
+        return False
+    return True
 
 
 def _allowed(methods: set[str], path: str) -> frozenset[Role] | None:

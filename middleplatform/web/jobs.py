@@ -51,6 +51,7 @@ class Bounds:
         per_subject_max: Of one subject.
         keep_s: Seconds for which a finished one is kept.
         watched_max: Streams of events of one subject at once.
+        streams_max: Streams of events of everybody at once.
     """
 
     running_max: int = 8
@@ -58,6 +59,7 @@ class Bounds:
     per_subject_max: int = 64
     keep_s: float = 900.0
     watched_max: int = 8
+    streams_max: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,8 @@ class JobTable:
         Raises:
             LimitError: L001.
         """
-        if self._watching[subject.id] >= self._bounds.watched_max:
+        own, all_of_them = self._watching[subject.id], self._watching.total()
+        if own >= self._bounds.watched_max or all_of_them >= self._bounds.streams_max:
             raise LimitError("L001")
 
     @contextmanager

@@ -16,7 +16,7 @@ from middleplatform.access.problems import problem
 from middleplatform.gateway.leaving import remaining_s
 from middleplatform.model.request import Subject
 from middleplatform.web import problems
-from middleplatform.web.guard import subject_of
+from middleplatform.web.guard import still_entitled, subject_of
 from middleplatform.web.jobs import Job, JobTable
 from middleplatform.web.replies import json_reply, locale
 
@@ -57,7 +57,7 @@ class _Events(EventSourceResponse):
     """A stream that counts while it lasts."""
 
     def __init__(self, content: AsyncIterator[bytes], table: JobTable, subject: Subject) -> None:
-        super().__init__(content)
+        super().__init__(content, headers={"X-Accel-Buffering": "no"})  # proxies hold nothing back
         self._table, self._subject = table, subject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +71,8 @@ async def _told(request: Request, job: Job, grid_ms: int) -> AsyncIterator[bytes
     until, before = loop.time() + _LASTS_S, ""
     while True:
         seen = job.changes
+        if not still_entitled(request):  # the token was withdrawn, or its time is over
+            return
         value = json.dumps(_state(request, job), ensure_ascii=False, allow_nan=False)
         if value != before:
             yield format_sse_event(data_str=value, event="status")

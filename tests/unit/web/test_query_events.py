@@ -151,6 +151,34 @@ def test_one_person_watches_few_questions_at_once(make_service):
     assert later.status_code == 200
 
 
+def test_all_together_watch_few_questions_at_once(make_service):
+    service = make_service(Bounds(streams_max=1))
+
+    async def script(client):
+        job, place = await asked(service, client)
+        reading = asyncio.create_task(client.get(place + "/events"))
+        await until(lambda: job._changes)
+        second = await client.get(place + "/events")
+        service.gateway.gate.set()
+        await reading
+        return second
+
+    assert run(service, script).json()["code"] == "L001"
+
+
+def test_a_withdrawn_token_hears_nothing_more(service):
+    async def script(client):
+        job, place = await asked(service, client)
+        reading = asyncio.create_task(client.get(place + "/events"))
+        await until(lambda: job._changes)
+        for record in service.tokens.records():
+            service.tokens.revoke(record.id)
+        service.gateway.gate.set()
+        return await reading
+
+    assert [each["status"] for each in told(run(service, script).text)] == ["running"]
+
+
 def test_a_change_between_two_looks_is_not_lost():
     async def scene():
         request = type("Request", (), {"query_id": "00", "subject": Role.ANALYST})()
