@@ -48,16 +48,16 @@ class Handed:
     Args:
         department: Whose node it is.
         held: Asks which version of the policy it holds.
-        policy: Hands over a version.
-        grants: Hands over grants.
+        policy: Hands over a version; returns which one is held then, where the node says so.
+        grants: Hands over grants; returns the same.
     """
 
     def __init__(
         self,
         department: str,
         held: Callable[[], Awaitable[int]],
-        policy: Callable[[Signed], Awaitable[object]],
-        grants: Callable[[Signed], Awaitable[object]],
+        policy: Callable[[Signed], Awaitable[int | None]],
+        grants: Callable[[Signed], Awaitable[int | None]],
     ) -> None:
         self._department, self._held = department, held
         self._policy, self._grants = policy, grants
@@ -65,15 +65,18 @@ class Handed:
         self._granted = 0
         self.documents: Documents | None = None
 
-    def heard(self, number: object) -> bool:
-        """Take note of what the node says that it holds; say whether it lacks what it was handed."""
-        lost = type(number) is int and self._known is not None and number < self._known
-        if lost:
-            self._known, self._granted = None, 0
-        return lost
+    async def lost(self) -> bool:
+        """Ask a node that refused a fragment what it holds; say whether it lacks what it was handed."""
+        if self.documents is None or not self._known:
+            return False
+        held = await self._held()
+        if held >= self._known:
+            return False
+        self._known, self._granted = held, 0
+        return True
 
     async def up_to_date(self) -> None:
-        """Hand over what is newer than what was handed over; a document that the node refuses is not sent again.
+        """Hand over what is newer than what was handed over; what the node refuses is not sent again at once.
 
         Raises:
             MiddleplatformError: The node cannot be reached.
@@ -82,24 +85,27 @@ class Handed:
             return
         if self._known is None:
             self._known = await self._held()
-        for each in self.documents.policies(self._known):
-            await self._hand(self._policy, each, "policy")
-            self._known = max(self._known or 0, each.number)
         granted = self.documents.grants(self._granted)
         if granted is not None:
-            await self._hand(self._grants, granted, "grants")
+            # The reply tells what is held by now: a node that has lost its documents does not go long without.
+            held = await self._hand(self._grants, granted, "grants")
             self._granted = max(self._granted, granted.number)
+            self._known = self._known if held is None else min(self._known, held)
+        for each in self.documents.policies(self._known):
+            await self._hand(self._policy, each, "policy")
+            self._known = max(self._known, each.number)
 
     async def _hand(
-        self, call: Callable[[Signed], Awaitable[object]], document: Signed, what: str
-    ) -> None:
+        self, call: Callable[[Signed], Awaitable[int | None]], document: Signed, what: str
+    ) -> int | None:
         try:
-            await call(document)
+            return await call(document)
         except ProtocolError as error:
             # What the node then does with fragments under this version is its own to say.
             _LOG.error(
                 "%s refused %s %s: %s", self._department, what, document.number, _said(error)
             )
+            return None
 
 
 def _said(error: MiddleplatformError) -> str:

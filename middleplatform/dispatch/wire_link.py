@@ -82,15 +82,6 @@ class WireLink:
         Reveals:
             To the node: the call. To the gateway: the reply.
         """
-        reply = await self._exchanged(name, parts, fields)
-        if "error" in reply.fields:
-            raise from_fields(reply.fields["error"], self.department)
-        return reply
-
-    async def _exchanged(
-        self, name: str, parts: Sequence[bytes], fields: Mapping[str, object]
-    ) -> Message:
-        """Return the reply, an error or not, if it is this node's to this call."""
         await self._tell_roster()
         caller = self._caller
         nonce = caller.rng.token_bytes(16).hex()
@@ -106,6 +97,8 @@ class WireLink:
         reply = take() if len(raw) < _LARGE_BYTES else await asyncio.to_thread(take)
         if (reply.nonce, reply.name) != (nonce, name):
             raise bad_message("a reply to another call")
+        if "error" in reply.fields:
+            raise from_fields(reply.fields["error"], self.department)
         return reply
 
     async def _tell_roster(self) -> None:
@@ -126,26 +119,23 @@ class WireLink:
         await self.handed.up_to_date()
 
     async def _held(self) -> int:
-        number = (await self.call("policy")).fields.get("number")
-        if type(number) is not int or number < 0:
-            raise bad_message("a version that is no number")
-        return number
+        return _number(await self.call("policy"))
 
-    async def _hand_policy(self, document: Signed) -> None:
-        await self.call("policy", [document.raw, document.signature])
+    async def _hand_policy(self, document: Signed) -> int:
+        return _number(await self.call("policy", [document.raw, document.signature]))
 
-    async def _hand_grants(self, document: Signed) -> None:
-        await self.call("grants", [document.raw, document.signature])
+    async def _hand_grants(self, document: Signed) -> int:
+        return _number(await self.call("grants", [document.raw, document.signature]))
 
     async def _opening(self, name: str, fragment: bytes, signature: bytes) -> Message:
         """Send a fragment, after what the node must know to judge it; once more where it has lost that."""
         await self.tell()
-        reply = await self._exchanged(name, [fragment, signature], {})
-        if "error" not in reply.fields:
-            return reply
-        refused = from_fields(reply.fields["error"], self.department)
-        if not self.handed.heard(reply.fields.get("policy")):
-            raise refused
+        try:
+            return await self.call(name, [fragment, signature])
+        except ProtocolError as error:
+            if error.code != "X003" or not await self.handed.lost():
+                raise
+            refused = error
         await self.tell()
         try:
             return await self.call(name, [fragment, signature])
@@ -273,3 +263,11 @@ class WireLink:
             To the gateway: these.
         """
         return (await self.call("status")).fields
+
+
+def _number(reply: Message) -> int:
+    """Return the version that a node says it holds."""
+    number = reply.fields.get("number")
+    if type(number) is not int or number < 0:
+        raise bad_message("a version that is no number")
+    return number

@@ -185,16 +185,11 @@ class NodeApp:
                 _LOG.warning(
                     "%s %s: %s", asked.name, error.code, error.detail or error.public_message
                 )
-            return Reply({"error": to_fields(error), **self._wanting(error)})
+            return Reply({"error": to_fields(error)})
         except Exception as error:  # noqa: BLE001 - the boundary: nothing of it may leave
             record = asked.nonce[:16]
             _LOG.error("%s failed, record %s: %s", asked.name, record, where(error))
             return Reply({"error": to_fields(ConfigError("C099", record=record))})
-
-    def _wanting(self, error: MiddleplatformError) -> dict[str, object]:
-        """Return which version of the policy is held, with a refusal: who knows of a newer one sends it."""
-        policies = self._served.node.policies
-        return {"policy": policies.number} if error.code == "X003" and policies else {}
 
     async def _enter(self, error: MiddleplatformError, body: bytes) -> None:
         """Enter that a message which the gateway signed was refused."""

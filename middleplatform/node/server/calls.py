@@ -207,7 +207,7 @@ def _policy(served: Served, asked: Message, stop: Event) -> Reply:
 def _grants(served: Served, asked: Message, stop: Event) -> Reply:
     del stop
     served.node.take_grants(asked.part(0), asked.part(1))
-    return Reply({})
+    return Reply({"number": _held(served)})
 
 
 def _held(served: Served) -> int:
