@@ -7,26 +7,35 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from middleplatform.access.problems import problem
-from middleplatform.errors import MiddleplatformError
+from middleplatform.errors import LimitError, MiddleplatformError
 from middleplatform.web.console import pages, session
 
 __all__ = ["LOGIN", "error_page"]
 
 LOGIN = "/console/login"
+_RETRY_AFTER_S = "5"
 
 
 def error_page(request: Request, error: MiddleplatformError, status: int) -> Response:
     """Return the page of ``error``; the way to the login where nobody is logged in."""
     if error.code == "P005" and request.url.path != LOGIN:
         return _to_login(request)
-    _settle(request)
+    _settle(request, error)
     value = problem(error, pages.locale(request), status=status)
     name = "problem.html" if "hx-request" in request.headers else "error.html"
-    return pages.render(request, name, status=status, problem=value)
+    made = pages.render(request, name, status=status, problem=value)
+    if error.retry:
+        made.headers["Retry-After"] = _RETRY_AFTER_S
+    return made
 
 
-def _settle(request: Request) -> None:
-    """Show the page as to a stranger where what failed is the very knowledge of who is logged in."""
+def _settle(request: Request, error: MiddleplatformError) -> None:
+    """Show the page as to a stranger where a limit was reached, or the knowledge of who is logged in is what failed.
+
+    Whoever is refused for asking too much must not cost a look into the store each time.
+    """
+    if isinstance(error, LimitError) and not hasattr(request.state, "visitor"):
+        request.state.visitor = None
     try:
         session.visitor(request)
         session.csrf(request)

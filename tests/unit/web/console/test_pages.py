@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from middleplatform.errors import ConfigError
+from middleplatform.errors import ConfigError, LimitError
 from middleplatform.model.request import Role
 from middleplatform.web.console import forms, listing, pages
 
@@ -197,6 +197,18 @@ def test_error_of_the_sessions_themselves_is_a_page(browser):
     found = browser.ask("GET", "/console", "auditor")
     assert found.status_code == 500
     assert "C099" in found.text
+
+
+def test_who_asks_too_fast_costs_no_look_at_the_sessions(browser):
+    def busy(_):
+        raise LimitError("L001")
+
+    looked = []
+    browser.app.state.services.sessions.subject = looked.append
+    pages.add(browser.app, "GET", "/console/x", busy, None)
+    found = browser.ask("GET", "/console/x", "auditor")
+    assert (found.status_code, looked) == (429, [])
+    assert found.headers["content-type"].startswith("text/html")
 
 
 @pytest.mark.parametrize(("role", "seen"), [("security_officer", True), ("auditor", False)])
