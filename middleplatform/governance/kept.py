@@ -16,6 +16,7 @@ from middleplatform.model.request import QueryRequest, Role, Subject
 from middleplatform.ports import Clock
 from middleplatform.store import jobs
 from middleplatform.store.jobs import KeptJob
+from middleplatform.store.leases import hold
 
 __all__ = ["Kept", "end_left_behind", "error_form", "error_from"]
 
@@ -33,7 +34,7 @@ class Kept:
     """
 
     def __init__(self, member: Membership, log: AuditLog, keep_s: float = _KEEP_S) -> None:
-        self._store, self._gateway = member.store, member.lease.name
+        self._member, self._store, self._gateway = member, member.store, member.lease.name
         self._log, self._keep_s = log, keep_s
 
     def begin(self, request: QueryRequest) -> None:
@@ -41,7 +42,7 @@ class Kept:
 
         Raises:
             ConfigError: C015 the store refuses: the question is not taken.
-            AuditError: A001, A002 the log cannot be read.
+            AuditError: A001, A002 the log cannot be read; A005 the gateway has lost its place.
         """
         subject = request.subject
         said = {
@@ -56,6 +57,7 @@ class Kept:
             "running",
         )  # fmt: skip
         with self._store.apart() as connection:
+            self._member.fence(connection)
             jobs.forget(connection, self._keep_s)
             jobs.begin(connection, job)
 
@@ -67,7 +69,7 @@ class Kept:
         answer: str | None = None,
         stream: bytes | None = None,
     ) -> bool:
-        """Keep how a question ended; False where another gateway has ended it.
+        """Keep how a question ended; False where another gateway has ended it, or will: this one has lost its place.
 
         Args:
             query_id: Of the question.
@@ -81,6 +83,8 @@ class Kept:
         """
         form = None if error is None else error_form(error)
         with self._store.apart() as connection:
+            if not hold(connection, self._member.lease):
+                return False
             return jobs.end(connection, query_id, self._gateway, state, form, answer, stream)
 
     def find(self, query_id: str, subject: Subject) -> KeptJob | None:

@@ -15,6 +15,7 @@ from middleplatform.access import shapes
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.errors import (
     DisclosureError,
+    LimitError,
     MiddleplatformError,
     PolicyError,
     QueryError,
@@ -45,17 +46,23 @@ class _Keeping:
         self.told: set[str] = set()
 
     async def submit(self, request: QueryRequest, progress: Progress | None = None) -> Answer:
-        """Answer ``request``, or raise; both are in the store then."""
+        """Answer ``request``, or raise; both are in the store then.
+
+        Raises:
+            LimitError: L006 another gateway has ended it meanwhile: everybody is told the same.
+        """
         query_id = request.query_id
         try:
             answer = await self._gateway.submit(request, progress)
         except MiddleplatformError as error:
             state = "refused" if isinstance(error, _REFUSALS) else "failed"
-            await self.end(query_id, state, error)
+            if not await self.end(query_id, state, error):
+                raise LimitError("L006") from None
             raise
         document = json.dumps(shapes.answer(answer), ensure_ascii=False, allow_nan=False)
         stream = None if answer.sealed is not None else arrow.stream(answer)
-        await self.end(query_id, "answered", None, document, stream)
+        if not await self.end(query_id, "answered", None, document, stream):
+            raise LimitError("L006")
         return answer
 
     async def end(
@@ -65,13 +72,17 @@ class _Keeping:
         error: MiddleplatformError | None,
         answer: str | None = None,
         stream: bytes | None = None,
-    ) -> None:
-        """Keep an end. A store that refuses takes no answer back: its entry is in the log, with its receipt."""
+    ) -> bool:
+        """Keep an end; False where another gateway has ended the question.
+
+        A store that refuses takes no answer back: its entry is in the log, with its receipt.
+        """
         self.told.add(query_id)
         try:
-            await asyncio.to_thread(self._kept.end, query_id, state, error, answer, stream)
+            return await asyncio.to_thread(self._kept.end, query_id, state, error, answer, stream)
         except MiddleplatformError as fault:
             self._log.detail(fault)
+            return True
 
 
 class SharedJobTable(JobTable):
@@ -98,6 +109,7 @@ class SharedJobTable(JobTable):
         self._kept = kept
         self._begun: dict[str, asyncio.Event] = {}
         self._followed: dict[str, Job] = {}
+        self._late: dict[str, tuple[str, MiddleplatformError | None]] = {}
 
     def submit(self, request: QueryRequest) -> Job:
         """Take a question; ``accepted`` says when all gateways know of it.
@@ -146,6 +158,10 @@ class SharedJobTable(JobTable):
             what = ("another gateway is at work on it", "正由另一网关处理")
             raise QueryError("Q042", what=what)
         await super().cancel(job)
+        if job.ended is None:  # it had not begun: nobody else knows of it
+            super()._end(job, "canceled", LimitError("L003"))
+            self._late.pop(job.id, None)
+            self._begun.pop(job.id).set()
 
     async def _follow(self, job: Job) -> None:
         """Look how another gateway's question goes on until it has ended."""
@@ -165,17 +181,29 @@ class SharedJobTable(JobTable):
         try:
             await asyncio.to_thread(self._kept.begin, request)
         except MiddleplatformError as error:
-            self._end(job, "failed", error)
+            super()._end(job, "failed", error)
             self._log.detail(error)
             return
         finally:
             self._begun.pop(job.id).set()
         try:
             await super()._work(job, request)
-        finally:  # canceled, or ended by a fault of ours
-            if job.id not in self._keeping.told:
-                await self._keeping.end(job.id, job.status, job.error)
-            self._keeping.told.discard(job.id)
+        finally:
+            await self._settle(job)
+
+    def _end(self, job: Job, status: str, error: MiddleplatformError | None) -> None:
+        """End a question whose end is in the store; that of a canceled one, or by a fault of ours, is kept first."""
+        if job.id in self._keeping.told:
+            super()._end(job, status, error)
+        else:
+            self._late[job.id] = (status, error)
+
+    async def _settle(self, job: Job) -> None:
+        late = self._late.pop(job.id, None)
+        if late is not None:
+            kept = await self._keeping.end(job.id, *late)
+            super()._end(job, *(late if kept else ("failed", LimitError("L006"))))
+        self._keeping.told.discard(job.id)
 
 
 def _asked(found: KeptJob, subject: Subject) -> QueryRequest:

@@ -10,8 +10,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+
+from sqlalchemy import select
 
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.audit.keys import CheckpointSigner
@@ -21,11 +24,13 @@ from middleplatform.demo.runtime import PERSONAS
 from middleplatform.governance.shared import open_tokens
 from middleplatform.settings import Settings
 from middleplatform.store.database import Store
+from middleplatform.store.leases import leases
 
 __all__ = ["Analyst", "GatewayProcess", "Pair", "running_pair"]
 
 ROOT = Path(__file__).parents[2]
 _START_S = 60.0
+_PAUSE = threading.Event()
 
 
 @dataclass
@@ -57,6 +62,15 @@ class GatewayProcess:
         assert "/v1" in line, line + self.process.stderr.read()
         self.port = int(line.rpartition(":")[2].partition("/")[0])
 
+    def freeze(self):
+        """Stop it where it stands."""
+        self.send(signal.SIGSTOP)
+
+    def ends_itself(self):
+        """Let it go on, and return the signal by which it then ends itself."""
+        self.send(signal.SIGCONT)
+        return -self.process.wait(timeout=_START_S)
+
     def send(self, number):
         """Send it a signal."""
         os.kill(self.process.pid, number)
@@ -70,7 +84,7 @@ class GatewayProcess:
 
     def call(self, token, method, path, body=None):
         """Return status and document of a request; OSError or HTTPException where it is not answered."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=3)
         try:
             headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -93,6 +107,11 @@ class Pair:
     gateways: list
     url: str
     tokens: list
+
+    def places(self):
+        """Return how many processes hold a lease."""
+        with Store.open(self.url) as store, store.reading() as connection:
+            return len(connection.execute(select(leases.c.name)).all())
 
     @contextmanager
     def log(self):
@@ -163,7 +182,7 @@ class Analyst:
                 if status != 202:
                     self.ended[query_id] = told["code"]
                     return
-            time.sleep(0.02)
+            _PAUSE.wait(0.02)
         raise AssertionError(f"no end of {query_id}")
 
 
@@ -196,9 +215,6 @@ def running_pair(root, server, sources, analysts):
 
 
 def _tokens(state, url, count):
-    from dataclasses import replace
-    from datetime import timedelta
-
     who = PERSONAS["analyst_drc"]
     settings = Settings(state=state, store=url)
     with open_tokens(settings, SystemClock(), SystemRng()) as tokens:

@@ -189,6 +189,9 @@ def test_questions_of_a_gateway_that_is_gone_end_in_one_code_and_one_entry_each(
     assert [each.state for each in states.values()] == ["failed", "failed", "answered", "failed"]
     assert error_from(states[2].error).code == "L006"
     assert not one.kept.end(ids[1], "answered", None, "{}", b"")
+    with pytest.raises(AuditError) as caught:
+        one.kept.begin(request(5))
+    assert caught.value.code == "A005"
     assert three.kept.find(ids[1], Subject("wang", "drc", frozenset(), ())) is None
 
 
@@ -391,3 +394,40 @@ def test_a_question_that_the_store_does_not_take_is_not_asked(join, tmp_path, se
         await here.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("canceled", [False, True])
+def test_a_question_that_another_gateway_has_ended_ends_alike_here(join, tmp_path, canceled):
+    one, two = join(), join()
+
+    async def ask():
+        gateway = Refusing()
+        here = table(one, gateway, tmp_path)
+        job = here.submit(request(1))
+        await here.accepted(job)
+        stop(one)
+        await asyncio.to_thread(lost, one, two)
+        assert finish(two) == 1
+        if canceled:
+            await here.cancel(job)
+        else:
+            gateway.go.set()
+        assert await job.finished(30)
+        assert (job.status, job.error.code) == ("failed", "L006")
+        await here.close()
+
+    asyncio.run(ask())
+
+
+def test_a_question_that_was_canceled_before_it_began_is_no_gateways(join, tmp_path):
+    one = join()
+
+    async def cancel():
+        here = table(one, Refusing(), tmp_path)
+        job = here.submit(request(1))
+        await here.cancel(job)
+        await here.accepted(job)
+        assert (job.status, one.kept.find(job.id, LIN)) == ("canceled", None)
+        await here.close()
+
+    asyncio.run(cancel())
