@@ -113,9 +113,7 @@ class Tab:
     def shoot(self, name: str) -> None:
         """Keep a picture, for people to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        at = self.page.evaluate("() => { const at = scrollY; scrollTo(0, 0); return at; }")
         self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.language}.png", full_page=True)
-        self.page.evaluate("at => scrollTo(0, at)", at)
 
 
 @pytest.fixture(scope="module")
