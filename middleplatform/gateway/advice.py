@@ -21,10 +21,13 @@ from middleplatform.policy.entitled import purposes_of
 from middleplatform.sql.places import place_at, place_of
 from middleplatform.sql.repair import Fault, repairs
 
-__all__ = ["JUDGED_MAX", "advice"]
+__all__ = ["CHARACTERS_MAX", "JUDGED_MAX", "advice"]
 
 JUDGED_MAX = 80
 """Forms that are judged for one question; a judgement takes about a millisecond, of a private join ten."""
+
+CHARACTERS_MAX = 30_000
+"""Characters of all forms that are judged for one question: of a long statement fewer are, none of the longest."""
 
 _REASONS_MAX = 3
 Judge = Callable[[QueryRequest], MiddleplatformError | None]
@@ -91,22 +94,22 @@ def _nearest(
     """Return the form with the least change that passes: forms are taken in the order of what they cost."""
     waiting: list[_Near] = []
     known = {_key(request)}
-    here, judged, number = _Near(0, 0, request, ()), 0, 0
-    while True:
+    here, number = _Near(0, 0, request, ()), 0
+    for _ in range(min(JUDGED_MAX, CHARACTERS_MAX // max(1, len(request.sql)))):
         for cost, found, told in _near(here.request, error, catalog, bundle):
             if _key(found) not in known:
                 known.add(_key(found))
                 number += 1
                 changes = (*here.changes, told)
                 heapq.heappush(waiting, _Near(here.cost + cost, number, found, changes))
-        if not waiting or judged >= JUDGED_MAX:
+        if not waiting:
             return None
         here = heapq.heappop(waiting)
-        judged += 1
         refused = judge(here.request)
         if refused is None:
             return Form(here.request, tuple(dict.fromkeys(here.changes)))
         error = refused
+    return None
 
 
 def _key(request: QueryRequest) -> tuple[str, ...]:

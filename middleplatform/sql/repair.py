@@ -22,6 +22,8 @@ from middleplatform.sql.scope import span_of
 __all__ = ["Fault", "Repair", "repairs"]
 
 _ONE_LINE = 100
+_ALIKE_MAX = 30
+"""Places at which one edit is made together; a statement with more of them is not mended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ def repairs(sql: str, fault: Fault, catalog: Catalog) -> tuple[Repair, ...]:
     if tree is None:
         return ()
     found: dict[str, Repair] = {}
-    for cost, told, edit in _edits(tree, fault, catalog):
-        made = _made(sql, edit, fault)
+    for cost, told, edit, everywhere in _edits(tree, fault, catalog):
+        made = _made(sql, edit, fault, everywhere=everywhere)
         if made and made.split() != sql.split() and made not in found:
             found[made] = Repair(cost, made, told)
     return tuple(sorted(found.values()))
@@ -94,15 +96,19 @@ def _read(sql: str) -> exp.Expr | None:
 
 def _edits(
     tree: exp.Expr, fault: Fault, catalog: Catalog
-) -> Iterator[tuple[int, tuple[str, str], repair_columns.Edit]]:
+) -> Iterator[tuple[int, tuple[str, str], repair_columns.Edit, bool]]:
+    """Yield edits with their costs, and whether each is made wherever the column stands, or at its place alone."""
     if fault.code == "Q010" and fault.what == "more than one statement":
-        yield 1, ("only the first statement", "仅保留第一条语句"), lambda _: True
-    if fault.column and fault.span is not None and fault.rule not in ("R10", "R12"):
-        targets = _targets(tree, fault.span)
-        if targets:
-            yield from repair_columns.column_edits(fault.rule, fault.column, fault.policy)
+        yield 1, ("only the first statement", "仅保留第一条语句"), lambda _: True, False
+    targets = _targets(tree, fault.span) if fault.span is not None else []
+    if fault.column and targets and fault.rule not in ("R10", "R12"):
+        several = 1 < len(_alike(tree, targets[0])) <= _ALIKE_MAX
+        for cost, told, edit in repair_columns.column_edits(fault.rule, fault.column, fault.policy):
+            yield cost, told, edit, False
+            if several:
+                yield cost + 1, told, edit, True
     for cost, told, edit in repair_forms.form_edits(fault, catalog):
-        yield cost, told, partial(_on_root, edit)
+        yield cost, told, partial(_on_root, edit), False
 
 
 def _on_root(edit: repair_columns.Edit, node: exp.Expr) -> bool:
@@ -120,13 +126,22 @@ def _targets(tree: exp.Expr, span: Span) -> list[exp.Column]:
     return found
 
 
-def _made(sql: str, edit: repair_columns.Edit, fault: Fault) -> str:
+def _alike(tree: exp.Expr, target: exp.Column) -> list[exp.Column]:
+    """Return the columns that are written as ``target`` is."""
+    words = target.sql(DIALECT)
+    return [each for each in tree.find_all(exp.Column) if each.sql(DIALECT) == words]
+
+
+def _made(sql: str, edit: repair_columns.Edit, fault: Fault, *, everywhere: bool) -> str:
     """Return the statement with the edit made, or nothing where it cannot be made."""
     tree = _read(sql)
     assert tree is not None
     holder = exp.Subquery(this=tree)  # so that the outermost node can be replaced too
-    target = _targets(tree, fault.span)[:1] if fault.span is not None else []
-    if not edit(target[0] if target else holder):
+    targets = _targets(tree, fault.span)[:1] if fault.span is not None else []
+    if targets and everywhere:
+        targets = _alike(tree, targets[0])
+    done = [edit(each) for each in targets if each.root() is holder] if targets else [edit(holder)]
+    if not any(done):
         return ""
     tidy(holder)
     if holder.find(exp.Table) is None:  # nobody asks that
