@@ -45,7 +45,8 @@ class Settings:
             demonstration's nodes in this process.
         passphrase_file: File with the passphrase of encrypted key files, mode 0600.
         store: Address of the platform's own records, ``sqlite:///<file>`` or
-            ``postgresql+pg8000://user:password@host/database``; empty for ``store.db`` in the state folder.
+            ``postgresql+pg8000://user:password@host/database``; empty for ``store.db`` in the state folder. With
+            PostgreSQL several gateways share it, and the audit log, tokens and published keys lie there too.
         calendar: File (YAML) with days off and extra working days, for years that the platform does not know or knows
             wrongly; none when empty.
         regulation: File (YAML) with deadlines in working days, each with its article; those of decree 809 when empty.
