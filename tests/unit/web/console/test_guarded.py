@@ -96,3 +96,14 @@ def test_every_form_is_refused_without_the_token_of_its_session(answers, table):
 
 def test_pages_are_no_part_of_the_rest_interface(browser):
     assert not [path for path in browser.app.openapi()["paths"] if path.startswith("/console")]
+
+
+def test_no_address_of_the_console_goes_past_the_guard(browser, table):
+    """Files are for everybody; all else is in the table."""
+    found = {
+        (method, route.path)
+        for route in browser.app.routes
+        for method in route.methods - {"HEAD"}
+        if route.path.startswith("/console")
+    }
+    assert found - set(table) == {("GET", "/console/static/{name}")}
