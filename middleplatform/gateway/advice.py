@@ -26,7 +26,7 @@ __all__ = ["CHARACTERS_MAX", "JUDGED_MAX", "advice"]
 JUDGED_MAX = 80
 """Forms that are judged for one question; a judgement takes about a millisecond, of a private join ten."""
 
-CHARACTERS_MAX = 30_000
+CHARACTERS_MAX = 12_000
 """Characters of all forms that are judged for one question: of a long statement fewer are, none of the longest."""
 
 _REASONS_MAX = 3

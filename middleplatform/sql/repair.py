@@ -79,7 +79,7 @@ def repairs(sql: str, fault: Fault, catalog: Catalog) -> tuple[Repair, ...]:
         return ()
     found: dict[str, Repair] = {}
     for cost, told, edit, everywhere in _edits(tree, fault, catalog):
-        made = _made(sql, edit, fault, everywhere=everywhere)
+        made = _made(tree, sql, edit, fault, everywhere=everywhere)
         if made and made.split() != sql.split() and made not in found:
             found[made] = Repair(cost, made, told)
     return tuple(sorted(found.values()))
@@ -132,10 +132,11 @@ def _alike(tree: exp.Expr, target: exp.Column) -> list[exp.Column]:
     return [each for each in tree.find_all(exp.Column) if each.sql(DIALECT) == words]
 
 
-def _made(sql: str, edit: repair_columns.Edit, fault: Fault, *, everywhere: bool) -> str:
+def _made(
+    read: exp.Expr, sql: str, edit: repair_columns.Edit, fault: Fault, *, everywhere: bool
+) -> str:
     """Return the statement with the edit made, or nothing where it cannot be made."""
-    tree = _read(sql)
-    assert tree is not None
+    tree = read.copy()
     holder = exp.Subquery(this=tree)  # so that the outermost node can be replaced too
     targets = _targets(tree, fault.span)[:1] if fault.span is not None else []
     if targets and everywhere:
