@@ -23,7 +23,6 @@ __all__ = [
     "response",
     "status_by",
     "status_of",
-    "too_large",
 ]
 
 MEDIA_TYPE = "application/problem+json"
@@ -135,15 +134,12 @@ def _http(request: Request, error: Exception) -> Response:
         made.headers.update(error.headers or {})
         return made
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and error.detail.isdigit():
-        return too_large(request, int(error.detail))
+        what = (
+            f"its body is larger than {error.detail} bytes",
+            f"请求正文超过 {error.detail} 字节",
+        )
+        return response(request, QueryError("Q040", what=what), status=error.status_code)
     what = ("the body cannot be read", "无法读取请求正文")
     if error.status_code == HTTPStatus.REQUEST_TIMEOUT:
         what = ("its body came too slowly", "请求正文传输过慢")
     return response(request, QueryError("Q040", what=what), status=error.status_code)
-
-
-def too_large(request: Request, bytes_max: int) -> Response:
-    """Return what a body of more than ``bytes_max`` bytes is answered with."""
-    what = (f"its body is larger than {bytes_max} bytes", f"请求正文超过 {bytes_max} 字节")
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return response(request, QueryError("Q040", what=what), status=status)

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
-from fastapi import Request, Response
+from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.errors import LimitError
-from middleplatform.web.problems import response, too_large
+from middleplatform.web.problems import response
 
 __all__ = ["BODY_BYTES_MAX", "BODY_BYTES_MAX_AT", "REQUESTS_MAX", "Shell"]
 
@@ -90,13 +90,10 @@ class Shell:
         request = Request(scope, receive)
         self._open += 1
         try:
-            body = _Body(scope["path"], receive)
             if self._open > self._requests_max:
                 await response(request, LimitError("L001"))(scope, receive, sending)
-            elif body.too_large(request.headers.get("content-length", "0")):
-                await body.refusal(request)(scope, receive, sending)
             else:
-                await self._app(scope, body, sending)
+                await self._app(scope, _Body(request, receive), sending)
         except Exception as error:  # noqa: BLE001 - the last resort: nothing of it may leave
             told = self._operator_log.internal(error)
             if not started:
@@ -106,25 +103,29 @@ class Shell:
 
 
 class _Body:
-    """A request's ``receive`` that ends a body which is too long, or too slow, when it is read.
+    """A request's ``receive`` that refuses a body which is too long, or too slow, when it is asked for.
 
     Args:
-        path: Where the request goes to.
+        request: Its head.
         receive: The server's.
     """
 
-    def __init__(self, path: str, receive: Receive) -> None:
-        self._receive, self._most = receive, BODY_BYTES_MAX_AT.get(path, BODY_BYTES_MAX)
+    def __init__(self, request: Request, receive: Receive) -> None:
+        self._receive = receive
+        self._most = BODY_BYTES_MAX_AT.get(request.scope["path"], BODY_BYTES_MAX)
+        self._said = request.headers.get("content-length", "0")
         self._read, self._more, self._until = 0, True, 0.0
 
     async def __call__(self) -> Message:
         """Return the next message.
 
         Raises:
-            HTTPException: 413 too much of a body came, 408 it came too slowly.
+            HTTPException: 413 too much of a body comes, 408 it comes too slowly.
         """
         if not self._more:
             return await self._receive()
+        if not (self._said.isascii() and self._said.isdigit()) or int(self._said[:20]) > self._most:
+            raise self._too_large()
         now = asyncio.get_running_loop().time()
         self._until = self._until or now + _BODY_SECONDS_MAX
         try:
@@ -135,16 +136,11 @@ class _Body:
         self._read += len(message.get("body", b""))
         self._more = bool(message.get("more_body", False))
         if self._read > self._most:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(self._most))
+            raise self._too_large()
         return message
 
-    def too_large(self, said: str) -> bool:
-        """Say whether a body of the length that its header says is refused unread."""
-        return not (said.isascii() and said.isdigit()) or int(said[:20]) > self._most
-
-    def refusal(self, request: Request) -> Response:
-        """Return what such a body is answered with."""
-        return too_large(request, self._most)
+    def _too_large(self) -> HTTPException:
+        return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(self._most))
 
 
 def _headers(path: str, status: int) -> Mapping[str, str]:

@@ -122,6 +122,17 @@ def check_refused(governed, headers):
         assert seen.status == 200, row
 
 
+def test_a_body_that_is_too_long_is_refused_only_to_who_may_call(governed):
+    long = [("Content-Length", "99999999")]
+    for method, path in PROTECTED:
+        assert governed.ask(method, path_of(path), headers=long).status == 401, path
+        for role in set(Role) - ENDPOINTS[method, path]:
+            seen = governed.ask(method, path_of(path), governed.by_role(role), headers=long)
+            assert (seen.status, seen.reads) == (403, 0), path
+    seen = governed.ask("POST", "/v1/queries", governed.by_role(Role.ANALYST), headers=long)
+    assert (seen.status, seen.reads, seen.value["code"]) == (413, 0, "Q040")
+
+
 def test_a_token_in_the_address_is_none(governed):
     token = governed.by_role(Role.AUDITOR)
     for name in ("access_token", "token", "authorization"):
