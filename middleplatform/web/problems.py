@@ -36,6 +36,7 @@ _STATUS: Mapping[str, int] = {
     "L003": HTTPStatus.CONFLICT,
     "S002": HTTPStatus.GATEWAY_TIMEOUT,
     "A004": HTTPStatus.NOT_FOUND,
+    "C015": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Statuses that differ from those of the error's class."""
 
