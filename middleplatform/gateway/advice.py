@@ -23,7 +23,7 @@ from middleplatform.sql.repair import Fault, repairs
 
 __all__ = ["CHARACTERS_MAX", "JUDGED_MAX", "advice"]
 
-JUDGED_MAX = 80
+JUDGED_MAX = 40
 """Forms that are judged for one question; a judgement takes about a millisecond, of a private join ten."""
 
 CHARACTERS_MAX = 12_000

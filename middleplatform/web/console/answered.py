@@ -2,8 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pyarrow as pa
@@ -24,11 +24,13 @@ class Answered:
         release: Values, marks, half widths; its summary and notes stand in ``head``.
         head: All of an answer but its rows, as REST gives it (``access.shapes.answer_head``).
         sealed: Whether its values are encrypted: then nothing of them is here.
+        document: Gives the whole answer as REST does, as JSON: what a recipient opens a sealed one from.
     """
 
     release: Release
     head: Mapping[str, Any]
     sealed: bool = False
+    document: Callable[[], str] = field(default=str, compare=False)
 
     def text(self) -> str:
         """Return the head as JSON: what a file beside the table says."""
@@ -49,7 +51,12 @@ def answered_of(job: Job) -> Answered | None:
 
 def answered(answer: Answer) -> Answered:
     """Return an answer that this gateway got."""
-    return Answered(answer.release, shapes.answer_head(answer), answer.sealed is not None)
+
+    def document() -> str:
+        return json.dumps(shapes.answer(answer), ensure_ascii=False, allow_nan=False)
+
+    head = shapes.answer_head(answer)
+    return Answered(answer.release, head, answer.sealed is not None, document)
 
 
 def received(kept: KeptAnswer) -> Answered:
@@ -59,7 +66,7 @@ def received(kept: KeptAnswer) -> Answered:
     head.pop("intervals", None)
     sealed = head.pop("sealed", None) is not None
     if kept.stream is None:
-        return Answered(_labels(head, rows, suppressed), head, sealed)
+        return Answered(_labels(head, rows, suppressed), head, sealed, lambda: kept.document)
     with pa.ipc.open_stream(io.BytesIO(kept.stream)) as reader:
         table = reader.read_all()
     count = len(head["columns"])
@@ -71,7 +78,8 @@ def received(kept: KeptAnswer) -> Answered:
         told = [pa.nulls(len(each)) if each.null_count == len(each) else each for each in halves]
         intervals = pa.Table.from_arrays(told, names=names)
     values = _named(table, range(count), names)
-    return Answered(Release(values, marks, (), (), head["result_digest"], intervals), head, sealed)
+    release = Release(values, marks, (), (), head["result_digest"], intervals)
+    return Answered(release, head, sealed, lambda: kept.document)
 
 
 def _named(table: pa.Table, places: range, names: list[str]) -> pa.Table:

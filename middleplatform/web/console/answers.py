@@ -21,7 +21,7 @@ from middleplatform.web.console.ask import asked_as
 from middleplatform.web.console.catalog import ASKERS
 from middleplatform.web.console.charting import axes, chart
 from middleplatform.web.console.completion import form_body
-from middleplatform.web.console.exports import FORMATS, exported
+from middleplatform.web.console.exports import FORMATS, SEALED, exported
 from middleplatform.web.console.faults import reasons_told, underlined, wanted_columns
 from middleplatform.web.console.forms import form_of
 from middleplatform.web.console.listing import listed
@@ -181,7 +181,7 @@ def _answered(request: Request, job: Job, found: Answered) -> Response:
         along=along,
         values=values,
         y=values[0] if shown is None and values else shown,
-        formats=() if found.sealed else tuple(FORMATS),
+        formats=(SEALED,) if found.sealed else tuple(FORMATS),
         way=_way(found.head["protocol"], place),
         reports=_reports(request),
     )

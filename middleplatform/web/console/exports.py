@@ -1,4 +1,4 @@
-"""An answer as a file: CSV, Parquet, Arrow, Excel; each with the receipt that proves it.
+"""An answer as a file: CSV, Parquet, Arrow, Excel, JSON; each with the receipt that proves it.
 
 Where the receipt is: in the metadata ``middleplatform`` of the schema (Parquet, Arrow), on a sheet of its own (Excel),
 in a file beside the table (CSV, as one zip archive). All files are made of released cells only.
@@ -26,7 +26,10 @@ from middleplatform.access.csv_text import csv_text
 from middleplatform.access.legend import mark_of
 from middleplatform.web.console.answered import Answered
 
-__all__ = ["FORMATS", "Exported", "exported"]
+__all__ = ["FORMATS", "SEALED", "Exported", "exported"]
+
+SEALED = "json"
+"""The one file of a sealed answer: what ``middleplatform open`` reads on the recipient's machine."""
 
 _DIGITS_MAX = 15
 """Decimal digits that every double holds (IEEE 754 binary64)."""
@@ -53,12 +56,12 @@ def exported(answer: Answered, wanted: str, locale: str) -> Exported | None:
     """Return the answer as a file, or None where there is no such format.
 
     Args:
-        answer: To export; a sealed one has no file, since its values are not here.
+        answer: To export; a sealed one only as JSON, since its values are not here.
         wanted: A key of ``FORMATS``.
         locale: ``"en"`` or ``"zh"``, of the words beside the values.
     """
     found = FORMATS.get(wanted)
-    if found is None or answer.sealed:
+    if found is None or (answer.sealed and wanted != SEALED):
         return None
     ending, kind, make = found
     return Exported(f"answer-{answer.head['query_id'][:12]}{ending}", kind, make(answer, locale))
@@ -78,6 +81,10 @@ def _csv(answer: Answered, _: str) -> bytes:
             mark = "\ufeff" if name.endswith(".csv") else ""  # spreadsheets then read it as UTF-8
             archive.writestr(member, (mark + text).encode())
     return buffer.getvalue()
+
+
+def _json(answer: Answered, _: str) -> bytes:
+    return answer.document().encode()
 
 
 def _arrow(answer: Answered, _: str) -> bytes:
@@ -251,5 +258,6 @@ FORMATS: Mapping[str, tuple[str, str, Make]] = {
     "xlsx": (".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
     "parquet": (".parquet", "application/vnd.apache.parquet", _parquet),
     "arrow": (".arrow", "application/vnd.apache.arrow.file", _arrow),
+    "json": (".json", "application/json", _json),
 }
 """By name: the file's ending, its media type, and what makes it."""

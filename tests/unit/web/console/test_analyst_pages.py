@@ -256,7 +256,7 @@ def test_an_answer_is_a_table_a_chart_files_and_a_proof(world, answer, language)
     assert page.status_code == 200
     assert "990101" in text_of(page)
     assert f'src="{path}/chart?y=1"' in page.text
-    for each in ("csv", "xlsx", "parquet", "arrow"):
+    for each in ("csv", "xlsx", "parquet", "arrow", "json"):
         assert f"{path}/export/{each}" in page.text
     index = int(re.search(r"(?:entry|日志第) (\d+)", text_of(page)).group(1))
     assert world.platform.gateway.audit.entry(index).record.event == "released"
@@ -276,13 +276,17 @@ def test_the_chart_draws_released_cells_only(world, answer):
 def test_files_of_an_answer_come_with_their_receipt(world, answer):
     path, _ = answer
     made = {
-        each: world.get(f"{path}/export/{each}") for each in ("csv", "xlsx", "parquet", "arrow")
+        each: world.get(f"{path}/export/{each}")
+        for each in ("csv", "xlsx", "parquet", "arrow", "json")
     }
     assert all("attachment" in each.headers["content-disposition"] for each in made.values())
     with zipfile.ZipFile(io.BytesIO(made["csv"].content)) as archive:
         head = json.loads(archive.read("receipt.json"))
     metadata = parquet.read_table(io.BytesIO(made["parquet"].content)).schema.metadata
     assert json.loads(metadata[b"middleplatform"]) == head
+    whole = made["json"].json()
+    assert head.items() <= whole.items()
+    assert whole["rows"]
     assert world.get(f"{path}/export/exe").status_code == 404
     assert world.get(f"{path}/export/csv", "analyst_stats").status_code == 404
 
