@@ -66,10 +66,18 @@ class Membership:
         self._told: Callable[[], None] = lambda: None
         self._also: list[Callable[[], None]] = []
         self._suspects: set[Lease] = set()
+        self._renewals = self._heard = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="membership", daemon=True)
         self._bury(_LONG_S)
-        self._thread.start()
+        # Whoever takes a lease may have to wait for its holder's last transaction; his own is renewed meanwhile.
+        self._threads = [
+            threading.Thread(
+                target=self._again, args=(each,), name=f"membership-{each.__name__}", daemon=True
+            )
+            for each in (self._renew, self._look)
+        ]
+        for each in self._threads:
+            each.start()
 
     @property
     def claimant(self) -> str:
@@ -98,28 +106,30 @@ class Membership:
         self._told = lost
         self._also.append(finish)
 
+    def stop(self) -> None:
+        """Renew the lease no more, and look at no other."""
+        self._stop.set()
+        for each in self._threads:
+            if each is not threading.current_thread():
+                each.join()
+
     def close(self) -> None:
         """Give the lease back. Closing twice does no harm."""
-        self._stop.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        self.stop()
         try:
             with self.store.apart() as connection:
                 release(connection, self.lease)
         except MiddleplatformError as error:  # it expires by itself
             _LOG.error("a lease was not given back: %s %s", error.code, error.detail)
 
-    # --- the thread -------------------------------------------------------------------------------------------------
+    # --- the threads ------------------------------------------------------------------------------------------------
 
-    def _keep(self) -> None:
+    def _again(self, step: Callable[[], None]) -> None:
+        """Do a step again and again; what it fails with is told once, and the next one comes all the same."""
         told = ""
         while not self._stop.wait(LOOK_S):
             try:
-                if not self._renewed():
-                    return
-                self._look()
-                for each in self._also:
-                    each()
+                step()
                 told = ""
             except Exception as error:  # noqa: BLE001 - the next renewal must come
                 self._suspects.clear()  # nobody is dead who could not be heard
@@ -128,22 +138,30 @@ class Membership:
                     _LOG.error("the shared store: %s", said)
                 told = said
 
-    def _renewed(self) -> bool:
+    def _renew(self) -> None:
         with self.store.apart() as connection:
             held = renew(connection, self.lease, LEASE_S)
-        if not held:
-            self.lost.set()
-            _LOG.error("the lease %s was lost: nothing more is entered", self.lease.name)
-            self._told()
-        return held
+        if held:
+            self._renewals += 1
+            return
+        self._stop.set()
+        self.lost.set()
+        _LOG.error("the lease %s was lost: nothing more is entered", self.lease.name)
+        self._told()
 
     def _look(self) -> None:
-        """Take the leases of those that have not renewed them at two looks, one after the other."""
+        """Take the leases of those that have not renewed them at two looks, and end what they left.
+
+        Between the two this process has renewed its own: so the store can be reached.
+        """
         with self.store.glance() as connection:
             over = {each for kind in (GATEWAY, COMMAND) for each in expired(connection, kind)}
-        for each in over & self._suspects:
+        heard, self._heard = self._renewals > self._heard, self._renewals
+        known, self._suspects = self._suspects if heard else set(), over
+        for each in over & known:
             self._take_from(each)
-        self._suspects = over - self._suspects
+        for finish in self._also:
+            finish()
 
     def _bury(self, seconds: float) -> None:
         """Take leases that expired long ago: nobody may have looked."""

@@ -33,6 +33,7 @@ from middleplatform.model.request import QueryRequest, Role, Subject
 from middleplatform.settings import Settings
 from middleplatform.store import leases
 from middleplatform.store.acts import Act, pending
+from middleplatform.store.database import Store
 from middleplatform.web.jobs import Bounds
 from middleplatform.web.shared_jobs import SharedJobTable
 
@@ -57,18 +58,22 @@ class FreshRng:
 @pytest.fixture(scope="module")
 def server():
     with running_server() as running:
-        running.run("CREATE ROLE platform LOGIN")
+        running.run("CREATE ROLE platform LOGIN", "CREATE DATABASE ready OWNER platform")
+        Store.open(address(running, "ready")).close()
         yield running
+
+
+def address(running, name):
+    return f"postgresql+pg8000://platform@127.0.0.1:{running.port}/{name}"
 
 
 @pytest.fixture
 def settings(server, tmp_path, monkeypatch):
     """Return the settings of a platform whose store is an empty database."""
     name = f"p{FreshRng().token_bytes(8).hex()}"
-    server.run(f"CREATE DATABASE {name} OWNER platform")
+    server.run(f"CREATE DATABASE {name} TEMPLATE ready OWNER platform")
     monkeypatch.setattr(membership, "LOOK_S", 0.05)
-    url = f"postgresql+pg8000://platform@127.0.0.1:{server.port}/{name}"
-    return Settings(state=tmp_path / "state", store=url)
+    return Settings(state=tmp_path / "state", store=address(server, name))
 
 
 @pytest.fixture
@@ -88,8 +93,7 @@ def join(settings):
 
 def stop(process):
     """Let a process renew its lease no more, as a stopped or killed one does not; its lease has expired."""
-    process.member._stop.set()
-    process.member._thread.join()
+    process.member.stop()
     with process.member.store.writing() as connection:
         connection.execute(
             update(leases.leases)
@@ -149,15 +153,30 @@ def test_a_process_that_finds_its_place_lost_is_told_once(join):
     with two.member.store.writing() as connection:
         leases.release(connection, one.member.lease)
     assert one.member.lost.wait(30)
-    one.member._thread.join()
+    one.member.stop()
     assert told == [1]
 
 
 def test_one_that_renews_late_keeps_its_place_if_nobody_took_it(join):
     one = join()
     stop(one)
-    assert one.member._renewed()
+    one.member._renew()
+    assert not one.member.lost.is_set()
     one.log.append(entry("received", "a"))
+
+
+def test_nobody_loses_his_place_to_one_who_could_not_renew_his_own(join):
+    one, two = join(), join()
+    stop(one)
+    stop(two)
+    for _ in range(3):
+        two.member._look()
+    with two.member.store.apart() as connection:
+        assert leases.hold(connection, one.member.lease)
+    two.member._renew()
+    two.member._look()
+    with two.member.store.apart() as connection:
+        assert not leases.hold(connection, one.member.lease)
 
 
 def test_a_closed_process_has_no_place(join):

@@ -22,14 +22,14 @@ def taken(store, name, holder="a", seconds=60.0):
         return take(connection, name, holder, seconds)
 
 
-def test_a_lease_has_one_holder_until_it_expires_and_its_number_only_grows(store):
-    first = taken(store, "gateway/1")
-    assert taken(store, "gateway/1", "b") is None
-    other = taken(store, "gateway/2")
-    expire(store, first)
-    second = taken(store, "gateway/1", "b")
+def test_a_lease_has_one_holder_until_it_expires_and_its_number_only_grows(kept):
+    first = taken(kept, "gateway/1")
+    assert taken(kept, "gateway/1", "b") is None
+    other = taken(kept, "gateway/2")
+    expire(kept, first)
+    second = taken(kept, "gateway/1", "b")
     assert first.fence < other.fence < second.fence
-    with store.writing() as connection:
+    with kept.writing() as connection:
         assert not hold(connection, first)
         assert not renew(connection, first, 60.0)
         assert hold(connection, second)
@@ -37,42 +37,42 @@ def test_a_lease_has_one_holder_until_it_expires_and_its_number_only_grows(store
         assert hold(connection, second)
         release(connection, second)
         assert not hold(connection, second)
-    third = taken(store, "gateway/1")
+    third = taken(kept, "gateway/1")
     assert third.fence > second.fence
 
 
-def test_an_expired_lease_is_its_holders_until_somebody_takes_it(store):
-    lease = taken(store, "gateway/1")
-    taken(store, "command/1")
-    expire(store, lease)
-    with store.reading() as connection:
+def test_an_expired_lease_is_its_holders_until_somebody_takes_it(kept):
+    lease = taken(kept, "gateway/1")
+    taken(kept, "command/1")
+    expire(kept, lease)
+    with kept.reading() as connection:
         assert expired(connection, "gateway/") == [lease]
         assert expired(connection, "gateway/", since_s=10**12) == []
         assert [each.name for each in held(connection, "command/")] == ["command/1"]
-    with store.writing() as connection:
+    with kept.writing() as connection:
         assert renew(connection, lease, 60.0)
         assert not lose(connection, lease)
-    expire(store, lease)
-    with store.writing() as connection:
+    expire(kept, lease)
+    with kept.writing() as connection:
         assert lose(connection, lease)
         assert not lose(connection, lease)
         assert not renew(connection, lease, 60.0)
 
 
-def test_a_lease_is_lost_before_what_its_holder_does_under_it_or_after(store):
+def test_a_lease_is_lost_before_what_its_holder_does_under_it_or_after(kept):
     """Whoever takes it waits for the transaction in which the holder found it to be its own."""
-    lease = taken(store, "gateway/1")
-    expire(store, lease)
+    lease = taken(kept, "gateway/1")
+    expire(kept, lease)
     order, begun = [], threading.Event()
 
     def losing():
         begun.set()
-        with store.writing() as connection:
+        with kept.writing() as connection:
             assert lose(connection, lease)
         order.append("lost")
 
     other = threading.Thread(target=losing)
-    with store.apart() as connection:
+    with kept.apart() as connection:
         assert hold(connection, lease)
         other.start()
         begun.wait()
@@ -80,7 +80,7 @@ def test_a_lease_is_lost_before_what_its_holder_does_under_it_or_after(store):
         order.append("entered")
     other.join()
     assert order == ["entered", "lost"]
-    with store.apart() as connection:
+    with kept.apart() as connection:
         assert not hold(connection, lease)
 
 
@@ -90,10 +90,10 @@ def job(number, gateway):
     )
 
 
-def test_a_question_is_ended_by_the_gateway_that_has_it_and_by_no_other(store):
+def test_a_question_is_ended_by_the_gateway_that_has_it_and_by_no_other(kept):
     for name in ("gateway/1", "gateway/2"):
-        taken(store, name)
-    with store.writing() as connection:
+        taken(kept, name)
+    with kept.writing() as connection:
         jobs.begin(connection, job(1, "gateway/1"))
         jobs.begin(connection, job(2, "gateway/2"))
         assert not jobs.orphans(connection)
@@ -114,9 +114,9 @@ def test_a_question_is_ended_by_the_gateway_that_has_it_and_by_no_other(store):
         assert jobs.find(connection, "q2").request == {"purpose": "statistics"}
 
 
-def test_questions_without_a_gateway_go_to_one_other_and_on_from_there(store):
-    dead, alive = taken(store, "gateway/1"), taken(store, "gateway/2")
-    with store.writing() as connection:
+def test_questions_without_a_gateway_go_to_one_other_and_on_from_there(kept):
+    dead, alive = taken(kept, "gateway/1"), taken(kept, "gateway/2")
+    with kept.writing() as connection:
         for number in (1, 2, 3):
             jobs.begin(connection, job(number, dead.name))
         jobs.end(connection, "q2", dead.name, "answered", None, "{}")

@@ -23,16 +23,16 @@ ALL, NONE = (0, 1 << 62), (1, 0)
 
 
 @pytest.fixture
-def other(store, store_url):
+def other(kept, kept_url):
     """Return the store as another gateway has it open."""
-    assert store is not None
-    with Store.open(store_url) as opened:
+    assert kept is not None
+    with Store.open(kept_url) as opened:
         yield opened
 
 
-def test_a_token_of_one_gateway_lets_in_at_the_other_until_either_withdraws_it(store, other):
+def test_a_token_of_one_gateway_lets_in_at_the_other_until_either_withdraws_it(kept, other):
     clock = HandClock()
-    here = TokenStore(SharedTokens(store), clock, CountingRng())
+    here = TokenStore(SharedTokens(kept), clock, CountingRng())
     there = TokenStore(SharedTokens(other), clock, CountingRng())
     token, record = here.add(LIN, DAY, "nightly report")
     assert there.authenticate(token) == LIN
@@ -54,16 +54,16 @@ def test_a_token_of_one_gateway_lets_in_at_the_other_until_either_withdraws_it(s
         here.revoke("0" * 16)
 
 
-def test_closing_tokens_closes_a_store_of_their_own_only(store, store_url):
-    TokenStore(SharedTokens(store), HandClock(), CountingRng()).close()
-    own = TokenStore(SharedTokens(Store.open(store_url), owned=True), HandClock(), CountingRng())
+def test_closing_tokens_closes_a_store_of_their_own_only(kept, kept_url):
+    TokenStore(SharedTokens(kept), HandClock(), CountingRng()).close()
+    own = TokenStore(SharedTokens(Store.open(kept_url), owned=True), HandClock(), CountingRng())
     assert own.records() == ()
     own.close()
-    assert TokenStore(SharedTokens(store), HandClock(), CountingRng()).records() == ()
+    assert TokenStore(SharedTokens(kept), HandClock(), CountingRng()).records() == ()
 
 
-def test_a_published_key_serves_at_both_gateways_and_is_replaced_for_both(store, other):
-    here, there = KeyRegistry(SharedKeys(store)), KeyRegistry(SharedKeys(other))
+def test_a_published_key_serves_at_both_gateways_and_is_replaced_for_both(kept, other):
+    here, there = KeyRegistry(SharedKeys(kept)), KeyRegistry(SharedKeys(other))
     first, second = opening_key(), opening_key("li", 1)
     found = here.publish(first.public.to_bytes(), first.prove().to_bytes(), "li", "drc", AT)
     assert there.find(found.id) == found
@@ -80,16 +80,16 @@ def test_a_published_key_serves_at_both_gateways_and_is_replaced_for_both(store,
         here.find("0" * 64)
 
 
-def test_questions_alike_are_counted_across_gateways(store, other):
-    here, there = SharedHistory(SharedQuestions(store)), SharedHistory(SharedQuestions(other))
+def test_questions_alike_are_counted_across_gateways(kept, other):
+    here, there = SharedHistory(SharedQuestions(kept)), SharedHistory(SharedQuestions(other))
     asked = [(here, "a"), (there, "b"), (there, "a"), (here, "c")]
     assert [each.ask("p", "2026-03-01", "f", text) for each, text in asked] == [1, 2, 2, 3]
     assert there.ask("p", "2026-03-02", "f", "a") == here.ask("q", "2026-03-01", "f", "a") == 1
     here.close()
 
 
-def test_sizes_that_one_gateway_released_are_near_at_the_other(store, other):
-    here, there = SharedHistory(SharedQuestions(store)), SharedHistory(SharedQuestions(other))
+def test_sizes_that_one_gateway_released_are_near_at_the_other(kept, other):
+    here, there = SharedHistory(SharedQuestions(kept)), SharedHistory(SharedQuestions(other))
     assert not there.any("p", "d")
     here.add("p", "d", [Population("S", "x", 10, 20), Population("S" * 9000, "y", 50, 50)], AT)
     assert there.any("p", "d")
@@ -105,8 +105,8 @@ def test_sizes_that_one_gateway_released_are_near_at_the_other(store, other):
     assert len(there.near("p", "d", ALL, NONE)) == 3
 
 
-def test_what_was_added_alone_counts_whole_or_not_at_all(store, other):
-    here, there = SharedHistory(SharedQuestions(store)), SharedHistory(SharedQuestions(other))
+def test_what_was_added_alone_counts_whole_or_not_at_all(kept, other):
+    here, there = SharedHistory(SharedQuestions(kept)), SharedHistory(SharedQuestions(other))
 
     def ends_early():
         with here.alone():
