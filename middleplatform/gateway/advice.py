@@ -6,7 +6,7 @@ question is asked.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from middleplatform.errors import MiddleplatformError
@@ -18,7 +18,7 @@ from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Explanation
 from middleplatform.policy import evaluate
 from middleplatform.policy.entitled import purposes_of
-from middleplatform.sql.places import place_at, place_of
+from middleplatform.sql.places import also_at, place_at, place_of
 from middleplatform.sql.repair import Fault, repairs
 
 __all__ = ["CHARACTERS_MAX", "JUDGED_MAX", "advice"]
@@ -65,8 +65,24 @@ def advice(
     error = judge(request)
     if error is None:  # policy changed meanwhile
         return Advice(explanation)
-    placed = replace(explanation, reasons=tuple(_placed(explanation.reasons, error, request.sql)))
+    told = _placed(explanation.reasons, error, request.sql)
+    everywhere = tuple(dict.fromkeys(_everywhere(told, request.sql, catalog, bundle)))
+    placed = replace(explanation, reasons=everywhere)
     return Advice(placed, _nearest(request, error, judge, catalog, bundle))
+
+
+def _everywhere(
+    reasons: Iterable[Reason], sql: str, catalog: Catalog, bundle: Bundle
+) -> Iterator[Reason]:
+    """Yield the reasons; one that a column may stand nowhere for every place where it stands."""
+    for reason in reasons:
+        yield reason
+        dataset, _, column = reason.column.rpartition(".")
+        denied = evaluate.denied(evaluate.column_rule(bundle, dataset, column))
+        if reason.rule == "R1" and reason.span is not None and denied:
+            having = [name for name, each in catalog.datasets.items() if column in each.columns]
+            for span in also_at(sql, reason.span, having):
+                yield replace(reason, span=span)
 
 
 def _placed(reasons: tuple[Reason, ...], error: MiddleplatformError, sql: str) -> Iterator[Reason]:

@@ -1,12 +1,16 @@
 """Where in a statement a name stands that an error tells: for errors that come without a place of their own."""
 
+from collections.abc import Collection
+
 import sqlglot
+from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from middleplatform.model.decision import Span
 from middleplatform.sql.parse import DIALECT
+from middleplatform.sql.scope import span_of
 
-__all__ = ["place_at", "place_of"]
+__all__ = ["also_at", "place_at", "place_of"]
 
 
 def place_of(sql: str, name: str) -> Span | None:
@@ -28,6 +32,32 @@ def place_of(sql: str, name: str) -> Span | None:
         if dots and [token.text.lower() for token in some[::2]] == wanted:
             return _span(some[0].start, some[-1].end + 1, sql)
     return None
+
+
+def also_at(sql: str, span: Span, datasets: Collection[str]) -> list[Span]:
+    """Return the other places where the column at ``span`` stands, written as it is there.
+
+    Args:
+        sql: As typed.
+        span: Of a column.
+        datasets: Those that have a column of its name; where the statement reads several of them, nothing is returned,
+            since a bare name does not say which is meant.
+    """
+    try:
+        tree = sqlglot.parse_one(sql, dialect=DIALECT)
+    except (SqlglotError, RecursionError):
+        return []
+    tables = {f"{each.db}.{each.name}".lower() for each in tree.find_all(exp.Table)}
+    if len(tables & set(datasets)) != 1:
+        return []
+    columns = [(each.sql(DIALECT), span_of(each)) for each in tree.find_all(exp.Column)]
+    wanted = next((words for words, place in columns if _same(place, span)), None)
+    found = (place for words, place in columns if words == wanted and place is not None)
+    return sorted((each for each in found if not _same(each, span)), key=lambda each: each.start)
+
+
+def _same(one: Span | None, other: Span) -> bool:
+    return one is not None and (one.start, one.end) == (other.start, other.end)
 
 
 def place_at(sql: str, line: int, column: int) -> Span | None:

@@ -113,7 +113,8 @@ def _refused(request: Request, job: Job, error: MiddleplatformError) -> Response
     form = None
     if asked.sql and error.prefix in "QPD":
         advice = gateway.advise(asked)
-        reasons = reasons or advice.explanation.reasons
+        if advice.explanation.code == error.code or not reasons:
+            reasons = advice.explanation.reasons  # the same, each with its places
         if advice.form is not None:
             place = 1 if locale == "zh" else 0
             body = form_body(asked, advice.form, place)

@@ -114,6 +114,16 @@ def test_an_error_without_reasons_has_a_place(gateway, sql, place):
     assert sql.index(place) <= reason.span.start < reason.span.end <= sql.index(place) + len(place)
 
 
+def test_a_column_that_may_stand_nowhere_is_marked_wherever_it_stands(gateway):
+    sql = "SELECT name, COUNT(*) FROM ga.population WHERE name <> 'x' GROUP BY name"
+    spans = [each.span for each in _advised(gateway, sql).explanation.reasons if each.rule == "R1"]
+    assert sorted(sql[: each.start].count("name") for each in spans) == [0, 1, 2]
+    assert {sql[each.start : each.end] for each in spans} == {"name"}
+    two = "SELECT p.name, COUNT(*) FROM ga.population p GROUP BY p.name UNION ALL SELECT name, COUNT(*) FROM amr.enterprise GROUP BY name"
+    marked = [each.span for each in _advised(gateway, two).explanation.reasons if each.rule == "R1"]
+    assert all(two[each.start : each.end] != "name" for each in marked), "another dataset's column"
+
+
 def test_a_purpose_that_serves_is_offered_and_the_statement_left_alone(gateway):
     sql = "SELECT AVG(income_total) FROM tax.individual_income"
     form = _advised(gateway, sql, purpose="data_quality").form
