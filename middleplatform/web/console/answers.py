@@ -14,6 +14,7 @@ from middleplatform.access.legend import MARKS, mark_of
 from middleplatform.access.problems import problem, reasons_of
 from middleplatform.access.shapes import half_width, rows
 from middleplatform.errors import MiddleplatformError, QueryError
+from middleplatform.gateway.leaving import remaining_s
 from middleplatform.web import problems
 from middleplatform.web.console import pages
 from middleplatform.web.console.answered import Answered, answered_of
@@ -67,6 +68,7 @@ async def _page(request: Request) -> Response:
         return await asyncio.to_thread(_refused, request, job, job.error)
     found = answered_of(job)
     if found is None:
+        await _on_grid(request, job)
         return pages.render(request, "analyst/working.html", job=job, **_state(request, job))
     return await asyncio.to_thread(_answered, request, job, found)
 
@@ -89,9 +91,20 @@ async def _progress(request: Request) -> Response:
     """Return the part that says how far it is; the whole page anew once it has ended."""
     job = _job(request)
     await job.changed(job.changes, _WAIT_S)
+    await _on_grid(request, job)
     if job.ended is None:
         return pages.render(request, "analyst/progress.html", job=job, **_state(request, job))
     return Response(None, HTTPStatus.NO_CONTENT, {"HX-Refresh": "true"})
+
+
+async def _on_grid(request: Request, job: Job) -> None:
+    """Wait for a whole multiple of the policy's grid after the question came, as its answer does.
+
+    So what departments need for their parts is not told finer than what the whole needs.
+    """
+    if job.ended is None:  # an end is on the grid already
+        grid_ms = request.app.state.gateway.bundle.limits.answer_grid_ms
+        await job.finished(remaining_s(asyncio.get_running_loop().time() - job.came, grid_ms))
 
 
 async def _cancel(request: Request) -> Response:

@@ -24,6 +24,7 @@ from middleplatform.web.console.completion import completions, diagnostics, form
 from middleplatform.web.console.diagram import outline, picture
 from middleplatform.web.console.faults import reasons_told, underlined
 from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.jobs import JobTable
 from middleplatform.web.services import services_of
 
 __all__ = ["Question", "open_question", "register"]
@@ -254,5 +255,7 @@ async def _submit(request: Request) -> Response:
     if not question.sql.strip():
         raise QueryError("Q040", what=("there is no statement", "没有查询语句"))
     asked = question.request(_gateway(request), request.state.subject)
-    job = request.app.state.jobs.submit(asked)
+    table: JobTable = request.app.state.jobs
+    job = table.submit(asked)
+    await table.accepted(job)
     return pages.redirect(request, f"/console/answers/{job.id}")

@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from contextlib import contextmanager
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -232,6 +233,29 @@ def test_a_question_at_work_says_how_far_it_is_and_can_be_canceled(world, monkey
     ended = world.get(path)
     assert "L003" in ended.text
     assert world.get(f"{path}/progress").headers["hx-refresh"] == "true"
+
+
+def test_how_far_a_question_is_leaves_on_the_grid_of_answers(world, monkeypatch):
+    """With a grid of hours nothing is told of a question but its end."""
+    monkeypatch.setattr(answers, "_AT_ONCE_S", 0.01)
+    monkeypatch.setattr(answers, "_WAIT_S", 0.01)
+    gateway = world.platform.gateway
+    limits = replace(gateway.bundle.limits, answer_grid_ms=36_000_000)
+    monkeypatch.setattr(gateway, "bundle", replace(gateway.bundle, limits=limits))
+    gate = asyncio.Event()
+
+    async def held(request, progress):
+        del request
+        progress("dispatch", 1, 3)
+        await gate.wait()
+        raise SourceError("S001", department="ga")
+
+    with _instead(world, held):
+        path = world.post("/console/ask", sql=COUNT, purpose="statistics").headers["location"]
+        world.loop.call_later(0.05, gate.set)
+        part = world.get(f"{path}/progress", **{"HX-Request": "true"})
+    assert part.headers["hx-refresh"] == "true"
+    assert "Departments" not in part.text
 
 
 def test_a_department_that_cannot_be_reached_is_a_page_of_its_own(world):
