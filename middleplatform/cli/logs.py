@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from middleplatform.audit.reader import ReadOnlyLog
 
 __all__ = [
-    "add_log", "open_log", "open_log_at", "read_log_keys", "read_text", "unreadable",
+    "add_log", "is_shared", "open_log", "open_log_at", "open_shared_log", "read_log_keys", "read_text", "unreadable",
     "verify_export",
 ]  # fmt: skip
 
@@ -47,13 +47,23 @@ def open_log(context: Context, options: argparse.Namespace) -> "ReadOnlyLog":
         AuditError: A001, A002.
     """
     path, keys = getattr(options, "log", None), getattr(options, "log_key", None)
-    if path is None and context.settings.store.startswith("postgresql"):
-        return _open_shared(context, keys)
+    if path is None and is_shared(context):
+        return open_shared_log(context, keys)
     return open_log_at(context, path or context.settings.state / "audit.db", keys)
 
 
-def _open_shared(context: Context, keys: Path | None) -> "ReadOnlyLog":
-    """Open the log in the store that several gateways share; closing it closes the store."""
+def is_shared(context: Context) -> bool:
+    """Say whether the platform's log is not a file but lies in a store that several gateways share."""
+    return context.settings.store.startswith("postgresql")
+
+
+def open_shared_log(context: Context, keys: Path | None) -> "ReadOnlyLog":
+    """Open the log in the store that several gateways share; closing it closes the store.
+
+    Raises:
+        QueryError: Q041 there is none, Q040 its public keys cannot be read.
+        AuditError: A001, A002.
+    """
     from middleplatform.governance.shared import read_log  # noqa: PLC0415 - slow to import
 
     settings = context.settings

@@ -13,6 +13,7 @@ from middleplatform.cli import printable
 from middleplatform.cli.commands import reconcile
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
+from middleplatform.cli.logs import is_shared, open_shared_log
 from middleplatform.cli.parser import Commands, leaf
 from middleplatform.cli.progress import shown
 from middleplatform.cli.sources import bundle_folder, catalog_folder, open_catalog, read_bundle_path
@@ -106,6 +107,9 @@ def _in_force(context: Context, catalog: "Catalog") -> "tuple[Bundle, tuple[Gran
 def _asked(context: Context, options: argparse.Namespace, window: "Window") -> "tuple[Asked, ...]":
     from middleplatform.governance.replay import asked  # noqa: PLC0415 - slow to import
 
+    if options.log is None and is_shared(context):
+        with open_shared_log(context, options.key) as shared:
+            return asked(shared.entries(), window)
     log = options.log or context.settings.state / "audit.db"
     with reconcile.opened(context, log, options.key) as (_, _, entries):
         return asked(entries, window)

@@ -1,6 +1,7 @@
 """Processes on one store: a place that is lost is lost for good, and what was begun under it another ends, once."""
 
 import asyncio
+from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -14,6 +15,8 @@ from sqlalchemy import update
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.audit.checkpoint import parse_checkpoint
 from middleplatform.audit.opened import open_log as open_file
+from middleplatform.cli.context import Context, consoles
+from middleplatform.cli.logs import open_log as open_commands_log
 from middleplatform.errors import (
     AuditError,
     ConfigError,
@@ -308,6 +311,20 @@ def test_reading_a_log_that_nobody_has_begun_is_told(settings):
     with pytest.raises(QueryError) as caught:
         read_log(settings, (), HandClock())
     assert caught.value.code == "Q041"
+
+
+def test_commands_read_the_log_where_it_is(settings, join):
+    context = Context("en", *consoles())
+    context._settings = settings
+    one = join()
+    one.log.append(entry("received", "a"))
+    with open_commands_log(context, Namespace()) as log:
+        assert [each.record for each in log.entries()] == [entry("received", "a")]
+        one.log.append(entry("received", "b"))
+        assert log.verify(one.log.checkpoint_at(1)) == 1
+    (settings.state / "public").write_text(one.log.keys[0].text() + "\n")
+    with open_commands_log(context, Namespace(log_key=settings.state / "public")) as log:
+        assert log.size == 2
 
 
 def test_tokens_are_where_the_log_is(settings, join):
