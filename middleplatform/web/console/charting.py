@@ -17,7 +17,7 @@ _SERIES_MAX = 8
 
 
 def axes(found: Answered) -> tuple[list[int], list[int]]:
-    """Return the columns that label (none to two) and those that can be drawn, by number.
+    """Return the columns that label (none to two) and those that can be drawn, by number; some value of each is shown.
 
     Texts, dates and truth values label; so does a first column of whole numbers none of which is withheld or repeated
     where nothing else does, such as a year.
@@ -33,7 +33,9 @@ def axes(found: Answered) -> tuple[list[int], list[int]]:
     labels = [place for place in range(len(columns)) if place not in numeric]
     if len(numeric) > 1 and numeric[0] == 0 and _is_label(found):
         labels, numeric = [0, *labels], numeric[1:]
-    return labels[:2], numeric
+    count = found.release.table.num_rows
+    shown = [each for each in numeric if found.release.table.column(each).null_count < count]
+    return labels[:2], shown
 
 
 def _is_label(found: Answered) -> bool:

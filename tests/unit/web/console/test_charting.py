@@ -30,7 +30,7 @@ def _of(intervals=None, marks=None, **columns):
         (_of(year=[2020, 2021], sex=["1", "2"], n=[1, 2], m=[3, 4]), [0, 1], [2, 3]),
         (_of(n=[5]), [], [0]),
         (_of(n=[5], m=[Decimal("1.5")]), [0], [1]),
-        (_of(marks={"n": pa.array(["threshold"])}, n=pa.array([None], pa.int64()), m=[2]), [], [0, 1]),
+        (_of(marks={"n": pa.array(["threshold"])}, n=pa.array([None], pa.int64()), m=[2]), [], [1]),
         (_of(only=["a"]), [0], []),
     ],
 )  # fmt: skip
