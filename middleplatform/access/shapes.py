@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from middleplatform.access.problems import reason_shape
+from middleplatform.model.advice import Advice
 from middleplatform.model.budget import Balance, Budgets, epsilon_at, rho_text
 from middleplatform.model.decision import Decision
 from middleplatform.model.record import Receipt
@@ -24,6 +25,7 @@ from middleplatform.model.result import Answer, Explanation, Release
 from middleplatform.model.sealed import PublishedKey
 
 __all__ = [
+    "advice",
     "answer",
     "answer_head",
     "budgets",
@@ -179,7 +181,25 @@ def explanation(value: Explanation, locale: str) -> dict[str, object]:
         ],
         "rewrites": [each[place] for each in value.rewrites],
         "limits": [each[place] for each in value.limits],
-    }
+        "flows": [
+            {"sender": each.sender, "receiver": each.receiver, "what": each.what[place], "bytes_max": each.bytes_max}
+            for each in value.flows
+        ],
+    }  # fmt: skip
+
+
+def advice(value: Advice, locale: str) -> dict[str, object]:
+    """Return an explanation in ``locale`` with the nearest form that would pass, where there is one."""
+    form, place = value.form, 1 if locale == "zh" else 0
+    told = None if form is None else {
+        "sql": form.request.sql,
+        "purpose": form.request.purpose,
+        "project": form.request.project,
+        "recipient": form.request.recipient,
+        "noise": form.request.noise,
+        "changes": [each[place] for each in form.changes],
+    }  # fmt: skip
+    return {**explanation(value.explanation, locale), "form": told}
 
 
 def budgets(value: Budgets) -> dict[str, object]:

@@ -340,6 +340,26 @@ class StepBody(_Body):
     learns: str
 
 
+class FlowBody(_Body):
+    """What one party would send another, and how many bytes at most; null where nobody knows."""
+
+    sender: str
+    receiver: str
+    what: str
+    bytes_max: int | None
+
+
+class FormBody(_Body):
+    """A question near one that is refused; it was judged, and would pass."""
+
+    sql: str
+    purpose: str
+    project: str
+    recipient: str
+    noise: str
+    changes: list[str]
+
+
 class ExplanationBody(_Body):
     """What would happen to a statement: nothing was run."""
 
@@ -350,6 +370,8 @@ class ExplanationBody(_Body):
     steps: list[StepBody]
     rewrites: list[str]
     limits: list[str]
+    flows: list[FlowBody]
+    form: FormBody | None
 
 
 class MatchBody(_Body):

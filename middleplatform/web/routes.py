@@ -1,5 +1,6 @@
 """The endpoints. Each takes what the guard let through and calls the gateway."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -134,9 +135,10 @@ async def _result(request: Request, query_id: str) -> Response:
 
 
 async def _explain(request: Request, statement: bodies.Statement) -> Response:
-    """Say what would happen to a question; nothing is run."""
-    found = _gateway(request).explain(_asked(request, statement))
-    return json_reply(shapes.explanation(found, locale(request)))
+    """Say what would happen to a question, and what near it would pass; nothing is run."""
+    asked = _asked(request, statement)
+    found = await asyncio.to_thread(_gateway(request).advise, asked)
+    return json_reply(shapes.advice(found, locale(request)))
 
 
 async def _budget(

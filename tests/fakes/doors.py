@@ -18,6 +18,7 @@ from middleplatform.audit.log import AuditLog
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.gateway.noise import asked_noise
 from middleplatform.gateway.sealed_desk import SealingDesk
+from middleplatform.model.advice import Advice
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
 from middleplatform.model.policy import Bundle
@@ -93,6 +94,7 @@ class FakeGateway:
     rng: CountingRng = field(default_factory=CountingRng)
     sealing: SealingDesk | None = None
     dispatcher: Dispatcher = field(default_factory=lambda: Dispatcher({}, None, None))
+    advised: Advice | None = None
     running_most: int = 0
     _running: int = 0
 
@@ -140,6 +142,9 @@ class FakeGateway:
             raise self.outcome
         step = Step("parse", "gateway", ("one SELECT", "一条 SELECT"), request.sql, ("it", "它"))
         return Explanation("permit", "", (), "local", (step,), (("a", "甲"),), (("b", "乙"),))
+
+    def advise(self, request: QueryRequest) -> Advice:
+        return self.advised or Advice(self.explain(request))
 
 
 @dataclass

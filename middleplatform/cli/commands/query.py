@@ -20,6 +20,7 @@ from middleplatform.model.request import QueryRequest
 
 if TYPE_CHECKING:  # the engine behind it takes a second to import; --help must not
     from middleplatform.demo.runtime import Platform
+    from middleplatform.model.advice import Form
     from middleplatform.model.result import Explanation
 
 __all__ = ["add", "run_explain", "run_query"]
@@ -142,16 +143,18 @@ def run_explain(context: Context, options: argparse.Namespace) -> int:
     with context.platform() as platform:
         request = _request(context, platform, options, sql)
         try:
-            found = platform.gateway.explain(request)
+            advised = platform.gateway.advise(request)
         except MiddleplatformError as error:
             context.note(error)
             return failure.tell(context, error, sql)
+    found = advised.explanation
     if context.as_json:
         from middleplatform.access import shapes  # noqa: PLC0415 - imports the column engine
 
-        context.emit(shapes.explanation(found, context.locale))
+        context.emit(shapes.advice(advised, context.locale))
     else:
         _show(context, found, sql)
+        _show_form(context, advised.form)
     return 0 if found.verdict == "permit" else failure.exit_code_of(found.code)
 
 
@@ -213,6 +216,18 @@ def _show(context: Context, found: "Explanation", sql: str) -> None:
         for each in lines:
             text = f"{name}: {printable.line(pick(each, context.locale))}"
             context.out.print(Text(text), soft_wrap=True)
+
+
+def _show_form(context: Context, form: "Form | None") -> None:
+    """Print the nearest form that would pass, where a question is refused and there is one."""
+    if form is None:
+        return
+    say, request = context.say, form.request
+    changes = say("; ", "；").join(pick(each, context.locale) for each in form.changes)
+    context.out.print(Text(f"{say('would pass', '可通过的写法')} ({changes}):"), soft_wrap=True)
+    for line in printable.text(request.sql).split("\n"):
+        context.out.print(Text("  " + line), soft_wrap=True)
+    context.out.print(Text(f"  --purpose {request.purpose}"), soft_wrap=True)
 
 
 def _steps(context: Context, found: "Explanation") -> Table:

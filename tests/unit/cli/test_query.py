@@ -9,7 +9,10 @@ import pytest
 
 from middleplatform.access.legend import MARKS
 from middleplatform.errors import PolicyError, QueryError
+from middleplatform.model.advice import Advice, Form
 from middleplatform.model.decision import Reason, Span
+from middleplatform.model.request import Role, Subject
+from middleplatform.model.result import Explanation
 from tests.fakes.doors import noisy_release
 
 ASK = ("query", "SELECT 1", "--as", "analyst_drc", "--purpose", "statistics")
@@ -193,6 +196,27 @@ def test_what_a_statement_holds_cannot_steer_the_terminal(shell):
     shell.prepare = refusing
     ran = shell("query", "SELECT \x1b[2J" + SQL, *ASK[2:])
     assert "\x1b" not in ran.out + ran.err
+
+
+def advising(gateway):
+    told = Explanation(
+        "refuse", "P001", (Reason("R1", ("name may not be used", "name 不得使用")),), "", ()
+    )
+    subject = Subject("lin", "drc", frozenset({Role.ANALYST}))
+    request = gateway.request("SELECT COUNT(*) AS n\nFROM ga.population", subject, "planning")
+    gateway.advised = Advice(told, Form(request, (("name left out", "去掉 name"),)))
+
+
+def test_explain_shows_the_form_that_would_pass(shell):
+    shell.prepare = advising
+    ran = shell("explain", *ASK[1:])
+    assert ran.code == 11
+    assert ran.out.splitlines()[-4:] == [
+        "would pass (name left out):", "  SELECT COUNT(*) AS n", "  FROM ga.population", "  --purpose planning",
+    ]  # fmt: skip
+    assert "可通过的写法 (去掉 name):" in shell("explain", *ASK[1:], "--locale=zh").out
+    form = json.loads(shell("explain", *ASK[1:], "--json").out)["form"]
+    assert (form["purpose"], form["changes"]) == ("planning", ["name left out"])
 
 
 def test_explain_shows_steps_rewrites_and_limits(shell):
