@@ -7,6 +7,7 @@ refused by it.
 Spec: docs/spec/shared-store.md, "Acts and releases".
 """
 
+import logging
 import threading
 from contextlib import ExitStack
 from types import TracebackType
@@ -15,12 +16,14 @@ from typing import Self
 from sqlalchemy import text
 
 from middleplatform.audit.log import AuditLog
+from middleplatform.errors import ConfigError
 from middleplatform.store.database import Store
 
 __all__ = ["SharedEntering"]
 
 _KEY = 0x6D70_656E  # "mpen": any number that no other program's advisory lock has
 _AT_ONCE = 4
+_LOG = logging.getLogger("middleplatform.governance")
 _LOCK = {
     True: text("SELECT pg_advisory_xact_lock(:key)"),
     False: text("SELECT pg_advisory_xact_lock_shared(:key)"),
@@ -64,5 +67,10 @@ class SharedEntering:
     ) -> None:
         held: ExitStack = self._own.held
         del self._own.held
-        with held:
+        try:
             self._log.flush()
+        finally:
+            try:
+                held.close()
+            except ConfigError as fault:  # the server let go of it; what was entered stays entered
+                _LOG.error("a lock of the store was lost: %s", fault.detail)

@@ -24,6 +24,7 @@ from middleplatform.model.catalog import Catalog
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
 from middleplatform.store import catalogs, leases
+from middleplatform.store.acts import hand_over
 from middleplatform.store.database import Store, url_of
 from middleplatform.store.tokens import SharedTokens
 
@@ -63,6 +64,8 @@ def open_log(
         holder = f"{socket.gethostname()} {os.getpid()}"
         member = Membership(store, settings.origin, kind, rng, holder)
         opened.callback(member.close)
+        with store.writing() as connection:  # what a process with the log in a file had taken on
+            hand_over(connection, settings.origin, member.claimant)
         log = open_shared(
             store.engine,
             signer,
