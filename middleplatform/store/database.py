@@ -8,6 +8,7 @@ Spec: docs/spec/policy-lifecycle.md. Why these libraries: docs/adr/0034-store.md
 """
 
 import os
+import socket
 import sqlite3
 import ssl
 import time
@@ -265,7 +266,14 @@ def _engine(url: URL) -> Engine:
             given["ssl_context"] = ssl.create_default_context(cafile=str(file) if file else None)
         except OSError:
             raise ConfigError("C003", what=f"sslrootcert {file} cannot be read") from None
-    return create_engine(url, connect_args=given, hide_parameters=True, pool_pre_ping=True)
+    engine = create_engine(url, connect_args=given, hide_parameters=True, pool_pre_ping=True)
+    event.listen(engine, "connect", _at_once)
+    return engine
+
+
+def _at_once(connection: Any, _: object) -> None:  # noqa: ANN401 - whatever the driver gives
+    """Send each message when it is written; the driver leaves it to the system, which waits up to 40 ms for more."""
+    connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # noqa: SLF001 - it has no other way
 
 
 def _sqlite(url: URL) -> Engine:
