@@ -252,7 +252,9 @@ class Sessions:
     def end_credential(self, how: How, credential: str) -> int:
         """End every session that was begun with a credential, and return how many were open."""
         with self._store.writing() as connection:
-            return logins.end_where(connection, self._clock.now(), how=str(how), credential=credential)
+            return logins.end_where(
+                connection, self._clock.now(), how=str(how), credential=credential
+            )
 
     def listed(self, login: str | None = None) -> tuple[SessionRecord, ...]:
         """Return the sessions that hold, of ``login`` or of everybody, oldest first."""

@@ -266,7 +266,12 @@ class FullLog:
     """A log that takes no entry."""
 
     def __init__(self, log, fault):
-        self.claimant, self.size, self.entries, self.fault = log.claimant, log.size, log.entries, fault
+        self.claimant, self.size, self.entries, self.fault = (
+            log.claimant,
+            log.size,
+            log.entries,
+            fault,
+        )
 
     def append(self, _record):
         raise self.fault
