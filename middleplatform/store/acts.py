@@ -28,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.types import TypeEngine
 
 from middleplatform.errors import QueryError
 from middleplatform.store.database import UtcTime, metadata
@@ -124,9 +125,13 @@ def next_number(connection: Connection, column: Column[int]) -> int:
 def begin(connection: Connection, act: Act, act_id: str, at: datetime) -> int:
     """Keep ``act`` as pending and return its number.
 
+    What a table could not take would be found out after the entry, and every later act would wait for it: so it is
+    refused here, on every database alike.
+
     Raises:
-        QueryError: Q042 while another act is pending.
+        QueryError: Q042 while another act is pending; Q040 a text that no table takes.
     """
+    _check(act.changes)
     if pending(connection) is not None:
         what = ("another act is on its way into the log", "另一项操作正在写入日志")
         raise QueryError("Q042", what=what)
@@ -213,6 +218,25 @@ def act_index(connection: Connection, number: int) -> int | None:
     if row is None:
         raise QueryError("Q041", what=("such act", "该操作"))
     return cast("int | None", row.audit_index)
+
+
+def _check(changes: tuple[Change, ...]) -> None:
+    for each in changes:
+        table = metadata.tables[each.table]
+        if not all(_fits(table.c[name].type, value) for name, value in each.values.items()):
+            what = (
+                "a text is too long or has a character that is none",
+                "文字过长或含有无效字符",
+            )
+            raise QueryError("Q040", what=what)
+
+
+def _fits(kind: TypeEngine[Any], value: object) -> bool:
+    """Say whether every database takes a text: PostgreSQL knows no U+0000, and keeps to a column's length."""
+    if not isinstance(value, str) or not isinstance(kind, String):
+        return True
+    sound = "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+    return sound and (kind.length is None or len(value) <= kind.length)
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, object]:
