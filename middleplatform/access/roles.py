@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from middleplatform.errors import QueryError
 from middleplatform.model.request import Role
 
-__all__ = ["check_person", "check_separation"]
+__all__ = ["check_person", "check_separation", "person_key"]
 
 _TOGETHER = (
     frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD}),
@@ -38,13 +38,18 @@ def check_separation(roles: Iterable[Role]) -> None:
     )
 
 
+def person_key(login: str) -> str:
+    """Return what two logins of one person have in common: capital and small letters make no other person."""
+    return login.casefold()
+
+
 def check_person(
     login: str, roles: Iterable[Role], held: Iterable[tuple[str, Iterable[Role]]]
 ) -> None:
     """Refuse roles that a person may not hold beside those that let the same person in by another way.
 
-    Two tokens of one login are one person, and so are a token and a session. Capital and small letters make no other
-    person.
+    Two tokens of one login are one person, and so are a token and a session. A login that differs in capital and small
+    letters only would be counted as another person where two are asked for, so nobody gets one.
 
     Args:
         login: Whose.
@@ -52,9 +57,12 @@ def check_person(
         held: Login and roles of everything else that lets somebody in now.
 
     Raises:
-        QueryError: As ``check_separation``, of all of them together.
+        QueryError: As ``check_separation``, of all of them together; Q040 the login is written otherwise.
     """
     check_separation(roles)
-    own = login.casefold()
-    beside = [each for other, each in held if other.casefold() == own]
-    check_separation(frozenset(roles).union(*beside))
+    own = person_key(login)
+    beside = [(other, each) for other, each in held if person_key(other) == own]
+    check_separation(frozenset(roles).union(*(each for _, each in beside)))
+    known = next((other for other, _ in beside if other != login), login)
+    if known != login:
+        raise QueryError("Q040", what=(f"this login is written {known}", f"该账号应写作 {known}"))

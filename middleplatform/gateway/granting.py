@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from middleplatform.access.roles import person_key
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.refusals import refusal
 from middleplatform.errors import ConfigError
@@ -161,13 +162,14 @@ def check_open(
     departments = held | {request.subject.department, request.recipient}
     touched = {
         Scope.PLATFORM: frozenset({""}),
-        Scope.USER: frozenset({request.subject.id}),
+        Scope.USER: frozenset({person_key(request.subject.id)}),
         Scope.PROJECT: frozenset({request.project}),
         Scope.DEPARTMENT: frozenset(departments),
         Scope.DATASET: names,
     }
     for each in freezes:
-        if each.target in touched[each.scope]:
+        target = person_key(each.target) if each.scope is Scope.USER else each.target
+        if target in touched[each.scope]:
             raise refusal((Reason("F1", _what(each), hint=_HINT),))
 
 

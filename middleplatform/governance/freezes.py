@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 
-from middleplatform.access.roles import check_separation
+from middleplatform.access.roles import check_separation, person_key
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.governance.desk import Decide, Desk
 from middleplatform.model.catalog import Catalog
@@ -84,7 +84,7 @@ def may_end(person: Subject, freeze: Freeze, catalog: Catalog) -> Role | None:
 
     Whom it stops is none of them: not the frozen person, nor a steward of a department that others have frozen.
     """
-    if freeze.scope is Scope.USER and freeze.target == person.id:
+    if freeze.scope is Scope.USER and person_key(freeze.target) == person_key(person.id):
         return None
     role = may_freeze(person, freeze.scope, freeze.target, catalog)
     others = freeze.capacity != Role.DEPARTMENT_STEWARD
@@ -95,11 +95,12 @@ def may_end(person: Subject, freeze: Freeze, catalog: Catalog) -> Role | None:
 
 def valid(consents: Iterable[Consent], frozen: Iterable[str]) -> dict[str, Consent]:
     """Return the consents that count, by person: of nobody who is frozen by now, and one each."""
-    out = set(frozen)
+    out = set(map(person_key, frozen))
     found: dict[str, Consent] = {}
     for each in consents:
-        if each.person not in out:
-            found.setdefault(each.person, each)
+        person = person_key(each.person)
+        if person not in out:
+            found.setdefault(person, each)
     return found
 
 
@@ -297,7 +298,7 @@ class Freezing:
         if person.roles & _WATCH or freeze.scope is Scope.PLATFORM:
             return True
         if freeze.scope is Scope.USER:
-            return freeze.target == person.id
+            return person_key(freeze.target) == person_key(person.id)
         return person.department in (
             freeze.target,
             _owner(freeze.scope, freeze.target, self.catalog),
@@ -309,12 +310,12 @@ class Freezing:
         now, one = self.desk.clock.now(), kept.freeze(connection, number)
         frozen = _frozen_people(connection, now)
         role = may_end(person, one, self.catalog)
-        if role is None or person.id in frozen:
+        if role is None or person_key(person.id) in frozen:
             raise PolicyError("P004", what=(f"end freeze {number}", f"解除冻结 {number}"))
         before = kept.consents_of(connection, number)
         if not one.open(now):
             raise QueryError("Q042", what=(f"freeze {number} is over", f"冻结 {number} 已结束"))
-        if any(each.person == person.id for each in before):
+        if any(person_key(each.person) == person_key(person.id) for each in before):
             raise QueryError("Q042", what=("this person has agreed already", "该人员已同意"))
         given = Consent(number, person.id, person.department, role, reason, now)
         count = valid((*before, given), frozen)
@@ -339,7 +340,7 @@ class Freezing:
 
 def _frozen_people(connection: Connection, now: datetime) -> frozenset[str]:
     return frozenset(
-        each.target
+        person_key(each.target)
         for each in kept.freezes_open(connection)
         if each.scope is Scope.USER and each.holds(now)
     )

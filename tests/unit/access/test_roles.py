@@ -49,6 +49,13 @@ def test_two_tokens_of_one_person_are_judged_together(store, login):
     store.add(of(Role.AUDITOR, "other"), DAY)
 
 
+def test_a_login_in_other_letters_is_not_a_second_person(store):
+    store.add(of(Role.SECURITY_OFFICER), DAY)
+    with pytest.raises(QueryError, match="this login is written lin"):
+        store.add(of(Role.SECURITY_OFFICER, "Lin"), DAY)
+    assert len(store.records()) == 1
+
+
 def test_what_is_revoked_or_over_is_no_conflict(store, clock):
     _, record = store.add(of(Role.SECURITY_OFFICER), DAY)
     store.revoke(record.id)

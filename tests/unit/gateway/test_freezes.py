@@ -84,7 +84,7 @@ def world(nodes, tmp_path):
 
 
 STOPS = [
-    (Scope.PLATFORM, ""), (Scope.USER, "li"), (Scope.DATASET, "ga.person"), (Scope.PROJECT, "drc"),
+    (Scope.PLATFORM, ""), (Scope.USER, "li"), (Scope.USER, "LI"), (Scope.DATASET, "ga.person"), (Scope.PROJECT, "drc"),
     (Scope.DEPARTMENT, "drc"), (Scope.DEPARTMENT, "ga"),
 ]  # fmt: skip
 

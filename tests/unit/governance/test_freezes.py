@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
@@ -92,6 +93,17 @@ def test_conflicting_roles_do_nothing_whatever_let_them_in(desk):
     assert code(desk.freeze, BOTH, Scope.PLATFORM, "", "x") == "P004"
     desk.freeze(HAN, Scope.PLATFORM, "", "x")
     assert code(desk.unfreeze, BOTH, 1, "x") == "P004"
+
+
+def test_capital_letters_make_no_second_person(desk):
+    shouting = replace(HAN, id="HAN")
+    desk.freeze(QIAO, Scope.PLATFORM, "", "x")
+    assert desk.unfreeze(HAN, 1, "x").state == "open"
+    assert code(desk.unfreeze, shouting, 1, "x") == "Q042"
+    desk.freeze(QIAO, Scope.USER, "Han", "x")
+    assert desk.unfreeze(LU, 1, "x").state == "open"  # Han's own yes counts no more
+    assert [code(desk.unfreeze, each, 2, "x") for each in (HAN, shouting)] == ["P004", "P004"]
+    assert [each.freeze.number for each in desk.listed(replace(ANALYST, id="HAN"))] == [1, 2]
 
 
 def test_two_who_are_frozen_do_not_free_each_other(desk):
