@@ -11,13 +11,14 @@ from middleplatform.web.console import (
     home,
     login,
     pages,
+    policy,
     saved,
 )
 from middleplatform.web.console.static_files import PREFIX
 
 __all__ = ["register"]
 
-_AREAS = (home, login, catalog, ask, answers, saved, applying)
+_AREAS = (home, login, catalog, ask, answers, saved, applying, policy)
 """Modules with ``register(app)``."""
 
 

@@ -1,0 +1,264 @@
+"""Policy in the console: what is in force, what is proposed, and the acts on it.
+
+Every page shows what the life-cycle says, every form does one of its acts; who may do what is judged there.
+
+Spec: docs/spec/policy-lifecycle.md.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+
+from middleplatform.errors import QueryError
+from middleplatform.governance.diff import Change, Difference, Direction, diff
+from middleplatform.governance.examined import loaded
+from middleplatform.governance.lifecycle import OPEN, Lifecycle, Weighed
+from middleplatform.model.request import Role
+from middleplatform.store.policies import Proposal, State
+from middleplatform.web.console import pages
+from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.console.listing import listed
+from middleplatform.web.services import services_of
+
+__all__ = ["OFFICERS", "READERS", "STATES", "number_in", "register", "said_changes"]
+
+OFFICERS = frozenset({Role.SECURITY_OFFICER})
+READERS = OFFICERS | {Role.DEPARTMENT_STEWARD, Role.DATA_BUREAU, Role.AUDITOR}
+_APPROVERS = OFFICERS | {Role.DEPARTMENT_STEWARD}
+
+_HOME = "/console/policy"
+STATES: Mapping[State, tuple[str, tuple[str, str]]] = {
+    State.PROPOSED: ("info", ("proposed", "待批准")),
+    State.APPROVED: ("good", ("approved", "已批准")),
+    State.REJECTED: ("bad", ("rejected", "已驳回")),
+    State.WITHDRAWN: ("muted", ("withdrawn", "已撤回")),
+    State.PUBLISHED: ("good", ("published", "已发布")),
+}
+"""Color and words of each state."""
+
+_DIRECTIONS: Mapping[Direction, tuple[str, tuple[str, str]]] = {
+    Direction.LOOSENS: ("warn", ("loosens", "放宽")),
+    Direction.TIGHTENS: ("good", ("tightens", "收紧")),
+    Direction.BOTH: ("warn", ("loosens and tightens", "放宽并收紧")),
+}
+_OTHER = ("muted", ("changes no verdict", "不影响判定"))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One change, as the page shows it.
+
+    Attributes:
+        kind: Color of its word.
+        word: (English, Chinese): what it does.
+        change: As ``governance.diff`` found it.
+    """
+
+    kind: str
+    word: tuple[str, str]
+    change: Change
+
+
+def register(app: FastAPI) -> None:
+    """Add the pages."""
+    pages.add(app, "GET", _HOME, _overview, READERS)
+    pages.add(app, "GET", _HOME + "/versions/{version}", _version, READERS)
+    pages.add(app, "POST", _HOME + "/versions/{version}/restore", _restore, OFFICERS)
+    pages.add(app, "GET", _HOME + "/proposals/{proposal}", _proposal, READERS)
+    for act, (does, roles) in _ACTS.items():
+        pages.add(app, "POST", f"{_HOME}/proposals/{{proposal}}/{act}", _acting(does), roles)
+    pages.navigate(app, pages.Entry(
+        _HOME, ("Policy", "策略"),
+        ("What may be done with each column: what is in force, what is proposed, and whose approval is missing.",
+         "每一列可以做什么：现行策略、待批准提案、尚缺的批准。"),
+        READERS, 10, _waiting,
+    ))  # fmt: skip
+
+
+def said_changes(difference: Difference) -> list[Said]:
+    """Return the changes of a difference with their words: what loosens comes first."""
+    both = set(map(id, difference.loosens))
+    changes = [
+        *difference.loosens,
+        *(each for each in difference.tightens if id(each) not in both),
+        *difference.other,
+    ]
+    return [Said(*_DIRECTIONS.get(each.direction, _OTHER), each) for each in changes]
+
+
+def number_in(request: Request, name: str) -> int:
+    """Return the number that stands in the page's address under ``name``.
+
+    Raises:
+        QueryError: Q041 it is none.
+    """
+    text = str(request.path_params[name])
+    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - fits 32 bits
+        raise QueryError("Q041", what=("such a number", "该编号"))
+    return int(text)
+
+
+def _lifecycle(request: Request) -> Lifecycle:
+    return services_of(request).lifecycle
+
+
+def _waiting(request: Request) -> int:
+    """Return how many proposals want an approval that this person could give."""
+    person, lifecycle = request.state.subject, _lifecycle(request)
+    if not person.roles & _APPROVERS:
+        return 0
+    standing = lifecycle.compared().number
+    found = (each for each in lifecycle.proposals() if each.state in OPEN)
+    return sum(each.base == standing and each.author != person.id for each in found)
+
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
+
+def _overview(request: Request) -> Response:
+    lifecycle = _lifecycle(request)
+    wanted = request.query_params.get("state", "")
+    proposals = [each for each in lifecycle.proposals() if wanted in ("", each.state)]
+    return pages.render(
+        request,
+        "policy/overview.html",
+        standing=lifecycle.compared(),
+        catalog=lifecycle.catalog,
+        versions=list(reversed(lifecycle.versions()))[:10],
+        proposals=listed(request, proposals[::-1], _words),
+        states=STATES,
+        wanted=wanted,
+        officer=bool(request.state.subject.roles & OFFICERS),
+    )
+
+
+def _words(each: Proposal) -> str:
+    return f"{each.number} {each.label} {each.author} {each.reason} {each.state}"
+
+
+def _version(request: Request) -> Response:
+    lifecycle, number = _lifecycle(request), number_in(request, "version")
+    files = lifecycle.files(number)
+    versions = {each.number: each for each in lifecycle.versions()}
+    before = (
+        loaded(lifecycle.files(number - 1), lifecycle.catalog)
+        if number > 1
+        else lifecycle.configured
+    )
+    new = loaded(files, lifecycle.catalog)
+    difference = diff(before, new, lifecycle.catalog, lifecycle.desk.clock.now())
+    return pages.render(
+        request,
+        "policy/version.html",
+        version=versions[number],
+        newest=max(versions),
+        files=files,
+        difference=difference,
+        changes=listed(request, said_changes(difference), _text),
+        officer=bool(request.state.subject.roles & OFFICERS),
+    )
+
+
+def _text(each: Said) -> str:
+    return " ".join((*each.word, *each.change.sentence))
+
+
+def _proposal(request: Request) -> Response:
+    lifecycle, number = _lifecycle(request), number_in(request, "proposal")
+    weighed = lifecycle.weigh(number)
+    return pages.render(
+        request,
+        "policy/proposal.html",
+        weighed=weighed,
+        proposal=weighed.proposal,
+        states=STATES,
+        open=weighed.proposal.state in OPEN,
+        stale=weighed.proposal.base != lifecycle.compared().number,
+        files=lifecycle.proposed(number),
+        view=request.query_params.get("view", "changes"),
+        changes=listed(request, said_changes(weighed.difference), _text),
+        may=_may(request, weighed),
+    )
+
+
+def _may(request: Request, weighed: Weighed) -> frozenset[str]:
+    """Return the acts that the page offers the person; the life-cycle judges each once more."""
+    person, proposal = request.state.subject, weighed.proposal
+    if proposal.state not in OPEN:
+        return frozenset()
+    own, officer = person.id == proposal.author, bool(person.roles & OFFICERS)
+    gave = any(each.person == person.id for each in weighed.approvals)
+    steward = (
+        Role.DEPARTMENT_STEWARD in person.roles and person.department in weighed.required.owners
+    )
+    wanted = (officer and not own) or steward
+    offered = {
+        "approve": wanted and not gave and bool(weighed.missing),
+        "reject": wanted,
+        "withdraw": own and officer,
+        "publish": officer and not weighed.missing,
+        "simulate": officer,
+    }
+    return frozenset(name for name, there in offered.items() if there)
+
+
+# --- acts ---------------------------------------------------------------------------------------------------------
+
+_Done = tuple[str, tuple[str, str]]
+"""Where to go on, and what was done, (English, Chinese)."""
+
+
+def _acting(does: Callable[[Request, Lifecycle, int, Form], _Done]) -> pages.Handler:
+    def handle(request: Request) -> Response:
+        number = number_in(request, "proposal")
+        where, said = does(request, _lifecycle(request), number, form_of(request))
+        return pages.redirect(request, where, said)
+
+    return handle
+
+
+def _approve(request: Request, lifecycle: Lifecycle, number: int, form: Form) -> _Done:
+    weighed = lifecycle.approve(request.state.subject, number, form.text("comment"))
+    if weighed.missing:
+        return _at(number), ("Approved. More approvals are missing.", "已批准，尚缺其他批准。")
+    return _at(number), ("Approved. It can be published now.", "已批准，现可发布。")
+
+
+def _reject(request: Request, lifecycle: Lifecycle, number: int, form: Form) -> _Done:
+    lifecycle.reject(request.state.subject, number, form.text("comment"))
+    return _at(number), ("Rejected.", "已驳回。")
+
+
+def _withdraw(request: Request, lifecycle: Lifecycle, number: int, form: Form) -> _Done:
+    lifecycle.withdraw(request.state.subject, number, form.text("comment"))
+    return _at(number), ("Withdrawn.", "已撤回。")
+
+
+def _publish(request: Request, lifecycle: Lifecycle, number: int, _: Form) -> _Done:
+    made = lifecycle.publish(request.state.subject, number)
+    return f"{_HOME}/versions/{made}", (f"Version {made} is in force.", f"版本 {made} 已生效。")
+
+
+def _restore(request: Request) -> Response:
+    lifecycle, number = _lifecycle(request), number_in(request, "version")
+    reason = form_of(request).text("reason")
+    proposal, made = lifecycle.roll_back(request.state.subject, number, reason)
+    if made:
+        said = (f"Version {made} is in force, as version {number} was.",
+                f"版本 {made} 已生效，内容同版本 {number}。")  # fmt: skip
+        return pages.redirect(request, f"{_HOME}/versions/{made}", said)
+    said = ("Proposed. It loosens, so approvals are needed.", "已提出。内容有所放宽，须经批准。")
+    return pages.redirect(request, _at(proposal), said)
+
+
+def _at(number: int) -> str:
+    return f"{_HOME}/proposals/{proposal}"
+
+
+_ACTS = {
+    "approve": (_approve, _APPROVERS),
+    "reject": (_reject, _APPROVERS),
+    "withdraw": (_withdraw, OFFICERS),
+    "publish": (_publish, OFFICERS),
+}
