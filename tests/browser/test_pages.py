@@ -15,6 +15,15 @@ PAGES = {
     "/console": ["analyst_drc", "steward_ga", "officer_a", "auditor", "bureau"],
     "/console/answers/{query_id}": ["analyst_drc"],
     "/console/ask": ["analyst_drc"],
+    "/console/audit/checkpoint": ["auditor"],
+    "/console/audit/figures": ["auditor"],
+    "/console/audit/findings": ["auditor"],
+    "/console/audit/inspection": ["auditor"],
+    "/console/audit/log": ["auditor"],
+    "/console/audit/log/{index}": ["auditor"],
+    "/console/audit/proof": ["auditor"],
+    "/console/audit/releases": ["auditor", "officer_a"],
+    "/console/audit/transparency": ["auditor"],
     "/console/budget": ["analyst_drc"],
     "/console/catalog": ["analyst_drc"],
     "/console/catalog/{dataset}": ["analyst_drc"],
@@ -33,6 +42,9 @@ NO_PAGES = {
     "/console/answers/{query_id}/progress": "a part of a page",
     "/console/answers/{query_id}/report/{format}": "a file",
     "/console/ask/completions": "JSON",
+    "/console/audit/log/{index}/proof": "a file",
+    "/console/audit/log/{index}/report/{format}": "a file",
+    "/console/audit/releases/export/{format}": "a file",
     "/console/language/{locale}": "a redirection",
     "/console/login/callback": "a redirection",
     "/console/login/oidc": "a redirection",
@@ -62,6 +74,7 @@ def places(service):
     return {
         "query_id": re.search(r"/answers/(\w+)", asked.headers["location"])[1],
         "dataset": "ga.population",
+        "index": "0",
         "number": re.search(r"/applications/(\w+)$", applied.headers["location"])[1],
     }
 

@@ -7,18 +7,24 @@ from middleplatform.web.console import (
     applying,
     ask,
     catalog,
+    conduct,
     errors,
     home,
+    log,
     login,
     pages,
     policy,
+    proofs,
     saved,
+    who_got_what,
 )
 from middleplatform.web.console.static_files import PREFIX
 
 __all__ = ["register"]
 
-_AREAS = (home, login, catalog, ask, answers, saved, applying, policy)
+_AREAS = (
+    home, login, catalog, ask, answers, saved, applying, policy, log, proofs, who_got_what, conduct,
+)  # fmt: skip
 """Modules with ``register(app)``."""
 
 
