@@ -15,6 +15,7 @@ from middleplatform.errors import PolicyError, QueryError
 from middleplatform.governance.diff import Difference
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Role, Subject
+from middleplatform.policy.stricter import loosened
 from middleplatform.store.policies import Approval, Capacity
 
 __all__ = ["Required", "capacity_of", "check_officer", "missing", "required_approvals"]
@@ -39,7 +40,8 @@ class Required:
 def required_approvals(difference: Difference, old: Bundle, new: Bundle) -> Required:
     """Return whose approval the step from ``old`` to ``new`` needs.
 
-    A difference that the comparison cannot tell counts as a loosening: it must not be how one slips through.
+    A difference that the comparison cannot tell counts as a loosening, and so does one that the merging of two bundles
+    tells and the comparison does not: neither must be how one slips through beside a tightening.
 
     Args:
         difference: Of the two.
@@ -47,7 +49,10 @@ def required_approvals(difference: Difference, old: Bundle, new: Bundle) -> Requ
         new: Wanted.
     """
     unexplained = not difference and old.digest != new.digest
-    return Required(bool(difference.loosens) or unexplained, difference.owners)
+    merging = loosened(old, new)
+    rules = [each.datasets.get(name) for each in (old, new) for name in merging or ()]
+    owners = difference.owners.union(rule.owner for rule in rules if rule is not None)
+    return Required(bool(difference.loosens) or unexplained or merging is not None, owners)
 
 
 def missing(required: Required, author: str, approvals: Iterable[Approval]) -> Required:

@@ -9,7 +9,9 @@ that it alone makes conditional.
 Held by: a node's verdict is that of both bundles (``node.judging``); what is merged here are the numbers of a verdict,
 and a property test compares them with both.
 
-Spec: docs/spec/node.md, "Policy".
+The same order tells whether a new bundle loosens an old one anywhere (``loosened``).
+
+Spec: docs/spec/node.md, "Policy"; docs/spec/policy-lifecycle.md, "Four eyes".
 """
 
 import dataclasses
@@ -26,13 +28,14 @@ from middleplatform.model.policy import (
     Grant,
     Limits,
     Purpose,
+    Withheld,
 )
 from middleplatform.policy import evaluate
 from middleplatform.policy.bundle import canonical_form
 from middleplatform.policy.tighten import SHARING_ORDER
 from policies.documents import digest
 
-__all__ = ["completed", "held_by", "stricter", "stricter_points"]
+__all__ = ["completed", "held_by", "loosened", "stricter", "stricter_points"]
 
 _JOINS = ("helper", "blinded", "none")
 _BUCKETS = ("month", "quarter", "year")
@@ -98,6 +101,46 @@ def stricter(own: Bundle, document: Bundle) -> Bundle:
     if merged == document:
         return document
     return replace(merged, digest=digest(canonical_form(merged)))
+
+
+def loosened(old: Bundle, new: Bundle) -> frozenset[str] | None:
+    """Return the datasets in which ``new`` permits or shows what ``old`` keeps back; None where it does so nowhere.
+
+    Empty where only purposes or limits are looser. Of grants and of probing it says nothing: neither is merged.
+
+    Args:
+        old: In force.
+        new: Wanted.
+    """
+    bare = _bare(new)
+    merged = _bare(stricter(_bare(old), bare))
+    if replace(merged, digest=bare.digest) == bare:
+        return None
+    return frozenset(
+        name for name, rule in bare.datasets.items() if merged.datasets.get(name) != rule
+    )
+
+
+def _bare(bundle: Bundle) -> Bundle:
+    """Return the bundle without what lets nothing: denied columns, and the law that a withheld range cites."""
+    datasets = {
+        name: replace(
+            rule,
+            disclosure=evaluate.strictest([rule.disclosure]),
+            columns={
+                column: replace(each, withheld=_ranges(each.withheld))
+                for column, each in rule.columns.items()
+                if not evaluate.denied(each)
+            },
+        )
+        for name, rule in bundle.datasets.items()
+    }
+    return replace(bundle, datasets=datasets)
+
+
+def _ranges(withheld: Iterable[Withheld]) -> tuple[Withheld, ...]:
+    pairs = sorted({(each.first, each.last) for each in withheld})
+    return tuple(Withheld(first, last, "") for first, last in pairs)
 
 
 def stricter_points(merged: Bundle, document: Bundle, most: int) -> tuple[str, ...]:

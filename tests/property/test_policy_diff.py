@@ -16,10 +16,12 @@ from middleplatform.authorization.contexts import judge_use
 from middleplatform.authorization.sealed import release_refusals
 from middleplatform.governance.cells import Cell, Kind, axes, verdicts
 from middleplatform.governance.diff import diff
+from middleplatform.governance.four_eyes import required_approvals
 from middleplatform.governance.settings import settings as setting_changes
 from middleplatform.model.query import Clause, ColumnUse, Context, QueryFacts
 from middleplatform.model.request import Role, Subject
 from middleplatform.policy import canonical_form
+from middleplatform.policy.stricter import loosened
 
 
 def judged(bundle, subject, purpose, facts, moment):
@@ -109,6 +111,21 @@ def test_a_difference_is_empty_only_of_equal_bundles_and_turns_around(pair):
     said = [verdicts(bundle, made.CATALOG, made.NOW, axes(pair, made.CATALOG)) for bundle in pair]
     some = random.Random(1).sample([*said[0]], 100)
     assert {cell for cell in some if said[0][cell] != said[1][cell]} == {*some} & counted.keys()
+
+
+@examples(60)
+@given(made.pairs())
+def test_what_the_merging_of_two_bundles_calls_looser_needs_approval_whatever_else_is_told(pair):
+    """Two answers to one question, made apart: neither may hide a loosening that the other knows."""
+    found = diff(*pair, made.CATALOG, made.NOW)
+    looser = loosened(*pair)
+    needed = required_approvals(found, *pair)
+    assert looser is None or found.loosens, "what only tightens needs nobody but its author"
+    assert needed.owners == found.owners
+    blind = required_approvals(replace(found, loosens=()), *pair)
+    tells = found.tightens or found.other
+    assert blind.second_officer == (looser is not None or (not tells and needed.second_officer))
+    assert {pair[1].datasets[name].owner for name in looser or ()} <= blind.owners
 
 
 LITERALS = [
