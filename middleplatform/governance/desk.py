@@ -89,10 +89,8 @@ class Desk:
         with self._lock:
             self._finish()
             number = self._begin(decide)
-            if self.log is None:
+            if not self._finish():  # another process may have taken it on meanwhile
                 self._wait(number)
-            elif not self._finish() and not self._in_force(number):
-                raise QueryError("Q042", what=_NOT_TAKEN)
             return number
 
     def finish(self) -> bool:

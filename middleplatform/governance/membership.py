@@ -18,9 +18,9 @@ from middleplatform.access.operator_log import where
 from middleplatform.errors import AuditError, MiddleplatformError
 from middleplatform.ports import Rng
 from middleplatform.store import jobs
-from middleplatform.store.acts import hand_over
+from middleplatform.store.acts import hand_over, pending
 from middleplatform.store.database import Store
-from middleplatform.store.leases import Lease, expired, hold, lose, release, renew, take
+from middleplatform.store.leases import Lease, expired, hold, lose, named, release, renew, take
 
 __all__ = ["COMMAND", "GATEWAY", "LEASE_S", "LOOK_S", "Membership"]
 
@@ -160,6 +160,7 @@ class Membership:
         known, self._suspects = self._suspects if heard else set(), over
         for each in over & known:
             self._take_from(each)
+        self._adopt_act()
         for finish in self._also:
             finish()
 
@@ -173,6 +174,20 @@ class Membership:
             ]
         for each in over:
             self._take_from(each)
+        self._adopt_act()
+
+    def _adopt_act(self) -> None:
+        """Take over an act whose holder gave its lease back, or took it on after the lease was lost.
+
+        Without its lease it can enter nothing more, so what the log says of the act by now is final.
+        """
+        with self.store.glance() as connection:
+            act = pending(connection)
+        if act is None or not act.log.startswith(f"{self._origin}#"):
+            return
+        with self.store.writing() as connection:
+            if not named(connection, act.log.removeprefix(f"{self._origin}#")):
+                hand_over(connection, act.log, self.claimant)
 
     def _take_from(self, other: Lease) -> None:
         with self.store.writing() as connection:

@@ -35,6 +35,7 @@ __all__ = [
     "hold",
     "leases",
     "lose",
+    "named",
     "now_ms",
     "release",
     "renew",
@@ -158,6 +159,13 @@ def held(connection: Connection, prefix: str) -> list[Lease]:
     )
     rows = connection.execute(asked.order_by(leases.c.fence)).all()
     return [Lease(row.name, row.holder, row.fence) for row in rows]
+
+
+def named(connection: Connection, name: str) -> bool:
+    """Say whether a lease of that name is there, expired or not: its holder may still do what only a holder may."""
+    return (
+        connection.execute(select(leases.c.fence).where(leases.c.name == name)).scalar() is not None
+    )
 
 
 def release(connection: Connection, lease: Lease) -> None:

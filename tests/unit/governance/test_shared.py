@@ -4,6 +4,7 @@ import asyncio
 from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
@@ -252,6 +253,74 @@ def test_an_act_that_a_dead_process_had_taken_on_is_finished_by_another_once(joi
     assert caught.value.code == "A005"
     with two.member.store.reading() as connection:
         assert pending(connection) is None
+    assert [each.record.body["action"] for each in two.log.entries()] == ["x"]
+
+
+def no_act(desk):
+    with desk.store.reading() as connection:
+        return pending(connection) is None
+
+
+def test_an_act_whose_process_ended_in_order_before_it_was_in_force_is_finished_by_the_next(join):
+    """The store failed after the entry, say, and then the process was stopped: its lease is given back."""
+    one, two = join(), join()
+    desk = Desk(one.member.store, HandClock(), FreshRng(), one.log)
+    append = one.log.append
+
+    def dies(record):
+        append(record)
+        raise GoneError
+
+    one.log.append = dies
+    with pytest.raises(GoneError):
+        desk.perform(lambda _connection, _number: Act("policy", {"action": "x"}, ()))
+    one.log.close()
+    other = Desk(two.member.store, HandClock(), FreshRng(), two.log)
+    until(lambda: other.finish() or no_act(other), "the act to be finished")
+    assert other.perform(lambda _connection, _number: Act("policy", {"action": "y"}, ())) == 2
+    assert [each.record.body["action"] for each in two.log.entries()] == ["x", "y"]
+
+
+def test_an_act_that_was_taken_on_under_a_lost_lease_is_finished_by_another_once(join):
+    one, two = join(), join()
+    stop(one)
+    lost(one, two)
+    desk = Desk(one.member.store, HandClock(), FreshRng(), one.log)
+    with pytest.raises(AuditError) as caught:
+        desk.perform(lambda _connection, _number: Act("policy", {"action": "x"}, ()))
+    assert caught.value.code == "A005"
+    other = Desk(two.member.store, HandClock(), FreshRng(), two.log)
+    until(lambda: other.finish() or no_act(other), "the act to be finished")
+    assert [each.record.body["action"] for each in two.log.entries()] == ["x"]
+
+
+def test_an_act_that_another_gateway_takes_on_first_is_waited_for(join):
+    one, two = join(), join()
+    desk = Desk(one.member.store, HandClock(), FreshRng(), one.log)
+    other = Desk(two.member.store, HandClock(), FreshRng(), two.log)
+    append, begin, in_force = two.log.append, desk._begin, desk._in_force
+    at_it, looked, taking = Event(), Event(), Thread(target=other.finish)
+
+    def slow(record):
+        at_it.set()
+        assert looked.wait(30)
+        return append(record)
+
+    def begun(decide):
+        number = begin(decide)
+        taking.start()
+        assert at_it.wait(30)
+        return number
+
+    def seen(number):
+        found = in_force(number)
+        looked.set()
+        return found
+
+    two.log.append, desk._in_force = slow, seen
+    desk._begin = begun
+    assert desk.perform(lambda _connection, _number: Act("policy", {"action": "x"}, ())) == 1
+    taking.join()
     assert [each.record.body["action"] for each in two.log.entries()] == ["x"]
 
 
