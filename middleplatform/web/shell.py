@@ -23,10 +23,16 @@ __all__ = ["BODY_BYTES_MAX", "BODY_BYTES_MAX_AT", "REQUESTS_MAX", "Shell"]
 BODY_BYTES_MAX = 131_072
 BODY_BYTES_MAX_AT: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(
-        ("/v1/policy/proposals", "/v1/policy/simulations", "/console/audit/proof"), 8_388_608
+        (
+            "/v1/policy/proposals",
+            "/v1/policy/simulations",
+            "/console/audit/proof",
+            "/console/department/receipts",
+        ),
+        8_388_608,
     )
 )
-"""Where a body may be longer: it holds a whole policy bundle, or a whole report."""
+"""Where a body may be longer: it holds a whole policy bundle, a whole report or a whole log."""
 REQUESTS_MAX = 256
 _BODY_SECONDS_MAX = 20
 _KEPT = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)

@@ -27,12 +27,19 @@ PAGES = {
     "/console/budget": ["analyst_drc"],
     "/console/catalog": ["analyst_drc"],
     "/console/catalog/{dataset}": ["analyst_drc"],
+    "/console/department/applications": ["steward_ss", "bureau"],
+    "/console/department/applications/{number}": ["steward_ss", "bureau"],
+    "/console/department/receipts": ["steward_ga"],
+    "/console/department/usage": ["steward_ga", "bureau"],
     "/console/history": ["analyst_drc"],
     "/console/login": [""],
     "/console/my/applications": ["analyst_drc"],
     "/console/my/applications/new": ["analyst_drc"],
     "/console/my/applications/{number}": ["analyst_drc"],
     "/console/saved": ["analyst_drc"],
+    "/console/tickets": ["analyst_drc"],
+    "/console/tickets/new": ["analyst_drc"],
+    "/console/tickets/{ticket}": ["steward_ga"],
 }
 """Who opens which page; several where they see different things. An empty name is nobody logged in."""
 
@@ -45,6 +52,7 @@ NO_PAGES = {
     "/console/audit/log/{index}/proof": "a file",
     "/console/audit/log/{index}/report/{format}": "a file",
     "/console/audit/releases/export/{format}": "a file",
+    "/console/department/usage/export/{format}": "a file",
     "/console/language/{locale}": "a redirection",
     "/console/login/callback": "a redirection",
     "/console/login/oidc": "a redirection",
@@ -71,7 +79,11 @@ def places(service):
         "analyst_drc", "/console/my/applications/new", column="ss.insurance.contribution_base", purpose="statistics",
         basis="三定方案第四条", scenario="年度统计", scope="全市参保人员", operation="aggregate", everyone="yes", ends="2027-10-31",
     )  # fmt: skip
+    ticket = service.send(
+        "analyst_drc", "/console/tickets/new", about="ga.population", kind="objection", text="数据有误"
+    )
     return {
+        "ticket": re.search(r"/tickets/(\w+)$", ticket.headers["location"])[1],
         "query_id": re.search(r"/answers/(\w+)", asked.headers["location"])[1],
         "dataset": "ga.population",
         "index": "0",

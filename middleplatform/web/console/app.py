@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from middleplatform.web.console import (
+    answering,
     answers,
     applying,
     ask,
@@ -15,7 +16,10 @@ from middleplatform.web.console import (
     pages,
     policy,
     proofs,
+    receipts,
     saved,
+    tickets,
+    usage,
     who_got_what,
 )
 from middleplatform.web.console.static_files import PREFIX
@@ -23,8 +27,23 @@ from middleplatform.web.console.static_files import PREFIX
 __all__ = ["register"]
 
 _AREAS = (
-    home, login, catalog, ask, answers, saved, applying, policy, log, proofs, who_got_what, conduct,
-)  # fmt: skip
+    home,
+    login,
+    catalog,
+    ask,
+    answers,
+    saved,
+    applying,
+    policy,
+    log,
+    proofs,
+    who_got_what,
+    conduct,
+    answering,
+    tickets,
+    usage,
+    receipts,
+)
 """Modules with ``register(app)``."""
 
 

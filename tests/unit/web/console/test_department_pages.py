@@ -1,0 +1,365 @@
+"""The department's pages over a running platform: applications answered, tickets, usage, receipts, connectors."""
+
+import re
+from html import unescape
+
+import pytest
+from analyst_world import opened_world, text_of
+
+from middleplatform.demo.runtime import PERSONAS
+from middleplatform.governance.handling import number_of
+
+MINE = "/console/my/applications"
+ANSWERING = "/console/department/applications"
+TICKETS = "/console/tickets"
+WANTED = "ss.insurance.contribution_base"
+LAW = "《政务数据共享条例》第二十七条"
+WISH = {
+    "column": [WANTED, "ss.insurance.id_number", "tax.individual_income.income_total"], "purpose": "statistics", "basis": "三定方案第四条",
+    "scenario": "年度统计", "scope": "全市", "operation": ["aggregate", "count", "group"], "everyone": "yes",
+    "ends": "2027-06-30",
+}  # fmt: skip
+NEEDS = "SELECT AVG(contribution_base) FROM ss.insurance"
+ROLES = {
+    "analyst": "visitor",
+    "steward": "steward_ss",
+    "bureau": "bureau",
+    "officer": "officer_a",
+    "auditor": "auditor",
+}
+PAGES = {
+    ANSWERING: {"steward", "bureau"},
+    TICKETS: set(ROLES),
+    f"{TICKETS}/new": {"analyst", "steward"},
+    "/console/department/usage": {"steward", "bureau"},
+    "/console/department/receipts": {"steward"},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, demo_data):
+    with opened_world(tmp_path_factory.mktemp("department"), demo_data) as made:
+        yield made
+
+
+def _plain(page):
+    """Assert that a page needs nothing that the content security policy stops."""
+    assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|javascript:", page.text)
+    return page
+
+
+def _apply(world, **changed):
+    """Apply as an analyst who has no grants; return the number."""
+    sent = world.post(f"{MINE}/new", "visitor", **{**WISH, **changed})
+    assert sent.status_code == 303, text_of(sent)
+    return sent.headers["location"].rpartition("/")[2]
+
+
+def _accepted(world, **changed):
+    """Return the number of an application that is signed and found complete."""
+    number = _apply(world, **changed)
+    assert world.post(f"{MINE}/{number}/sign", "steward_amr").status_code == 303
+    assert world.post(f"{ANSWERING}/{number}/accept", "bureau").status_code == 303
+    return number
+
+
+# --- who may open what ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_for_its_roles_only_in_both_languages(world, path):
+    for role, person in ROLES.items():
+        wanted = 200 if role in PAGES[path] else 403
+        pages = [_plain(world.get(path, person, language)) for language in ("en", "zh")]
+        assert [page.status_code for page in pages] == [wanted, wanted], (role, text_of(pages[0]))
+        assert [page.headers["content-language"] for page in pages] == ["en", "zh-CN"]
+
+
+def test_forms_of_others_and_forged_ones_do_nothing(world):
+    number = _accepted(world)
+    for path, person in (
+        (f"{ANSWERING}/{number}/answer", "steward_ss"), (f"{TICKETS}/new", "steward_ss"),
+    ):  # fmt: skip
+        forged = world.ask("POST", path, person, data={"csrf": "token-of-bureau", "grant": "all"})
+        assert forged.status_code == 403
+    assert world.post(f"{ANSWERING}/{number}/answer", "visitor", grant="all").status_code == 403
+    assert world.post(f"{ANSWERING}/{number}/nothing", "steward_ss").status_code == 404
+    # A provider of none of the columns sees nothing of it.
+    assert world.get(f"{ANSWERING}/{number}", "steward_health").status_code == 404
+    assert world.post(f"{ANSWERING}/{number}/answer", "steward_health").status_code == 404
+
+
+# --- applications ---------------------------------------------------------------------------------------------------
+
+
+def test_an_application_is_answered_by_its_providers_and_the_grant_is_in_force(world):
+    _, before = world.answered(NEEDS, "visitor")
+    assert before.status_code == 403
+    number = _accepted(world)
+    said = text_of(world.get(f"{ANSWERING}?view=waiting", "steward_ss"))
+    assert number in said
+    assert "your answer" in said
+    assert "working days left" in said
+    shown = _plain(world.get(f"{ANSWERING}/{number}", "steward_ss"))
+    for each in ("三定方案第四条", "年度统计", WANTED):
+        assert each in text_of(shown)
+    sent = world.post(f"{ANSWERING}/{number}/answer", "steward_ss", grant="all")
+    assert sent.headers["location"] == f"{ANSWERING}/{number}"
+    assert "It is answered" in text_of(
+        world.get(sent.headers["location"], "steward_ss", cookie=_notice(sent, "steward_ss"))
+    )
+    assert world.post(f"{ANSWERING}/{number}/deliver", "steward_ss").status_code == 303
+    refused = world.post(
+        f"{ANSWERING}/{number}/answer", "steward_tax", **{"grant": "nothing", "answer-reason": "不同意"}
+    )  # fmt: skip
+    assert refused.status_code == 400
+    assert "needs a reason and the law" in text_of(refused)
+    assert "不同意" in refused.text  # what was filled in stays
+    done = world.post(
+        f"{ANSWERING}/{number}/answer", "steward_tax",
+        **{"grant": "nothing", "answer-reason": "不同意", "answer-basis": LAW},
+    )  # fmt: skip
+    assert done.status_code == 303
+    _, page = world.answered(NEEDS, "visitor")
+    assert page.status_code == 200, text_of(page)
+    stopped = {"suspend-reason": "核查", "suspend-basis": "口头"}
+    shown = world.post(f"{ANSWERING}/{number}/suspend", "steward_ss", **stopped)
+    assert "art. 27" in text_of(shown)
+    stopped["suspend-basis"] = LAW
+    assert world.post(f"{ANSWERING}/{number}/suspend", "steward_ss", **stopped).status_code == 303
+    _, page = world.answered(NEEDS, "visitor")
+    assert page.status_code == 403
+    assert (
+        world.post(
+            f"{ANSWERING}/{number}/resume", "steward_ss", **{"resume-reason": "核查完毕"}
+        ).status_code
+        == 303
+    )
+    _, page = world.answered(NEEDS, "visitor")
+    assert page.status_code == 200
+
+
+def _notice(sent, person):
+    return f"session={person}; " + sent.headers["set-cookie"].partition(";")[0]
+
+
+def test_a_part_is_granted_as_chosen(world):
+    number = _accepted(world)
+    form = {
+        "grant": "part", "column": [WANTED], "operation": ["aggregate"], "ends": "2027-01-31", "regions": "990101",
+        "answer-reason": "仅限本区", "answer-basis": LAW,
+    }  # fmt: skip
+    assert world.post(f"{ANSWERING}/{number}/answer", "steward_ss", **form).status_code == 303
+    state = world.app.state.services.handling().show(number_of(number), PERSONAS["steward_ss"])
+    given = state.parts["ss"].answer
+    assert (given.columns, given.operations, given.regions) == (
+        {WANTED},
+        {"aggregate"},
+        ("990101",),
+    )
+    assert given.ends.isoformat() == "2027-01-30T16:00:00+00:00"
+
+
+def test_an_incomplete_file_is_returned_once_with_a_list(world):
+    number = _apply(world)
+    world.post(f"{MINE}/{number}/sign", "steward_amr")
+    empty = world.post(f"{ANSWERING}/{number}/return", "bureau", missing=" ")
+    assert empty.status_code == 400
+    assert "list of what is missing is empty" in text_of(empty)
+    sent = world.post(f"{ANSWERING}/{number}/return", "bureau", missing="批复文件\r\n项目编号\r\n")
+    assert sent.status_code == 303
+    page = world.get(f"{ANSWERING}/{number}", "bureau")
+    assert "批复文件" in page.text
+    assert f"{number}/return" not in page.text
+    again = world.post(f"{ANSWERING}/{number}/return", "bureau", missing="再来一次")
+    assert again.status_code == 400
+
+
+def test_more_time_is_asked_for_and_given(world):
+    number = _accepted(world)
+    path = f"{ANSWERING}/{number}"
+    far = world.post(f"{path}/extend", "steward_ss", **{"days": "500", "extend-reason": "工作量大"})
+    assert far.status_code == 400
+    assert 'value="500"' in far.text
+    sent = world.post(f"{path}/extend", "steward_ss", **{"days": "5", "extend-reason": "工作量大"})
+    assert sent.status_code == 303
+    assert "consent to an extension" in text_of(world.get(f"{ANSWERING}?view=waiting", "bureau"))
+    assert "工作量大" in text_of(world.get(path, "bureau"))
+    assert world.post(f"{path}/consent", "bureau", department="ss").status_code == 303
+    assert "5 working days asked, 5 given" in text_of(world.get(path, "steward_ss"))
+
+
+def test_a_dispute_goes_up_and_is_settled_by_the_bureau(world):
+    number = _accepted(world)
+    path = f"{ANSWERING}/{number}"
+    form = {"grant": "nothing", "answer-reason": "不同意", "answer-basis": LAW}
+    world.post(f"{path}/answer", "steward_ss", **form)
+    _object(world, number)
+    assert "a dispute with you" in text_of(world.get(f"{ANSWERING}?view=waiting", "steward_ss"))
+    assert world.post(f"{path}/escalate", "bureau", **{"escalate-reason": ""}).status_code == 400
+    assert (
+        world.post(f"{path}/escalate", "bureau", **{"escalate-reason": "协商不成"}).status_code
+        == 303
+    )
+    assert "data bureau of the same level" in text_of(world.get(path, "steward_ss"))
+    assert (
+        world.post(f"{path}/settle", "bureau", **{"settle-reason": "应当共享"}).status_code == 303
+    )
+    assert "dispute is open" not in text_of(world.get(path, "bureau"))
+    # What was decided is carried out: withdrawn by the provider for good.
+    gone = {"withdraw-reason": "数据停止采集", "withdraw-basis": LAW}
+    assert world.post(f"{path}/withdraw", "steward_ss", **gone).status_code == 303
+
+
+def _object(world, number):
+    from middleplatform.governance import stopping  # noqa: PLC0415 - one use
+
+    handling, who = world.app.state.services.handling(), PERSONAS["visitor"]
+    handling.act(
+        number_of(number), who,
+        lambda state, now: stopping.object_to(state, "ss", "与职责有关", who, now, handling.rules),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_list_is_filtered_and_says_what_is_due(world, language):
+    number = _accepted(world)
+    page = world.get(f"{ANSWERING}?q={number}", "steward_ss", language)
+    assert number in text_of(page)
+    assert ("个工作日" if language == "zh" else "working days left") in text_of(page)
+    assert number not in text_of(world.get(f"{ANSWERING}?q=nothing-has-this", "steward_ss"))
+    assert number not in text_of(world.get(f"{ANSWERING}?view=overdue", "steward_ss"))
+
+
+# --- tickets --------------------------------------------------------------------------------------------------------
+
+
+def test_a_ticket_is_opened_taken_answered_contradicted_and_closed(world):
+    wrong = world.post(
+        f"{TICKETS}/new", "visitor", about="ss.insurance.nothing", kind="objection", text="有误"
+    )
+    assert wrong.status_code in (400, 403, 404, 422)
+    assert "有误" in wrong.text
+    opened = world.post(
+        f"{TICKETS}/new", "visitor", about=WANTED, kind="correction", text="基数有误"
+    )
+    assert opened.status_code == 303, text_of(opened)
+    path = opened.headers["location"]
+    assert "waits for you" in text_of(world.get(f"{TICKETS}?view=waiting", "steward_ss"))
+    early = world.post(
+        f"{path}/answer", "steward_ss", outcome="corrected", text="已改", basis="核实"
+    )
+    assert early.status_code == 400
+    assert world.post(f"{path}/take", "steward_ss").status_code == 303
+    bare = world.post(
+        f"{path}/answer", "steward_ss", outcome="unfounded", text="无误", basis="核实"
+    )
+    assert "needs the law it rests on" in text_of(bare)
+    assert unescape(bare.text).count("无误") == 1
+    answer = {"outcome": "unfounded", "text": "无误", "basis": LAW}
+    assert world.post(f"{path}/answer", "steward_ss", **answer).status_code == 303
+    assert world.post(f"{path}/reopen", "visitor", **{"reopen-reason": "仍有误"}).status_code == 303
+    assert world.post(f"{path}/take", "steward_ss").status_code == 303
+    answer["outcome"] = "corrected"
+    assert world.post(f"{path}/answer", "steward_ss", **answer).status_code == 303
+    assert world.post(f"{path}/close", "auditor").status_code == 403
+    assert world.post(f"{path}/close", "visitor").status_code == 303
+    assert "closed" in text_of(_plain(world.get(path, "auditor")))
+    assert "已办结" in text_of(world.get(path, "bureau", "zh"))
+
+
+def test_a_ticket_is_taken_back_and_is_nobody_elses(world):
+    path = world.post(
+        f"{TICKETS}/new", "visitor", about="ss.insurance", kind="objection", text="疑义"
+    ).headers["location"]  # fmt: skip
+    assert world.get(path, "steward_tax").status_code == 404
+    assert (
+        world.post(f"{path}/withdraw", "steward_tax", **{"withdraw-reason": "x"}).status_code == 404
+    )
+    assert (
+        world.post(f"{path}/withdraw", "steward_ss", **{"withdraw-reason": "x"}).status_code == 403
+    )
+    assert (
+        world.post(f"{path}/withdraw", "visitor", **{"withdraw-reason": "看错"}).status_code == 303
+    )
+    assert world.post(f"{path}/nothing", "visitor").status_code == 404
+
+
+# --- usage and receipts ---------------------------------------------------------------------------------------------
+
+COUNT = "SELECT region_code, COUNT(*) AS n FROM ga.population GROUP BY region_code"
+USAGE = "/console/department/usage"
+RECEIPTS = "/console/department/receipts"
+
+
+@pytest.fixture(scope="module")
+def asked(world):
+    """A question about the public security bureau's data, answered."""
+    path, page = world.answered(COUNT, "analyst_drc")
+    assert page.status_code == 200
+    return path.rpartition("/")[2]
+
+
+def test_usage_is_listed_filtered_and_taken_along(world, asked):
+    said = text_of(world.get(USAGE, "steward_ga"))
+    assert "analyst_drc" in said
+    assert "ga.population.region_code" in said
+    assert "analyst_drc" in text_of(world.get(f"{USAGE}?side=user", "steward_drc"))
+    later = text_of(world.get(f"{USAGE}?since=2099-01-01", "steward_ga"))
+    assert "No answer has been released" in later
+    rows = world.get(f"{USAGE}/export/json?q={asked}", "steward_ga").json()
+    assert [(each["subject"], each["query_id"]) for each in rows] == [("analyst_drc", asked)]
+    table = world.get(f"{USAGE}/export/csv", "steward_ga")
+    assert table.headers["content-disposition"] == 'attachment; filename="usage-provider.csv"'
+    assert asked in table.text
+    assert world.get(f"{USAGE}/export/exe", "steward_ga").status_code == 404
+
+
+def test_usage_of_another_department_is_the_bureaus_to_see(world, asked):
+    assert world.get(f"{USAGE}?department=ga", "steward_tax").status_code == 403
+    assert world.get(f"{USAGE}/export/csv?department=ga", "steward_tax").status_code == 403
+    assert "analyst_drc" in text_of(world.get(f"{USAGE}?department=ga", "bureau"))
+    assert asked in world.get(f"{USAGE}/export/json?department=ga", "bureau").text
+
+
+def test_a_day_that_is_none_is_said_in_place(world):
+    page = _plain(world.get(f"{USAGE}?since=yesterday", "steward_ga"))
+    assert page.status_code == 400
+    assert "yesterday is no day" in text_of(page)
+
+
+@pytest.fixture(scope="module")
+def own_log(world, asked, tmp_path_factory):
+    """The export of the department's own log with its public key, once it has answered."""
+    assert asked
+    log = world.platform.nodes["ga"].node.journal.log
+    path = tmp_path_factory.mktemp("own") / "ga.jsonl"
+    log.export(path)
+    return {"log": path.read_text(), "key": "\n".join(key.text() for key in log.keys)}
+
+
+def test_own_receipts_are_listed_and_agree_with_the_own_log(world, asked, own_log):
+    page = _plain(world.get(RECEIPTS, "steward_ga"))
+    assert asked[:12] in text_of(page)
+    assert "1 verified" in text_of(page)
+    found = text_of(world.post(RECEIPTS, "steward_ga", **own_log))
+    assert re.search(r"[1-9]\d* receipts agree, 0 faults", found)
+    assert "0 处问题" in text_of(world.post(RECEIPTS, "steward_ga", "zh", **own_log))
+
+
+def test_an_own_log_that_does_not_verify_is_refused_in_place(world, own_log):
+    lines = own_log["log"].splitlines(keepends=True)
+    cut = world.post(RECEIPTS, "steward_ga", log="".join(lines[:-1]), key=own_log["key"])
+    assert cut.status_code == 422
+    assert "A002" not in text_of(cut)
+    other = own_log["log"].replace('"analyst_drc"', '"analyst_dxc"')
+    altered = world.post(RECEIPTS, "steward_ga", log=other, key=own_log["key"])
+    assert "was altered" in text_of(altered)
+    no_key = world.post(RECEIPTS, "steward_ga", log=own_log["log"], key="nothing")
+    assert no_key.status_code == 400
+    assert "no public key" in text_of(no_key)
+    others = world.post(RECEIPTS, "steward_tax", **own_log)
+    assert "not your department" in text_of(others)
+    assert world.post(RECEIPTS, "bureau", **own_log).status_code == 403
+    forged = world.ask("POST", RECEIPTS, "steward_ga", data={**own_log, "csrf": "x"})
+    assert forged.status_code == 403
