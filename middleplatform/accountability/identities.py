@@ -1,8 +1,9 @@
 """Free text that goes into the log may name nobody by number: what looks like an identity number is refused.
 
-Refused are 15 and 18 character numbers of persons (GB 11643) and firms (GB 32100), also with full-width digits,
-and with blanks, dots or dashes between them. Whether a check digit is right does not matter: a mistyped number still
-names one.
+Refused are 15 and 18 character numbers of persons (GB 11643) and firms (GB 32100), also with full-width digits or
+Chinese ones, with blanks, dots or dashes between them, and with characters that nobody sees; 18 character numbers of
+persons also with other marks between the digits. Whether a check digit is right does not matter: a mistyped number
+still names one.
 
 Spec: docs/spec/accountability.md, "Texts".
 """
@@ -22,7 +23,17 @@ _DATE = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _PERSON = re.compile(rf"[1-9]\d{{5}}(?:18|19|20)\d{{2}}{_DATE}\d{{3}}[\dX]")
 _LONG = re.compile(r"\d{15}")
 _EXACT = re.compile(r"(?<!\d)(?:\d{15}|\d{17}[\dX])(?![\dA-Z])")
-_FIRM = re.compile(r"(?<![0-9A-Z])[0-9A-HJ-NP-RT-UW-Y]{2}\d{6}[0-9A-HJ-NP-RT-UW-Y]{10}(?![0-9A-Z])")
+_MARKS = re.compile(r"(?<=\d)[\W_]{1,3}(?=[\dX])")
+_OF_FIRMS = "[0-9A-HJ-NP-RT-UW-Y]"
+_FIRM = re.compile(
+    rf"(?<![0-9A-Z])(?:{_OF_FIRMS}[\s.\-]?){{2}}(?:\d[\s.\-]?){{6}}(?:{_OF_FIRMS}[\s.\-]?){{9}}{_OF_FIRMS}(?![0-9A-Z])"
+)
+_FIRM_DIGITS = 9
+"""Least digits of a firm's number: words of capital letters have fewer."""
+_CHINESE = str.maketrans("〇零一二三四五六七八九壹贰叁肆伍陆柒捌玖", "00123456789123456789")
+_UNSEEN = frozenset({"Cf", "Mn", "Me"})
+_FILLERS = frozenset("\u115f\u1160")
+"""Letters without a shape; U+3164 becomes one of them (NFKC)."""
 
 
 def plain_text(text: str, what: tuple[str, str]) -> str:
@@ -48,9 +59,25 @@ def plain_text(text: str, what: tuple[str, str]) -> str:
 
 
 def _names_somebody(text: str) -> bool:
-    plain = unicodedata.normalize("NFKC", text).upper()
-    joined = _BETWEEN.sub("", plain)
+    plain = _seen(text)
+    joined, run = _BETWEEN.sub("", plain), _MARKS.sub("", plain)
     return (
-        any(form.search(plain) for form in (_LONG, _EXACT, _FIRM))
-        or any(form.search(joined) for form in (_PERSON, _EXACT, _FIRM))
-    )  # fmt: skip
+        any(form.search(plain) for form in (_LONG, _EXACT))
+        or any(form.search(joined) for form in (_PERSON, _EXACT))
+        or _PERSON.search(run) is not None
+        or any(_names_firm(each) for each in (plain, joined))
+    )
+
+
+def _names_firm(text: str) -> bool:
+    return any(
+        sum(map(str.isdigit, found.group())) >= _FIRM_DIGITS for found in _FIRM.finditer(text)
+    )
+
+
+def _seen(text: str) -> str:
+    """Return what a reader sees, in one form: plain digits, capital letters, nothing without a shape."""
+    plain = unicodedata.normalize("NFKC", text).upper().translate(_CHINESE)
+    return "".join(
+        each for each in plain if unicodedata.category(each) not in _UNSEEN and each not in _FILLERS
+    )
