@@ -222,11 +222,17 @@ class Accounts:
         period = month(said, self.clock.now())
         assert period.start is not None, "a month has a beginning"
         name = said or f"{period.start.astimezone(SHANGHAI):%Y-%m}"
-        found = transparency.counted(self.log.entries(), period, self.catalog)
+        entries = () if self._before_the_log(period) else self.log.entries()
+        found = transparency.counted(entries, period, self.catalog)
         with self.store.reading() as connection:
             return transparency.published(
                 found, connection, period, self.catalog, self.bundle, name
             )  # fmt: skip
+
+    def _before_the_log(self, period: Period) -> bool:
+        """Say whether a period was over when the log began: anybody may ask for any month, and the log is long."""
+        first = self.log.entry(0).at if self.log.size else None
+        return first is not None and period.stop is not None and period.stop <= first
 
     # --- tickets ------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ __all__ = ["Period", "month"]
 
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _MONTHS = 12
+_YEARS = range(2, 9999)
+"""Whose months have a beginning and an end that a ``datetime`` can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def month(text: str, now: datetime) -> Period:
         here = now.astimezone(SHANGHAI)
         year, number = (here.year, here.month - 1) if here.month > 1 else (here.year - 1, _MONTHS)
         return Period.of_month(year, number)
-    good = _MONTH.fullmatch(text) and 1 <= int(text[5:]) <= _MONTHS and int(text[:4]) > 1
+    good = _MONTH.fullmatch(text) and 1 <= int(text[5:]) <= _MONTHS and int(text[:4]) in _YEARS
     if not good:
         raise QueryError(
             "Q040", what=(f"{text} is no month (2026-10)", f"{text} 不是月份（2026-10）")

@@ -13,6 +13,7 @@ from middleplatform.access.operator_log import OperatorLog
 from middleplatform.governance.kept import Kept
 from middleplatform.login.configured import Limits
 from middleplatform.web import bodies, problems, routes
+from middleplatform.web.checks import Checks
 from middleplatform.web.console import app as console
 from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
@@ -87,6 +88,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
     app.state.services, app.state.simulations = services, simulations
+    app.state.checks = Checks()
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)

@@ -27,6 +27,7 @@ from middleplatform.web import (
     simulation_routes,
     ticket_routes,
 )
+from middleplatform.web.checks import Checks
 from middleplatform.web.guard import subject_of
 from middleplatform.web.jobs import Job, JobTable
 from middleplatform.web.language import media_type_of
@@ -137,7 +138,9 @@ async def _result(request: Request, query_id: str) -> Response:
 async def _explain(request: Request, statement: bodies.Statement) -> Response:
     """Say what would happen to a question, and what near it would pass; nothing is run."""
     asked = _asked(request, statement)
-    found = await asyncio.to_thread(_gateway(request).advise, asked)
+    checks: Checks = request.app.state.checks
+    async with checks.one(asked.subject):
+        found = await asyncio.to_thread(_gateway(request).advise, asked)
     return json_reply(shapes.advice(found, locale(request)))
 
 

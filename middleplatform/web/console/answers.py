@@ -65,7 +65,8 @@ async def _page(request: Request) -> Response:
         return pages.render(request, "analyst/expired.html", status=HTTPStatus.NOT_FOUND)
     await job.finished(_AT_ONCE_S)
     if job.error is not None:
-        return await asyncio.to_thread(_refused, request, job, job.error)
+        async with request.app.state.checks.one(job.subject):
+            return await asyncio.to_thread(_refused, request, job, job.error)
     found = answered_of(job)
     if found is None:
         await _on_grid(request, job)
@@ -172,7 +173,7 @@ def _answered(request: Request, job: Job, found: Answered) -> Response:
     locale = pages.locale(request)
     place = 1 if locale == "zh" else 0
     columns = found.head["columns"]
-    chosen = request.query_params.get("y", "")
+    chosen = request.query_params.get("y", "")[:9]
     along, values = axes(found)
     shown = int(chosen) if chosen.isascii() and chosen.isdigit() and int(chosen) in values else None
     used = {each["reason"] for each in found.head["withheld"]}
@@ -251,7 +252,7 @@ def _way(protocol: str, place: int) -> list[str]:
 
 async def _chart(request: Request) -> Response:
     found = _of(request)
-    wanted = request.query_params.get("y", "")
+    wanted = request.query_params.get("y", "")[:9]
     _, values = axes(found)
     y = int(wanted) if wanted.isascii() and wanted.isdigit() else -1
     if y not in values:

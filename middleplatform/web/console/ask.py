@@ -29,8 +29,6 @@ from middleplatform.web.services import services_of
 
 __all__ = ["Question", "open_question", "register"]
 
-_CHECKS_MAX = 2
-"""Statements that are checked while typing at once, of everybody: a check takes the processor for some milliseconds."""
 _NAME_MAX = 200
 
 
@@ -77,7 +75,6 @@ class Question:
 
 def register(app: FastAPI) -> None:
     """Add the pages of asking."""
-    app.state.checks = asyncio.Semaphore(_CHECKS_MAX)
     pages.navigate(
         app,
         pages.Entry(
@@ -113,7 +110,7 @@ def _gateway(request: Request) -> Gateway:
 def _page(request: Request) -> Response:
     """Show the form: empty, or with a saved question or one of the history."""
     subject, asked = request.state.subject, request.query_params
-    kept = asked.get("saved", "")
+    kept = asked.get("saved", "")[:9]
     if kept.isascii() and kept.isdigit():
         found = services_of(request).notebook.one(int(kept), subject)
         return open_question(
@@ -121,9 +118,9 @@ def _page(request: Request) -> Response:
             Question(found.sql, found.purpose, found.project, found.noise, found.strict),
             name=found.name,
         )
-    entry = asked.get("entry", "")
+    entry = asked.get("entry", "")[:15]
     if entry.isascii() and entry.isdigit():
-        old = own_question(_gateway(request).audit, subject.id, subject.department, int(entry[:15]))
+        old = own_question(_gateway(request).audit, subject.id, subject.department, int(entry))
         return open_question(
             request, Question(old.sql, old.purpose, old.project, old.noise, old.strict)
         )
@@ -189,7 +186,7 @@ async def _check(request: Request) -> Response:
     """Say what is wrong with a statement, while somebody types."""
     question, subject = Question.of(form_of(request)), request.state.subject
     locale, gateway = pages.locale(request), _gateway(request)
-    async with request.app.state.checks:
+    async with request.app.state.checks.one(subject):
         asked, found = await asyncio.to_thread(_advised, gateway, question, subject)
     return JSONResponse(diagnostics(asked, found, locale))
 
@@ -202,9 +199,9 @@ def _advised(gateway: Gateway, question: Question, subject: Subject) -> tuple[Qu
 async def _explain(request: Request) -> Response:
     """Show what would happen to a question; nothing is run."""
     question = Question.of(form_of(request))
-    gateway, locale = _gateway(request), pages.locale(request)
-    async with request.app.state.checks:
-        asked, found = await asyncio.to_thread(_advised, gateway, question, request.state.subject)
+    gateway, subject, locale = _gateway(request), request.state.subject, pages.locale(request)
+    async with request.app.state.checks.one(subject):
+        asked, found = await asyncio.to_thread(_advised, gateway, question, subject)
     shown = _shown(gateway, asked, found, locale)
     name = "analyst/explained.html" if "hx-request" in request.headers else ""
     if name:

@@ -266,7 +266,7 @@ def _changed(request: Request, changes: Mapping[str, object]) -> str:
 def _notice(request: Request) -> Pair | None:
     try:
         english, chinese = json.loads(base64.urlsafe_b64decode(request.cookies.get(_NOTICE, "")))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         return None
     return str(english), str(chinese)
 

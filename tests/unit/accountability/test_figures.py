@@ -1,6 +1,7 @@
 """Are the figures of conduct those that one counts by hand in a made-up history?"""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -286,10 +287,24 @@ def test_counts_are_told_in_tens(count, told):
     assert transparency.shown(count) == told
 
 
-@pytest.mark.parametrize("month", ["2026-09", "2026-13", "2026-1", "now", "0001-00"])
+@pytest.mark.parametrize("month", ["2026-09", "2026-13", "2026-1", "now", "0001-00", "9999-12"])
 def test_only_a_whole_month_that_is_over_is_published(accounts, month):
     with pytest.raises(QueryError):
         accounts.transparency(month)
+
+
+class Unread:
+    """A log of which nothing but the first entry may be read."""
+
+    def __init__(self, log):
+        self.size, self.entry = log.size, log.entry
+
+
+def test_a_month_before_the_log_began_costs_no_look_through_it(accounts, log):
+    asked(log, 2, subject="lin")
+    began = log.entry(0).at
+    page = replace(accounts, log=Unread(log)).transparency(f"{began.year - 1}-12")
+    assert page.totals["questions"] == "<10"
 
 
 def test_the_last_month_is_published_unless_said(accounts):

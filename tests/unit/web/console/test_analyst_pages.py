@@ -81,6 +81,18 @@ def test_who_may_not_ask_sees_the_catalogue_at_most(world, person):
     assert world.get("/console/catalog", person).status_code == (200 if person else 303)
 
 
+def test_a_number_longer_than_any_is_no_fault_of_ours(world, answer):
+    path, _ = answer
+    long = "9" * 5000
+    for asked in (
+        f"/console/ask?saved={long}",
+        f"/console/ask?entry={long}",
+        f"{path}/chart?y={long}",
+    ):
+        assert world.get(asked).status_code == 404, asked[:40]
+    assert world.get(f"{path}?y={long}").status_code == 200
+
+
 def test_a_form_without_its_token_asks_nothing(world):
     sent = world.ask(
         "POST", "/console/ask", data={"csrf": "", "sql": COUNT, "purpose": "statistics"}

@@ -1,5 +1,6 @@
 """What holds for every page of the console: who is let in, from where forms come, which language it speaks."""
 
+import base64
 import re
 
 import pytest
@@ -67,6 +68,7 @@ GOOD = {"word": "yes", "csrf": "token-of-security_officer"}
         ("security_officer", GOOD, {"Sec-Fetch-Site": "none"}, 403),
         ("security_officer", GOOD, {"Origin": "https://elsewhere.example"}, 403),
         ("security_officer", GOOD, {"Origin": "null"}, 403),
+        ("security_officer", GOOD, {"Origin": "http://["}, 403),
         ("auditor", GOOD | {"csrf": "token-of-auditor"}, {}, 403),
         ("", GOOD, {}, 303),
     ],
@@ -100,7 +102,10 @@ def test_notice_is_shown_once_and_escaped(browser):
     assert 'notice=""' in shown.headers["set-cookie"]
 
 
-@pytest.mark.parametrize("notice", ["x", "bm8=", "WzFd", "e30=", "WyJhIiwgImIiLCAiYyJd"])
+NESTED = base64.urlsafe_b64encode(b"[" * 9000).decode()
+
+
+@pytest.mark.parametrize("notice", ["x", "bm8=", "WzFd", "e30=", "WyJhIiwgImIiLCAiYyJd", NESTED])
 def test_notice_that_is_not_ours_is_dropped(browser, notice):
     shown = browser.ask("GET", "/console", headers={"Cookie": f"session=auditor; notice={notice}"})
     assert shown.status_code == 200
