@@ -14,9 +14,9 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ from middleplatform.errors import ConfigError, PolicyError, QueryError
 from middleplatform.model.request import Role, Subject
 from middleplatform.ports import Clock, Rng
 
-__all__ = ["VALID_DAYS_MAX", "TokenRecord", "TokenRows", "TokenStore"]
+__all__ = ["VALID_DAYS_MAX", "PlannedToken", "TokenRecord", "TokenRows", "TokenStore"]
 
 VALID_DAYS_MAX = 366
 _FORM = re.compile(r"mpt_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
@@ -72,6 +72,19 @@ class TokenRecord:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedToken:
+    """A token that is about to hold.
+
+    Attributes:
+        token: For its bearer; cannot be had again.
+        record: What will be known of it.
+    """
+
+    token: str = field(repr=False)
+    record: TokenRecord
 
 
 class TokenRows(Protocol):
@@ -197,20 +210,50 @@ class TokenStore:
                 included, a malformed subject or a bad duration.
             ConfigError: C011.
         """
+        made = self.planned(subject, valid, note)
+        self.keep(made)
+        return made.token, made.record
+
+    def planned(
+        self,
+        subject: Subject,
+        valid: timedelta,
+        note: str = "",
+        beside: Iterable[tuple[str, frozenset[Role]]] = (),
+    ) -> "PlannedToken":
+        """Return a token for ``subject`` that lets nobody in yet: ``keep`` makes it hold.
+
+        Args:
+            subject: As in ``add``.
+            valid: As in ``add``.
+            note: As in ``add``.
+            beside: Login and roles of what else lets somebody in now: sessions.
+
+        Raises:
+            QueryError: As in ``add``.
+            ConfigError: C011.
+        """
         _check(subject, valid)
-        check_person(subject.id, subject.roles, self.holders())
+        check_person(subject.id, subject.roles, [*self.holders(), *beside])
         token_id = self._rng.token_bytes(8).hex()
         secret = base64.urlsafe_b64encode(self._rng.token_bytes(32)).rstrip(b"=").decode()
         token = f"mpt_{token_id}_{secret}"
         now = self._clock.now().astimezone(UTC)
-        record = TokenRecord(token_id, subject, note, now, now + valid, None)
+        return PlannedToken(token, TokenRecord(token_id, subject, note, now, now + valid, None))
+
+    def keep(self, made: "PlannedToken") -> None:
+        """Have a planned token hold from now on.
+
+        Raises:
+            ConfigError: C011.
+        """
+        record, subject = made.record, made.record.subject
         self._rows.add({
-            "id": token_id, "digest": _digest(token), "login": subject.id,
+            "id": record.id, "digest": _digest(made.token), "login": subject.id,
             "department": subject.department, "roles": json.dumps(sorted(subject.roles)),
-            "regions": json.dumps(subject.regions), "note": note, "created_at": now.isoformat(),
-            "expires_at": record.expires_at.isoformat(),
+            "regions": json.dumps(subject.regions), "note": record.note,
+            "created_at": record.created_at.isoformat(), "expires_at": record.expires_at.isoformat(),
         })  # fmt: skip
-        return token, record
 
     def authenticate(self, token: str) -> Subject:
         """Return whom ``token`` lets in.

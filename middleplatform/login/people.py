@@ -70,6 +70,30 @@ class People:
         self._desk.perform(decide)
         return count
 
+    def end_one(self, actor: Subject, session_id: str, reason: str) -> str:
+        """End one session, by its public id, and return whose it was.
+
+        Raises:
+            PolicyError: P004.
+            QueryError: Q040 no reason, Q041 no open session has that id.
+            AuditError: A001, A003.
+        """
+        _check(actor, reason)
+        now, login = self._clock.now(), ""
+
+        def decide(connection: Connection, _: int) -> Act:
+            nonlocal login
+            rows = [row for row in logins.of_login(connection, None, now) if row.id == session_id]
+            if not rows:
+                raise QueryError("Q041", what=(f"session {session_id}", f"会话 {session_id}"))
+            login = rows[0].login
+            change = Change("sessions", {"ended_at": now}, {"digest": rows[0].digest})
+            body = {**_body(actor, "put_out", login, reason), "session": session_id}
+            return Act(EVENT, body, (change,))
+
+        self._desk.perform(decide)
+        return login
+
     def forget(self, actor: Subject, login: str, reason: str) -> None:
         """Let a login begin anew: the next who comes by it with the provider keeps it. Its sessions end.
 

@@ -13,6 +13,9 @@ OLD = "SELECT region_code, COUNT(*) AS n FROM ga.population WHERE 2024 - birth_y
 
 PAGES = {
     "/console": ["analyst_drc", "steward_ga", "officer_a", "auditor", "bureau"],
+    "/console/admin/connectors": ["sysadmin"],
+    "/console/admin/sessions": ["sysadmin", "officer_a"],
+    "/console/admin/tokens": ["sysadmin"],
     "/console/answers/{query_id}": ["analyst_drc"],
     "/console/ask": ["analyst_drc"],
     "/console/audit/checkpoint": ["auditor"],

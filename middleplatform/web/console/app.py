@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from middleplatform.web.console import (
+    administration,
     answering,
     answers,
     applying,
@@ -27,23 +28,9 @@ from middleplatform.web.console.static_files import PREFIX
 __all__ = ["register"]
 
 _AREAS = (
-    home,
-    login,
-    catalog,
-    ask,
-    answers,
-    saved,
-    applying,
-    policy,
-    log,
-    proofs,
-    who_got_what,
-    conduct,
-    answering,
-    tickets,
-    usage,
-    receipts,
-)
+    home, login, catalog, ask, answers, saved, applying, policy, log, proofs, who_got_what, conduct,
+    answering, tickets, usage, receipts, administration,
+)  # fmt: skip
 """Modules with ``register(app)``."""
 
 
