@@ -45,6 +45,7 @@ class GrantsInForce:
 
     Attributes:
         entering: Held while a release is looked at for the last time and entered (``Desk.entering``).
+        blind: Whether the last look at the store failed: what is ``known`` may have been stopped since.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class GrantsInForce:
         self._states: dict[int, State] = {}
         self._seen = (0, "")
         self._grants: tuple[Granted, ...] = ()
+        self.blind = False
         self._fit: tuple[object, tuple[Granted, ...], tuple[Grant, ...]] = (None, (), ())
 
     def opening(self, bundle: Bundle, now: datetime) -> InForce:
@@ -100,8 +102,14 @@ class GrantsInForce:
         Raises:
             ConfigError: C015 the store cannot be read: then nobody knows what was withdrawn.
         """
-        with self._lock, self._store.reading() as connection:
-            return self._folded(connection, pending(connection))
+        try:
+            with self._lock, self._store.reading() as connection:
+                found = self._folded(connection, pending(connection))
+        except ConfigError:
+            self.blind = True
+            raise
+        self.blind = False
+        return found
 
     def _look(self) -> tuple[tuple[Granted, ...], tuple[Freeze, ...] | None]:
         """Return grants that nobody has stopped, and freezes that nobody has ended, in one transaction.
@@ -115,11 +123,14 @@ class GrantsInForce:
                 act = pending(connection)
                 made = coming(act)
                 freezes = freezes_open(connection) + (() if made is None else (made,))
-                return self._folded(connection, act), freezes
+                found = self._folded(connection, act)
+            self.blind = False
         except ConfigError as error:
+            self.blind = True
             said = (error.code, error.public_message, error.detail)
             _LOG.error("grants and freezes in the store: %s %s %s", *said)
             return (), freezes
+        return found, freezes
 
     def _folded(self, connection: Connection, act: PendingAct | None) -> tuple[Granted, ...]:
         """Return the grants; only events that are new are read."""

@@ -120,7 +120,9 @@ class Telling:
         with self._lock:
             made = self._granted
             fresh = made is not None and now - made.at < timedelta(seconds=fresh_s)
-            if made is None or not fresh or known is not self._made_of:
+            # Who cannot see what was stopped meanwhile renews nothing: the document held ends by itself.
+            stale = (not fresh and not self._grants.blind) or known is not self._made_of
+            if made is None or stale:
                 number = max(made.number + 1 if made else 1, int(now.timestamp() * 1_000_000))
                 given = tuple(
                     (each.provider, each.grant) for each in known if each.grant.ends > now

@@ -82,6 +82,25 @@ def test_grants_are_told_anew_before_the_document_ends(told):
     assert (second.until - told.made.clock.now()).total_seconds() == VALID_S
 
 
+def test_who_cannot_read_the_store_renews_no_grants(told):
+    """What was stopped meanwhile would else count at the nodes for longer than a document does."""
+    told.telling.look()
+    first = told.grants()
+    reading = told.made.store.reading
+
+    def refuses():
+        raise ConfigError("C015", what="gone")
+
+    told.made.store.reading = refuses
+    with pytest.raises(ConfigError):
+        told.telling._grants.current()
+    told.made.clock.advance(seconds=FRESH_S)
+    assert told.grants() == first
+    told.made.store.reading = reading
+    told.telling.look()
+    assert told.grants().number > first.number
+
+
 def test_each_change_is_looked_at_once(told):
     assert told.telling.look()
     assert not told.telling.look()
