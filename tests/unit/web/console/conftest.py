@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from middleplatform.access.operator_log import OperatorLog
+from middleplatform.errors import ConfigError
 from middleplatform.model.request import Role, Subject
 from middleplatform.web import problems
 from middleplatform.web.console import app as console
@@ -34,6 +35,26 @@ class HandSessions:
         self.ended.append(secret)
 
 
+class NoStore:
+    """The services of a platform without a store: nothing waits anywhere, since nobody can say."""
+
+    platform, login = SimpleNamespace(lifecycle=None), None
+
+    def __init__(self) -> None:
+        self.sessions = HandSessions()
+
+    @property
+    def lifecycle(self) -> object:
+        raise ConfigError("C015", what=("there is none", "未配置"))
+
+    freezes = notebook = lifecycle
+
+    def accounts(self) -> object:
+        return self.lifecycle
+
+    tickets = handling = accounts
+
+
 @dataclass
 class Browser:
     """An application with nothing but the console."""
@@ -57,7 +78,7 @@ def browser(tmp_path) -> Browser:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     log = OperatorLog(tmp_path / "operator.log", HandClock(), CountingRng())
     app.state.operator_log = log
-    app.state.services = SimpleNamespace(sessions=HandSessions())
+    app.state.services = NoStore()
     problems.install(app)
     console.register(app)
     app.add_middleware(Shell, operator_log=log)
