@@ -10,6 +10,7 @@ from middleplatform.web.console import (
     ask,
     catalog,
     conduct,
+    drafting,
     errors,
     home,
     log,
@@ -29,8 +30,7 @@ __all__ = ["register"]
 
 _AREAS = (
     home, login, catalog, ask, answers, saved, applying, policy, log, proofs, who_got_what, conduct,
-    answering, tickets, usage, receipts, administration,
-)  # fmt: skip
+    answering, tickets, usage, receipts, administration, drafting)  # fmt: skip
 """Modules with ``register(app)``."""
 
 

@@ -253,7 +253,7 @@ def _restore(request: Request) -> Response:
 
 
 def _at(number: int) -> str:
-    return f"{_HOME}/proposals/{proposal}"
+    return f"{_HOME}/proposals/{number}"
 
 
 _ACTS = {

@@ -1,6 +1,7 @@
 """The security officer's pages over a running platform: every page, every form, both languages."""
 
 import re
+from html import unescape
 
 import pytest
 from analyst_world import opened_world, text_of
@@ -14,7 +15,7 @@ def world(tmp_path_factory, demo_data):
         yield made
 
 
-PATHS = (HOME,)
+PATHS = (HOME, f"{HOME}/draft")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -24,3 +25,54 @@ def test_every_page_opens_in_both_languages(world, path):
     assert re.search("[\u4e00-\u9fff]", text_of(found[1]).replace("中文", ""))
     for page in found:
         assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", page.text)
+
+
+def drafted(world):
+    page = world.get(f"{HOME}/draft", "officer_a")
+    names = re.findall(r'name="name" value="([^"]+)"', page.text)
+    texts = [
+        unescape(each)
+        for each in re.findall(r'name="text"[^>]*>\n(.*?)</textarea>', page.text, re.DOTALL)
+    ]
+    return dict(zip(names, texts, strict=True))
+
+
+def sent(files, **more):
+    return {"name": list(files), "text": list(files.values()), **more}
+
+
+def test_a_draft_is_checked_while_it_is_written_and_proposed_and_withdrawn(world):
+    files = drafted(world)
+    broken = {**files, "columns.yaml": files["columns.yaml"].replace("datasets:", "datasetz:", 1)}
+    found = world.post(
+        f"{HOME}/draft/check", "officer_a", headers={"HX-Request": "true"}, **sent(broken)
+    )
+    assert "<h1>" not in found.text
+    assert re.search(r"columns\.yaml:\d+:\d+", found.text)
+    assert (
+        world.post(f"{HOME}/draft/propose", "officer_a", **sent(broken, reason="r")).status_code
+        == 422
+    )
+    changed = {**files, "manifest.yaml": files["manifest.yaml"] + "# weighed\n"}
+    said = text_of(world.post(f"{HOME}/draft/check", "officer_a", **sent(changed, full="yes")))
+    assert "none needed" in said
+    assert (
+        "a reason is needed"
+        in text_of(world.post(f"{HOME}/draft/propose", "officer_a", **sent(changed)))
+       
+    )
+    made = world.post(f"{HOME}/draft/propose", "officer_a", **sent(changed, reason="a comment"))
+    assert made.status_code == 303, text_of(made)
+    place = made.headers["location"]
+    for language in ("en", "zh"):
+        assert world.get(place, "officer_a", language).status_code == 200
+        assert world.get(f"{place}?view=files", "auditor", language).status_code == 200
+    assert (
+        world.get(f"{HOME}/draft?proposal={place.rpartition('/')[2]}", "officer_a").status_code
+        == 200
+    )
+    assert world.post(f"{place}/approve", "analyst_drc").status_code == 403
+    done = world.post(f"{place}/publish", "officer_a")
+    assert done.status_code == 303
+    assert world.get(done.headers["location"], "officer_a").status_code == 200
+    assert world.post(f"{place}/withdraw", "officer_a").status_code >= 400

@@ -1,0 +1,155 @@
+"""Drafts of policy in the console: files in a form, checked while they are written, tested, and sent as a proposal.
+
+A draft lives in the page alone: nothing is kept of it before it is proposed.
+
+Spec: docs/spec/policy-lifecycle.md.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from itertools import zip_longest
+
+from fastapi import FastAPI, Request, Response
+
+from middleplatform.errors import ConfigError, QueryError
+from middleplatform.governance import drafts
+from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.web.console import pages
+from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.console.listing import Listing
+from middleplatform.web.console.policy import OFFICERS, said_changes
+from middleplatform.web.services import services_of
+
+__all__ = ["draft_page", "register"]
+
+_AT = "/console/policy/draft"
+_CHANGES_MAX = 100
+
+
+def register(app: FastAPI) -> None:
+    """Add the pages."""
+    pages.add(app, "GET", _AT, _draft, OFFICERS)
+    pages.add(app, "POST", f"{_AT}/files", _files, OFFICERS)
+    pages.add(app, "POST", f"{_AT}/check", _check, OFFICERS)
+    pages.add(app, "POST", f"{_AT}/propose", _propose, OFFICERS)
+
+
+def draft_page(
+    request: Request,
+    files: Mapping[str, str],
+    *,
+    reason: str = "",
+    open_file: str = "",
+    status: int = HTTPStatus.OK,
+    **values: object,
+) -> Response:
+    """Return the page on which ``files`` can be changed, checked and sent.
+
+    Args:
+        request: The page's.
+        files: Text by name.
+        reason: Typed so far.
+        open_file: Name of the file that is shown at once.
+        status: Of the answer.
+        values: For the template: ``spots`` or ``tried``; without, the files are checked.
+    """
+    lifecycle = services_of(request).lifecycle
+    shown = {"tried": None, "changes": None, "spots": None} | values
+    if shown["spots"] is None and shown["tried"] is None:
+        shown["spots"] = drafts.spots(files, lifecycle)
+    return pages.render(
+        request, "policy/draft.html", status=status,
+        files=sorted(files.items()), reason=reason, open_file=open_file, **shown,
+    )  # fmt: skip
+
+
+def _lifecycle(request: Request) -> Lifecycle:
+    return services_of(request).lifecycle
+
+
+def _draft(request: Request) -> Response:
+    lifecycle = _lifecycle(request)
+    version, proposal = (_asked(request, name) for name in ("version", "proposal"))
+    if version:
+        return draft_page(request, lifecycle.files(version))
+    if proposal:
+        return draft_page(request, lifecycle.proposed(proposal))
+    return draft_page(request, drafts.files_in_force(lifecycle, services_of(request).settings))
+
+
+def _asked(request: Request, name: str) -> int:
+    """Return the number of the query's parameter, 0 without one.
+
+    Raises:
+        QueryError: Q041 it is none.
+    """
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - fits 32 bits
+        raise QueryError("Q041", what=("such a number", "该编号"))
+    return int(text)
+
+
+def _sent(form: Form) -> dict[str, str]:
+    """Return the files of a form, without those that were ticked for removal.
+
+    Raises:
+        QueryError: Q040 a name without a text, or a name twice.
+    """
+    names, texts = form.values.get("name", []), form.values.get("text", [])
+    pairs = list(zip_longest(names, (each.replace("\r\n", "\n") for each in texts)))
+    if len(names) != len(texts) or len(set(names)) != len(names):
+        raise QueryError("Q040", what=("a file has one name and one text", "文件的名称与内容须一一对应"))  # fmt: skip
+    gone = set(form.many("remove"))
+    return {name: text for name, text in pairs if name not in gone}
+
+
+def _files(request: Request) -> Response:
+    form = form_of(request)
+    files, added = _sent(form), form.one("added")
+    if added:
+        if not added.endswith((".yaml", ".yml")) or "/" in added or added in files:
+            what = ("a new file has a new name that ends in .yaml", "新文件名须以 .yaml 结尾且不重名")  # fmt: skip
+            wrong = (drafts.Spot("error", added, "", what),)
+            return draft_page(request, files, reason=form.text("reason"), spots=wrong, status=422)
+        files[added] = ""
+    return draft_page(request, files, reason=form.text("reason"), open_file=added)
+
+
+def _check(request: Request) -> Response:
+    form, lifecycle = form_of(request), _lifecycle(request)
+    files = _sent(form)
+    found: dict[str, object] = {"spots": drafts.spots(files, lifecycle), "tried": None, "changes": None}  # fmt: skip
+    if form.ticked("full"):
+        try:
+            tried = drafts.tried(files, lifecycle)
+        except ConfigError as error:
+            if error.code != "C001":
+                raise
+            found["spots"] = drafts.refused(error)
+        else:
+            changes = said_changes(tried.difference)[:_CHANGES_MAX]
+            found |= {"tried": tried, "changes": Listing(changes, len(changes), 1, _CHANGES_MAX)}
+    if "hx-request" in request.headers:
+        return pages.render(request, "policy/checked.html", **found)
+    return draft_page(request, files, reason=form.text("reason"), **found)
+
+
+def _propose(request: Request) -> Response:
+    form, lifecycle = form_of(request), _lifecycle(request)
+    files, reason = _sent(form), form.text("reason")
+    try:
+        number = lifecycle.propose(request.state.subject, files, reason)
+    except ConfigError as error:
+        if error.code != "C001":
+            raise
+        wrong = drafts.refused(error)
+    except QueryError as error:
+        if error.code not in ("Q040", "Q042"):
+            raise
+        english, chinese = error.parts["what"]
+        wrong = (drafts.Spot("error", "", "", (str(english), str(chinese))),)
+    else:
+        return pages.redirect(
+            request, f"/console/policy/proposals/{number}", ("Proposed.", "已提出。")
+        )
+    return draft_page(request, files, reason=reason, spots=wrong, status=422)
