@@ -88,9 +88,9 @@ class Desk:
         """
         with self._lock:
             self._finish()
-            number = self._begin(decide)
-            if not self._finish():  # another process may have taken it on meanwhile
-                self._wait(number)
+            number, act_id = self._begin(decide)
+            self._finish()
+            self._wait(number, act_id)  # another process may have taken it on, or taken it back
             return number
 
     def finish(self) -> bool:
@@ -102,10 +102,11 @@ class Desk:
         with self._lock:
             return self._finish()
 
-    def _begin(self, decide: Decide) -> int:
+    def _begin(self, decide: Decide) -> tuple[int, str]:
         with self.store.writing() as connection:
             act = decide(connection, next_number(connection, acts.c.number))
-            return begin(connection, act, self.rng.token_bytes(16).hex(), self.clock.now())
+            act_id = self.rng.token_bytes(16).hex()
+            return begin(connection, act, act_id, self.clock.now()), act_id
 
     def _finish(self) -> bool:
         if self.log is None:
@@ -127,6 +128,8 @@ class Desk:
         assert self.log is not None
         good = all(vouch(act) for vouch in self.vouches)
         with self.store.writing() as connection:
+            if not _still(connection, act.id, ""):
+                return False
             if good:
                 return claim(connection, act.number, self.log.claimant, self.log.size)
             undo(connection, act.number)
@@ -152,30 +155,36 @@ class Desk:
                 "A005",
             ):  # then nobody knows what the log holds, or others may enter it
                 with self.store.writing() as connection:
-                    undo(connection, act.number)
+                    if _still(connection, act.id, self.log.claimant):
+                        undo(connection, act.number)
             raise
 
-    def _wait(self, number: int) -> None:
+    def _wait(self, number: int, act_id: str) -> None:
         """Wait for the holder of the log; the clock of the machine, since another process is waited for."""
         until = time.monotonic() + _WAIT_S
         while time.monotonic() < until:
-            if self._in_force(number):
+            if self._in_force(number, act_id):
                 return
             time.sleep(_LOOK_S)
         with self.store.writing() as connection:
-            act = pending(connection)
-            idle = act is not None and act.number == number and not act.log
+            idle = _still(connection, act_id, "")
             if idle:
                 undo(connection, number)
         if idle:
             raise AuditError("A003")
-        if not self._in_force(number):
+        if not self._in_force(number, act_id):
             what = ("the act waits for its entry in the log", "该操作正等待写入日志")
             raise QueryError("Q042", what=what)
 
-    def _in_force(self, number: int) -> bool:
+    def _in_force(self, number: int, act_id: str) -> bool:
         with self.store.reading() as connection:
             try:
-                return act_index(connection, number) is not None
+                return act_index(connection, number, act_id) is not None
             except QueryError:
                 raise QueryError("Q042", what=_NOT_TAKEN) from None
+
+
+def _still(connection: Connection, act_id: str, log: str) -> bool:
+    """Say whether the act that waits is still this one, and whose it was: its number may be another's by now."""
+    act = pending(connection)
+    return act is not None and (act.id, act.log) == (act_id, log)

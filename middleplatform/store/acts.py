@@ -206,16 +206,21 @@ def undo(connection: Connection, number: int) -> None:
     connection.execute(acts.delete().where(acts.c.number == number, acts.c.audit_index.is_(None)))
 
 
-def act_index(connection: Connection, number: int) -> int | None:
+def act_index(connection: Connection, number: int, act_id: str = "") -> int | None:
     """Return the index of the act's entry; None while it waits.
+
+    Args:
+        connection: To the store.
+        number: Of the act; that of one that was undone is given again.
+        act_id: Its id, where the number alone may by now be another's.
 
     Raises:
         QueryError: Q041 where there is no such act: it was undone.
     """
     row = connection.execute(
-        select(acts.c.audit_index).where(acts.c.number == number)
+        select(acts.c.audit_index, acts.c.id).where(acts.c.number == number)
     ).one_or_none()
-    if row is None:
+    if row is None or act_id not in ("", row.id):
         raise QueryError("Q041", what=("such act", "该操作"))
     return cast("int | None", row.audit_index)
 

@@ -25,6 +25,7 @@ from middleplatform.errors import AuditError, LimitError, MiddleplatformError
 from middleplatform.governance.examined import loaded
 from middleplatform.governance.four_eyes import Required
 from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.store.acts import Act, begin, undo
 from middleplatform.store.policies import Kind, State
 
 
@@ -370,3 +371,24 @@ def without_income():
     whole = small_catalog()
     left = {name: each for name, each in whole.datasets.items() if name == "ga.population"}
     return replace(whole, datasets=left)
+
+
+def test_an_act_that_was_taken_back_is_not_mistaken_for_the_next_of_its_number(made):
+    """Between a look at what waits and its taking on, another process takes it back, and a third does its own."""
+    beside = made.beside(made.log)
+    first, second = (Act("policy", {"action": each}, ()) for each in ("first", "second"))
+    desk, swapped = made.life.desk, []
+
+    def vouch(act):
+        if act.body["action"] == "first":
+            with desk.store.writing() as connection:
+                undo(connection, act.number)
+                swapped.append(begin(connection, second, "f" * 32, made.clock.now()))
+        return True
+
+    desk.vouches.append(vouch)
+    with refused("Q042"):
+        desk.perform(lambda _connection, _number: first)
+    assert swapped == [1]
+    beside.desk.finish()
+    assert [each["action"] for each in made.entries()] == ["second"]

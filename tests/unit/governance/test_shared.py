@@ -312,8 +312,8 @@ def test_an_act_that_another_gateway_takes_on_first_is_waited_for(join):
         assert at_it.wait(30)
         return number
 
-    def seen(number):
-        found = in_force(number)
+    def seen(*which):
+        found = in_force(*which)
         looked.set()
         return found
 
