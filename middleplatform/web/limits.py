@@ -88,7 +88,12 @@ def address_of(request: Request) -> str:
 
 
 def _credential(request: Request) -> str:
-    return request.headers.get("authorization", "") or cookies.read(request, "session")
+    """Return what the address lets somebody in by, however it is written; what counts for nothing there is none."""
+    if f"{request.url.path}/".startswith("/console/"):
+        secret = cookies.read(request, "session")
+        return secret and f"session {secret}"
+    token = request.headers.get("authorization", "").partition(" ")[2].strip()
+    return token and f"token {token}"
 
 
 def _digest(credential: str) -> str:

@@ -28,17 +28,18 @@ def app(seconds):
         return PlainTextResponse(address_of(request), status)
 
     made.add_route("/v1/health", answer)
+    made.add_route("/console", answer)
     made.add_middleware(RateLimits, limits=LIMITS, timer=lambda: seconds[0])
     return made
 
 
-def ask(app, count, address="192.0.2.1", **headers):
+def ask(app, count, address="192.0.2.1", path="/v1/health", **headers):
     async def many():
         transport = httpx.ASGITransport(app, client=(address, 1))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://test", headers=headers
         ) as client:
-            return [await client.get("/v1/health") for _ in range(count)]
+            return [await client.get(path) for _ in range(count)]
 
     return asyncio.run(many())
 
@@ -60,7 +61,19 @@ def test_address_has_so_many_and_then_waits_as_long_as_told(app, seconds):
 def test_credential_has_so_many_from_all_addresses_together(app):
     assert statuses(ask(app, 20, "192.0.2.1", Authorization="Bearer a")) == [200] * 20
     assert statuses(ask(app, 1, "192.0.2.2", Authorization="Bearer a")) == [429]
-    assert statuses(ask(app, 1, "192.0.2.2", Cookie="session=a")) == [200]
+    assert statuses(ask(app, 1, "192.0.2.2", "/console", Cookie="session=a")) == [200]
+
+
+def test_a_credential_written_otherwise_is_the_same_one(app):
+    ask(app, 20, Authorization="Bearer a")
+    for written in ("bearer a", "BEARER a", "Bearer  a"):
+        assert statuses(ask(app, 1, "192.0.2.2", Authorization=written)) == [429]
+
+
+def test_a_header_that_counts_for_nothing_makes_no_other_credential(app):
+    headers = {"path": "/console", "Cookie": "session=a"}
+    ask(app, 20, **headers)
+    assert statuses(ask(app, 1, "192.0.2.2", Authorization="Bearer b", **headers)) == [429]
 
 
 def test_who_knows_only_the_id_of_a_token_cannot_use_up_its_holders_requests(app):

@@ -265,7 +265,9 @@ def test_home_shows_what_waits_first_and_stays_when_an_area_cannot_say(browser):
     cards = re.findall(r'<h2><a href="/console/(\w+)"', found.text)
     assert cards[0] == "Urgent"
     assert set(cards) >= {"Calm", "Broken"}
-    told = dict(re.findall(r'<h2><a href="/console/(\w+)".*?</h2>(.*?)</li>', found.text, re.S))
+    told = dict(
+        re.findall(r'<h2><a href="/console/(\w+)".*?</h2>(.*?)</li>', found.text, re.DOTALL)
+    )
     assert [name for name in ("Urgent", "Calm", "Broken") if "waiting" in told[name]] == [
         "Urgent",
         "Calm",
