@@ -9,6 +9,7 @@ from middleplatform.web.console import (
     applying,
     ask,
     catalog,
+    classification,
     conduct,
     drafting,
     errors,
@@ -30,7 +31,7 @@ __all__ = ["register"]
 
 _AREAS = (
     home, login, catalog, ask, answers, saved, applying, policy, log, proofs, who_got_what, conduct,
-    answering, tickets, usage, receipts, administration, drafting)  # fmt: skip
+    answering, tickets, usage, receipts, administration, drafting, classification)  # fmt: skip
 """Modules with ``register(app)``."""
 
 

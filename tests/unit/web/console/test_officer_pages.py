@@ -15,7 +15,13 @@ def world(tmp_path_factory, demo_data):
         yield made
 
 
-PATHS = (HOME, f"{HOME}/draft")
+PATHS = (
+    HOME,
+    f"{HOME}/draft",
+    f"{HOME}/classification",
+    f"{HOME}/classification?q=sex&dataset=ga.population&level=none",
+    f"{HOME}/classify?dataset=ga.population&column=sex",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -56,10 +62,8 @@ def test_a_draft_is_checked_while_it_is_written_and_proposed_and_withdrawn(world
     changed = {**files, "manifest.yaml": files["manifest.yaml"] + "# weighed\n"}
     said = text_of(world.post(f"{HOME}/draft/check", "officer_a", **sent(changed, full="yes")))
     assert "none needed" in said
-    assert (
-        "a reason is needed"
-        in text_of(world.post(f"{HOME}/draft/propose", "officer_a", **sent(changed)))
-       
+    assert "a reason is needed" in text_of(
+        world.post(f"{HOME}/draft/propose", "officer_a", **sent(changed))
     )
     made = world.post(f"{HOME}/draft/propose", "officer_a", **sent(changed, reason="a comment"))
     assert made.status_code == 303, text_of(made)
@@ -76,3 +80,16 @@ def test_a_draft_is_checked_while_it_is_written_and_proposed_and_withdrawn(world
     assert done.status_code == 303
     assert world.get(done.headers["location"], "officer_a").status_code == 200
     assert world.post(f"{place}/withdraw", "officer_a").status_code >= 400
+
+
+def test_classifying_a_column_leads_into_a_draft_that_passes_the_check(world):
+    place = f"{HOME}/classify?dataset=ga.population&column=sex"
+    page = world.post(place, "officer_a", level="core", min_units="50")
+    assert page.status_code == 200
+    assert "core" in unescape(page.text)
+    assert "finds nothing" in text_of(page) or "to weigh" in text_of(page)
+    wrong = world.post(place, "officer_a", min_units="many")
+    assert wrong.status_code == 422
+    assert "a number" in text_of(wrong)
+    assert world.post(place, "officer_a", csrf="", level="core").status_code == 403
+    assert world.get(f"{HOME}/classify?dataset=no&column=no", "officer_a").status_code == 404
