@@ -10,7 +10,7 @@ Spec: docs/spec/policy-lifecycle.md, "Four eyes".
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from middleplatform.access.roles import check_separation
+from middleplatform.access.roles import check_separation, person_key
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.governance.diff import Difference
 from middleplatform.model.policy import Bundle
@@ -59,8 +59,8 @@ def missing(required: Required, author: str, approvals: Iterable[Approval]) -> R
     """Return what is still needed; nothing (false) when all is there."""
     seen: dict[str, Approval] = {}
     for each in approvals:
-        if each.person != author:
-            seen.setdefault(each.person, each)
+        if person_key(each.person) != person_key(author):
+            seen.setdefault(person_key(each.person), each)
     given = seen.values()
     officers = any(each.capacity is Capacity.SECOND_OFFICER for each in given)
     owners = {each.department for each in given if each.capacity is Capacity.DATA_OWNER}
@@ -90,7 +90,7 @@ def capacity_of(person: Subject, author: str, needed: Required) -> Capacity:
         PolicyError: P004 the author himself, conflicting roles, or nobody whose approval is needed.
     """
     _check_roles(person)
-    if person.id == author:
+    if person_key(person.id) == person_key(author):
         raise PolicyError("P004", what=("decide on one's own proposal", "审批本人的提案"))
     if Role.SECURITY_OFFICER in person.roles and needed.second_officer:
         return Capacity.SECOND_OFFICER

@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from middleplatform.access.roles import person_key
 from middleplatform.errors import ConfigError, PolicyError, QueryError
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.diff import Difference, diff
@@ -222,7 +223,7 @@ class Lifecycle:
         def decide(connection: Connection, act: int) -> Act:
             proposal = self._open(connection, number)
             before = policies.approvals_of(connection, number)
-            if any(each.person == person.id for each in before):
+            if any(person_key(each.person) == person_key(person.id) for each in before):
                 what = ("this person has approved it", "该人员已批准")
                 raise QueryError("Q042", what=what)
             still = missing(weighed.required, proposal.author, (*before, given))

@@ -100,6 +100,15 @@ def test_nobody_approves_twice(life):
         life.approve(LU, number)
 
 
+def test_other_letters_make_no_second_person(life):
+    number = life.propose(HAN, files(tax=10), "looser")
+    with refused("P004"):
+        life.approve(replace(HAN, id="HAN"), number)
+    life.approve(LU, number)
+    with refused("Q042"):
+        life.approve(replace(LU, id="Lu"), number)
+
+
 @pytest.mark.parametrize("person", [ANALYST, AUDITOR, BOTH, GA], ids=lambda each: each.id)
 def test_only_a_security_officer_without_other_duties_changes_policy(life, person):
     with refused("P004"):
