@@ -32,6 +32,8 @@ PAGES = {
     "/console/catalog/{dataset}": ["analyst_drc"],
     "/console/department/applications": ["steward_ss", "bureau"],
     "/console/department/applications/{number}": ["steward_ss", "bureau"],
+    "/console/department/connectors": ["steward_ga"],
+    "/console/department/quality": ["steward_ga"],
     "/console/department/receipts": ["steward_ga"],
     "/console/department/usage": ["steward_ga", "bureau"],
     "/console/history": ["analyst_drc"],

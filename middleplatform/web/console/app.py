@@ -11,6 +11,7 @@ from middleplatform.web.console import (
     catalog,
     classification,
     conduct,
+    department,
     drafting,
     errors,
     home,
@@ -30,8 +31,27 @@ from middleplatform.web.console.static_files import PREFIX
 __all__ = ["register"]
 
 _AREAS = (
-    home, login, catalog, ask, answers, saved, applying, policy, log, proofs, who_got_what, conduct,
-    answering, tickets, usage, receipts, administration, drafting, classification)  # fmt: skip
+    home,
+    login,
+    catalog,
+    ask,
+    answers,
+    saved,
+    applying,
+    policy,
+    log,
+    proofs,
+    who_got_what,
+    conduct,
+    answering,
+    tickets,
+    usage,
+    receipts,
+    administration,
+    drafting,
+    classification,
+    department,
+)
 """Modules with ``register(app)``."""
 
 

@@ -1,12 +1,15 @@
 """The department's pages over a running platform: applications answered, tickets, usage, receipts, connectors."""
 
 import re
+from dataclasses import dataclass
 from html import unescape
 
 import pytest
 from analyst_world import opened_world, text_of
 
 from middleplatform.demo.runtime import PERSONAS
+from middleplatform.errors import SourceError
+from middleplatform.governance import stopping
 from middleplatform.governance.handling import number_of
 
 MINE = "/console/my/applications"
@@ -33,6 +36,8 @@ PAGES = {
     f"{TICKETS}/new": {"analyst", "steward"},
     "/console/department/usage": {"steward", "bureau"},
     "/console/department/receipts": {"steward"},
+    "/console/department/connectors": {"steward", "bureau"},
+    "/console/department/quality": {"steward", "bureau"},
 }
 
 
@@ -212,8 +217,6 @@ def test_a_dispute_goes_up_and_is_settled_by_the_bureau(world):
 
 
 def _object(world, number):
-    from middleplatform.governance import stopping  # noqa: PLC0415 - one use
-
     handling, who = world.app.state.services.handling(), PERSONAS["visitor"]
     handling.act(
         number_of(number), who,
@@ -363,3 +366,94 @@ def test_an_own_log_that_does_not_verify_is_refused_in_place(world, own_log):
     assert world.post(RECEIPTS, "bureau", **own_log).status_code == 403
     forged = world.ask("POST", RECEIPTS, "steward_ga", data={**own_log, "csrf": "x"})
     assert forged.status_code == 403
+
+
+# --- connectors and quality -----------------------------------------------------------------------------------------
+
+CONNECTORS = "/console/department/connectors"
+QUALITY = "/console/department/quality"
+
+
+def test_a_node_says_what_it_enforces_and_serves(world):
+    said = text_of(_plain(world.get(CONNECTORS, "steward_ga")))
+    assert "runs in the gateway's process" in said
+    assert "ga.population" in said
+    assert "DuckDB names as registered as registered" in said
+    assert "not the gateway's" not in said
+    assert "ga.population" in text_of(world.get(f"{CONNECTORS}?department=ga", "bureau"))
+    # A steward sees the own department's only, whatever the address says.
+    assert "ga.population" not in text_of(world.get(f"{CONNECTORS}?department=ga", "steward_tax"))
+
+
+def test_a_source_that_changed_or_is_gone_says_so(world, monkeypatch):
+    source = world.platform.nodes["ga"].node.source
+    described = dict(source.connector.describe(["population"]))
+    monkeypatch.setattr(type(source.connector), "describe", lambda *_: {})
+    said = text_of(world.get(CONNECTORS, "steward_ga"))
+    assert "cannot be asked" in said
+    assert "the table is missing" in said
+    assert "数据表缺失" in text_of(world.get(CONNECTORS, "steward_ga", "zh"))
+    assert described
+
+
+@dataclass
+class _Link:
+    """A node elsewhere, in the place of the link to it."""
+
+    told: dict | Exception
+
+    async def status(self):
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_node_elsewhere_is_asked_and_what_it_keeps_is_said(world, monkeypatch, language):
+    monkeypatch.delitem(world.platform.nodes, "ga")
+    links = world.platform.gateway.dispatcher._links
+    told = {
+        "policy_digest": "0" * 64,
+        "catalog_digest": "1" * 64,
+        "policy": {"version": 3},
+        "running": 2,
+    }
+    monkeypatch.setitem(links, "ga", _Link(told))
+    said = text_of(_plain(world.get(CONNECTORS, "steward_ga", language)))
+    assert ("stay inside the department" if language == "en" else "只在部门内部可见") in said
+    assert ("questions fail" if language == "en" else "查询将失败") in said
+    monkeypatch.setitem(links, "ga", _Link(SourceError("S001", department="ga")))
+    page = world.get(CONNECTORS, "steward_ga", language)
+    assert page.status_code == 200
+    assert "middleplatform node status" in text_of(page)
+
+
+def test_quality_by_column_with_its_tickets(world):
+    world.post(
+        f"{TICKETS}/new",
+        "analyst_drc",
+        about="ga.population.birth_year",
+        kind="correction",
+        text="年份有误",
+    )
+    said = text_of(_plain(world.get(f"{QUALITY}?dataset=ga.population", "steward_ga")))
+    assert "ga.population.birth_year" in said
+    assert re.search(r"YY\d+", said)
+    assert "disputed" in said
+    number = re.search(r"YY\d+", said)[0]
+    assert number in text_of(world.get(f"{TICKETS}?dataset=ga.population", "steward_ga"))
+    assert "answers for no dataset" in text_of(world.get(QUALITY, "bureau"))
+    assert "ga.population" in text_of(world.get(f"{QUALITY}?department=ga", "bureau"))
+
+
+def test_questions_that_measure_quality_open_in_the_editor_and_may_be_asked(world):
+    page = world.get(QUALITY, "steward_ga")
+    found = [unescape(each) for each in re.findall(r'name="sql" value="([^"]+)"', page.text)]
+    assert any("HAVING COUNT(*) > 1" in each for each in found)
+    purpose = re.search(r'name="purpose" value="(\w+)"', page.text)[1]
+    assert purpose == "data_quality"
+    opened = world.post("/console/ask/open", "steward_ga", sql=found[0], purpose=purpose)
+    assert "registered_twice" in opened.text
+    for sql in found:
+        told = world.post("/console/ask/check", "steward_ga", sql=sql, purpose=purpose).json()
+        assert told["verdict"] == "permit", (sql, told)
