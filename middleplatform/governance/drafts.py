@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from middleplatform.errors import ConfigError
+from middleplatform.gateway.judge import judge
 from middleplatform.governance.diff import Difference, diff
 from middleplatform.governance.examined import Examined, examined, loaded
 from middleplatform.governance.four_eyes import Required, required_approvals
 from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.governance.written import read_folder
 from middleplatform.model.policy import Bundle
-from middleplatform.policy import lint
+from middleplatform.policy import lint, suite
 from middleplatform.policy.examples import example
 from middleplatform.policy.sources import merge
 from middleplatform.policy.written import ENDINGS, Written
 from middleplatform.settings import Settings
 from policies.documents import Problem
 
-__all__ = ["Spot", "Tried", "files_in_force", "refused", "spots", "tried"]
+__all__ = ["Spot", "Tried", "files_in_force", "judged", "refused", "spots", "tried"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,18 @@ def tried(files: Mapping[str, str], lifecycle: Lifecycle) -> Tried:
     said, standing = examined(files, lifecycle.catalog, now), lifecycle.compared().bundle
     difference = diff(standing, said.bundle, lifecycle.catalog, now)
     return Tried(said, difference, required_approvals(difference, standing, said.bundle))
+
+
+def judged(files: Mapping[str, str], lifecycle: Lifecycle) -> tuple[suite.Outcome, ...]:
+    """Return every case of the suites among ``files``, judged by their own rules.
+
+    Raises:
+        ConfigError: C001 they do not load.
+    """
+    catalog, bundle = lifecycle.catalog, loaded(files, lifecycle.catalog)
+    suites = suite.load(Written("bundle", files))
+    reports = [suite.run(each, lambda case: judge(case, catalog, bundle)) for each in suites]
+    return tuple(outcome for report in reports for outcome in report.outcomes)
 
 
 def _spot(each: Problem, severity: str) -> Spot:

@@ -22,6 +22,8 @@ from middleplatform.web.console import (
     proofs,
     receipts,
     saved,
+    stops,
+    testing,
     tickets,
     usage,
     who_got_what,
@@ -51,6 +53,8 @@ _AREAS = (
     drafting,
     classification,
     department,
+    testing,
+    stops,
 )
 """Modules with ``register(app)``."""
 

@@ -18,9 +18,13 @@ def world(tmp_path_factory, demo_data):
 PATHS = (
     HOME,
     f"{HOME}/draft",
+    f"{HOME}/tests",
+    f"{HOME}/tests?only=failed",
     f"{HOME}/classification",
     f"{HOME}/classification?q=sex&dataset=ga.population&level=none",
     f"{HOME}/classify?dataset=ga.population&column=sex",
+    "/console/freezes",
+    "/console/freezes/alerts",
 )
 
 
@@ -93,3 +97,29 @@ def test_classifying_a_column_leads_into_a_draft_that_passes_the_check(world):
     assert "a number" in text_of(wrong)
     assert world.post(place, "officer_a", csrf="", level="core").status_code == 403
     assert world.get(f"{HOME}/classify?dataset=no&column=no", "officer_a").status_code == 404
+
+
+def test_one_person_stops_and_two_let_go_on(world):
+    place = "/console/freezes"
+    assert world.post(place, "analyst_drc", scope="platform", reason="r").status_code == 403
+    assert world.post(place, "officer_a", csrf="", scope="platform", reason="r").status_code == 403
+    assert (
+        world.post(place, "officer_a", scope="dataset", target="ga.no", reason="r").status_code
+        == 404
+    )
+    assert (
+        world.post(
+            place, "officer_a", scope="dataset", target="ga.population", reason=""
+        ).status_code
+        == 400
+    )
+    made = world.post(
+        place, "officer_a", scope="dataset", target="ga.population", reason="a leak", hours="2"
+    )
+    assert made.status_code == 303
+    assert "a leak" in text_of(world.get(place, "officer_b", "zh"))
+    assert world.post(f"{place}/1/end", "officer_a", reason="over").status_code == 303
+    assert "in force" in text_of(world.get(f"{place}?state=open", "officer_a"))
+    assert world.post(f"{place}/1/end", "officer_b", reason="over").status_code == 303
+    assert "No" in text_of(world.get(f"{place}?state=open", "officer_a"))
+    assert "a leak" in text_of(world.get(f"{place}?state=lifted", "auditor"))
