@@ -3,8 +3,9 @@
 Spec: docs/spec/policy-lifecycle.md, "What is checked".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from middleplatform.errors import ConfigError
 from middleplatform.gateway.judge import judge
@@ -89,11 +90,10 @@ def spots(files: Mapping[str, str], lifecycle: Lifecycle) -> tuple[Spot, ...]:
 
 def refused(error: ConfigError) -> tuple[Spot, ...]:
     """Return the problems that an error names, or its sentence."""
-    problems: list[Problem] = error.parts.get("problems", [])  # type: ignore[assignment] # what C001 carries
+    problems = cast("Sequence[Problem]", error.parts.get("problems", ()))
     if problems:
         return tuple(_spot(each, "error") for each in problems)
-    english, chinese = error.parts["what"]
-    return (Spot("error", "", "", (str(english), str(chinese))),)
+    return (Spot("error", "", "", cast("tuple[str, str]", error.parts["what"])),)
 
 
 def tried(files: Mapping[str, str], lifecycle: Lifecycle) -> Tried:

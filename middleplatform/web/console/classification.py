@@ -89,7 +89,8 @@ def _named(request: Request, lifecycle: Lifecycle) -> tuple[Dataset, Column]:
         QueryError: Q041 there is none.
     """
     dataset = lifecycle.catalog.datasets.get(request.query_params.get("dataset", ""))
-    column = dataset and dataset.columns.get(request.query_params.get("column", ""))
+    columns: Mapping[str, Column] = {} if dataset is None else dataset.columns
+    column = columns.get(request.query_params.get("column", ""))
     if dataset is None or column is None:
         raise QueryError("Q041", what=("such a column", "该列"))
     return dataset, column

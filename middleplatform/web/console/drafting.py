@@ -7,7 +7,7 @@ Spec: docs/spec/policy-lifecycle.md.
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from itertools import zip_longest
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 
@@ -41,7 +41,7 @@ def draft_page(
     reason: str = "",
     open_file: str = "",
     status: int = HTTPStatus.OK,
-    **values: object,
+    **values: Any,  # noqa: ANN401 - for the template
 ) -> Response:
     """Return the page on which ``files`` can be changed, checked and sent.
 
@@ -54,7 +54,7 @@ def draft_page(
         values: For the template: ``spots`` or ``tried``; without, the files are checked.
     """
     lifecycle = services_of(request).lifecycle
-    shown = {"tried": None, "changes": None, "spots": None} | values
+    shown: dict[str, Any] = {"tried": None, "changes": None, "spots": None} | values
     if shown["spots"] is None and shown["tried"] is None:
         shown["spots"] = drafts.spots(files, lifecycle)
     return pages.render(
@@ -96,7 +96,7 @@ def _sent(form: Form) -> dict[str, str]:
         QueryError: Q040 a name without a text, or a name twice.
     """
     names, texts = form.values.get("name", []), form.values.get("text", [])
-    pairs = list(zip_longest(names, (each.replace("\r\n", "\n") for each in texts)))
+    pairs = list(zip(names, (each.replace("\r\n", "\n") for each in texts), strict=False))
     if len(names) != len(texts) or len(set(names)) != len(names):
         raise QueryError("Q040", what=("a file has one name and one text", "文件的名称与内容须一一对应"))  # fmt: skip
     gone = set(form.many("remove"))
@@ -118,7 +118,7 @@ def _files(request: Request) -> Response:
 def _check(request: Request) -> Response:
     form, lifecycle = form_of(request), _lifecycle(request)
     files = _sent(form)
-    found: dict[str, object] = {"spots": drafts.spots(files, lifecycle), "tried": None, "changes": None}  # fmt: skip
+    found: dict[str, Any] = {"spots": drafts.spots(files, lifecycle), "tried": None, "changes": None}  # fmt: skip
     if form.ticked("full"):
         try:
             tried = drafts.tried(files, lifecycle)
@@ -146,8 +146,7 @@ def _propose(request: Request) -> Response:
     except QueryError as error:
         if error.code not in ("Q040", "Q042"):
             raise
-        english, chinese = error.parts["what"]
-        wrong = (drafts.Spot("error", "", "", (str(english), str(chinese))),)
+        wrong = (drafts.Spot("error", "", "", cast("pages.Pair", error.parts["what"])),)
     else:
         return pages.redirect(
             request, f"/console/policy/proposals/{number}", ("Proposed.", "已提出。")
