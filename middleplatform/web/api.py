@@ -87,8 +87,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     )
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
-    app.state.services, app.state.simulations = services, simulations
-    app.state.checks = Checks()
+    app.state.services, app.state.simulations, app.state.checks = services, simulations, Checks()
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)
