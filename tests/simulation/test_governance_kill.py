@@ -5,7 +5,7 @@ grant or to freeze. Started anew, it tells by REST the old state or the new one,
 the log has the entry if and only if the act is in force.
 
 Run as a script, this file is a stem process: it imports the service once and forks one ``serve`` for each line, which
-spares the imports and nothing else. Some of the services are processes from the command line, without the stem.
+spares what every start loads. Some of the services are processes from the command line, without the stem.
 """
 
 import http.client
@@ -23,12 +23,15 @@ from pathlib import Path
 
 import pytest
 
+from middleplatform import catalog as catalogs
 from middleplatform.access.system import SystemClock, SystemRng
 from middleplatform.access.tokens import TokenStore
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.log import AuditLog
 from middleplatform.demo.runtime import PERSONAS
 from middleplatform.governance.desk import Desk
+from middleplatform.governance.examined import examined
+from middleplatform.node.open import check_packages
 from middleplatform.policy.examples import example
 from middleplatform.store.database import Store
 
@@ -96,6 +99,9 @@ def stem():
     import middleplatform.web.app  # noqa: F401, PLC0415 - what every fork would import
     from middleplatform.cli.main import main  # noqa: PLC0415 - likewise
 
+    catalog = catalogs.load(example("demo") / "catalog")
+    check_packages()
+    examined(bundle_files(), catalog, SystemClock().now())  # and what it would load or work out
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -304,6 +310,7 @@ class Starter:
         own = {
             "MIDDLEPLATFORM_STATE": str(folder / "state"),
             "MIDDLEPLATFORM_DATA": str(folder / "data"),
+            "MIDDLEPLATFORM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
         }
         self.environment, self.tokens = os.environ | own, tokens
