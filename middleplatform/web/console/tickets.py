@@ -63,8 +63,8 @@ def register(app: FastAPI) -> None:
     pages.add(app, "GET", HOME, _list, READERS)
     pages.add(app, "GET", HOME + "/new", _new, OPENERS)
     pages.add(app, "POST", HOME + "/new", _open, OPENERS)
-    pages.add(app, "GET", HOME + "/{number}", _show, READERS)
-    pages.add(app, "POST", HOME + "/{number}/{act}", _act, _ACTING)
+    pages.add(app, "GET", HOME + "/{ticket}", _show, READERS)
+    pages.add(app, "POST", HOME + "/{ticket}/{act}", _act, _ACTING)
 
 
 def _desk(request: Request) -> TicketDesk:
@@ -196,7 +196,7 @@ def _about(desk: TicketDesk, values: Mapping[str, str]) -> About:
 
 
 def _show(request: Request) -> Response:
-    number = number_of(request.path_params["number"])
+    number = number_of(request.path_params["ticket"])
     return _page(request, _desk(request).show(number, request.state.subject))
 
 
@@ -260,7 +260,7 @@ def _act(request: Request) -> Response:
     if act not in _MAKES:
         raise QueryError("Q041", what=("such address", "该地址"))
     make, done = _MAKES[act]
-    desk, number = _desk(request), number_of(request.path_params["number"])
+    desk, number = _desk(request), number_of(request.path_params["ticket"])
     seen = desk.show(number, who)
     try:
         ticket = desk.act(
