@@ -17,10 +17,9 @@ from middleplatform.governance.written import read_folder
 from middleplatform.model.policy import Bundle
 from middleplatform.policy import lint, suite
 from middleplatform.policy.examples import example
-from middleplatform.policy.sources import merge
+from middleplatform.policy.sources import Problem, merge
 from middleplatform.policy.written import ENDINGS, Written
 from middleplatform.settings import Settings
-from policies.documents import Problem
 
 __all__ = ["Spot", "Tried", "files_in_force", "judged", "refused", "spots", "tried"]
 

@@ -12,7 +12,7 @@ from policies.documents import Document, Problem, place, read
 from policies.documents import Path as Steps
 from policies.schemas import breaches
 
-__all__ = ["Merged", "invalid", "merge"]
+__all__ = ["Merged", "Problem", "invalid", "merge"]
 
 Raw = Mapping[str, object]
 
