@@ -1,6 +1,7 @@
 """Every page of the console, for people who may open it: accessible, in both languages, on a small screen."""
 
 import re
+from html import unescape
 
 import pytest
 from fastapi import FastAPI
@@ -41,6 +42,15 @@ PAGES = {
     "/console/my/applications": ["analyst_drc"],
     "/console/my/applications/new": ["analyst_drc"],
     "/console/my/applications/{number}": ["analyst_drc"],
+    "/console/policy": ["officer_a", "steward_ga", "auditor"],
+    "/console/freezes": ["officer_a", "bureau"],
+    "/console/freezes/alerts": ["officer_a"],
+    "/console/policy/classification": ["officer_a"],
+    "/console/policy/classify": ["officer_a"],
+    "/console/policy/draft": ["officer_a"],
+    "/console/policy/tests": ["officer_a"],
+    "/console/policy/proposals/{proposal}": ["officer_a"],
+    "/console/policy/versions/{version}": ["officer_a"],
     "/console/saved": ["analyst_drc"],
     "/console/tickets": ["analyst_drc"],
     "/console/tickets/new": ["analyst_drc"],
@@ -85,9 +95,27 @@ def places(service):
         basis="三定方案第四条", scenario="年度统计", scope="全市参保人员", operation="aggregate", everyone="yes", ends="2027-10-31",
     )  # fmt: skip
     ticket = service.send(
-        "analyst_drc", "/console/tickets/new", about="ga.population", kind="objection", text="数据有误"
+        "analyst_drc",
+        "/console/tickets/new",
+        about="ga.population",
+        kind="objection",
+        text="数据有误",
     )
+    with service.client("officer_a") as client:
+        page = client.get("/console/policy/draft").text
+    names = re.findall(r'name="name" value="([^"]+)"', page)
+    texts = [
+        unescape(each)
+        for each in re.findall(r'name="text"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
+    ]
+    texts[names.index("manifest.yaml")] += "# weighed\n"
+    proposed = service.send(
+        "officer_a", "/console/policy/draft/propose", name=names, text=texts, reason="a comment"
+    )
+    published = service.send("officer_a", f"{proposed.headers['location']}/publish")
     return {
+        "proposal": re.search(r"/proposals/(\d+)$", proposed.headers["location"])[1],
+        "version": re.search(r"/versions/(\d+)$", published.headers["location"])[1],
         "ticket": re.search(r"/tickets/(\w+)$", ticket.headers["location"])[1],
         "query_id": re.search(r"/answers/(\w+)", asked.headers["location"])[1],
         "dataset": "ga.population",

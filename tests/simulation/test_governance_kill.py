@@ -109,7 +109,10 @@ def stem():
             os._exit(main(["serve", "--port", "0"]))
         os.write(1, f"{child}\n".encode())
         _, status = os.waitpid(child, 0)
-        os.write(1, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        code = os.waitstatus_to_exitcode(status)
+        os.write(1, f"{code}\n".encode())
+        if code != -signal.SIGKILL:
+            sys.exit("it did not start")  # whoever waits for its address sees the end of its words
 
 
 # --- who asks -----------------------------------------------------------------------------------------------------
