@@ -3,31 +3,22 @@
 Spec: docs/spec/policy-simulation.md.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Query, Request, Response
 
 from middleplatform.access.problems import problem
-from middleplatform.errors import ConfigError, QueryError
-from middleplatform.governance.examined import loaded
-from middleplatform.governance.grants_in_force import GrantsInForce, with_all
-from middleplatform.governance.lifecycle import Lifecycle
-from middleplatform.governance.replay import Asked, Window, asked
-from middleplatform.governance.simulate import simulate
+from middleplatform.errors import ConfigError
 from middleplatform.governance.simulation import Kind, Outcome, Simulation, Tally
-from middleplatform.governance.wanting import when
-from middleplatform.model.policy import Bundle
 from middleplatform.policy.suite import Verdict
-from middleplatform.ports import Progress
 from middleplatform.web import bodies_policy as bodies
 from middleplatform.web import problems
 from middleplatform.web.guard import subject_of
 from middleplatform.web.replies import After, Limit, Route, governed, json_reply, locale, page
-from middleplatform.web.simulations import SimulationJob, Simulations
+from middleplatform.web.simulating import begin
+from middleplatform.web.simulations import SimulationJob, Simulations, Trial
 
 __all__ = ["ROUTES"]
 
@@ -40,22 +31,15 @@ async def start_simulation(
 ) -> Response:
     """Judge audited questions again under a candidate; with ``wait``, give the result if it is there in time."""
     lifecycle = governed(request).lifecycle
+    trial = Trial(draft.proposal, draft.version, draft.files, draft.window, draft.now)
     log = request.app.state.gateway.audit
-    window = Window.read(draft.window, lifecycle.desk.clock.now())
-    now = when(draft.now) if draft.now else None
     try:
-        candidate = await asyncio.to_thread(_candidate, lifecycle, draft)
+        job = await begin(_table(request), subject_of(request), lifecycle, log, trial)
     except ConfigError as error:
         if error.code != "C001":
             raise
         return problems.response(request, error, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-
-    def work(progress: Progress) -> Simulation:
-        return _judged(lifecycle, candidate, asked(log.entries(), window), now, progress)
-
-    job = _table(request).start(subject_of(request), work)
-    if wait:
-        await asyncio.wait([asyncio.create_task(job.ended.wait())], timeout=wait)
+    await job.finished(wait)
     made = json_reply(_status(request, job, 0, 100), HTTPStatus.ACCEPTED)
     made.headers["Location"] = f"{_AT}/{job.id}"
     return made
@@ -80,37 +64,6 @@ async def cancel_simulation(request: Request, simulation: str) -> Response:
 def _table(request: Request) -> Simulations:
     table: Simulations = request.app.state.simulations
     return table
-
-
-def _candidate(lifecycle: Lifecycle, draft: bodies.SimulationDraft) -> Bundle:
-    given = [each for each in (draft.proposal, draft.version, draft.files) if each is not None]
-    if len(given) != 1:
-        what = ("name one of proposal, version and files", "请只指定提案、版本、文件三者之一")
-        raise QueryError("Q040", what=what)
-    if draft.proposal is not None:
-        return loaded(lifecycle.proposed(draft.proposal), lifecycle.catalog)
-    if draft.version is not None:
-        return loaded(lifecycle.files(draft.version), lifecycle.catalog)
-    return loaded(draft.files or {}, lifecycle.catalog)
-
-
-def _judged(
-    lifecycle: Lifecycle,
-    candidate: Bundle,
-    questions: Iterable[Asked],
-    now: datetime | None,
-    progress: Progress,
-) -> Simulation:
-    grants = GrantsInForce(lifecycle.desk.store).current()
-    current = with_all(lifecycle.compared().bundle, grants)
-    return simulate(
-        with_all(candidate, grants),
-        current,
-        lifecycle.catalog,
-        questions,
-        now=now,
-        progress=progress,
-    )
 
 
 # --- shapes -------------------------------------------------------------------------------------------------------

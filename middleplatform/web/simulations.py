@@ -4,23 +4,47 @@ They live in this process, as questions do; what is lost with it can be asked fo
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.errors import LimitError, MiddleplatformError, QueryError
+from middleplatform.governance.replay import Window
 from middleplatform.governance.simulation import Simulation
 from middleplatform.model.request import Subject
 from middleplatform.ports import Progress, Rng
 
-__all__ = ["SimulationJob", "Simulations"]
+__all__ = ["KEPT_MAX", "SimulationJob", "Simulations", "Trial"]
 
-_KEPT_MAX = 16
+KEPT_MAX = 16
+"""Simulations that are kept, of all officers."""
 _WAITING_MAX = 4
 
 Work = Callable[[Progress], Simulation]
 """Does the simulation, telling how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is tried on which questions, as it was asked for: one of the first three is said.
+
+    Attributes:
+        proposal: Number of the proposal that is the candidate.
+        version: Number of the published version that is.
+        files: Text by name of the draft that is.
+        window: Which questions, as ``Window.read`` reads it.
+        now: Moment at which all are judged; empty for each at its own.
+        reason: What was typed beside a draft, to go on with it.
+    """
+
+    proposal: int | None = None
+    version: int | None = None
+    files: Mapping[str, str] | None = None
+    window: str = "30d"
+    now: str = ""
+    reason: str = ""
 
 
 @dataclass
@@ -30,6 +54,8 @@ class SimulationJob:
     Attributes:
         id: 128 random bits, hexadecimal.
         subject: Who asked for it.
+        trial: What for.
+        window: Of the questions, as it was read when it began.
         status: ``running``, ``finished``, ``failed`` or ``canceled``.
         done: Statements that are judged.
         total: Statements in all; 0 while they are being read.
@@ -39,12 +65,20 @@ class SimulationJob:
 
     id: str
     subject: Subject
+    trial: Trial = field(default_factory=Trial)
+    window: Window | None = None
     status: str = "running"
     done: int = 0
     total: int = 0
     error: MiddleplatformError | None = None
     result: Simulation | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def finished(self, seconds: float) -> bool:
+        """Wait until it has ended, at most ``seconds``; say whether it has."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), seconds)
+        return self.ended.is_set()
 
 
 class Simulations:
@@ -57,18 +91,27 @@ class Simulations:
         self._worker = ThreadPoolExecutor(1, "simulation")
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, subject: Subject, work: Work) -> SimulationJob:
+    def start(
+        self, subject: Subject, work: Work, trial: Trial | None = None, window: Window | None = None
+    ) -> SimulationJob:
         """Begin one, on the event loop.
+
+        Args:
+            subject: Whose it will be.
+            work: Does it, in a thread of its own.
+            trial: What is asked for.
+            window: Of the questions.
 
         Raises:
             LimitError: L001 too many wait already.
         """
         if sum(each.status == "running" for each in self._jobs.values()) >= _WAITING_MAX:
             raise LimitError("L001")
-        while len(self._jobs) >= _KEPT_MAX:
+        while len(self._jobs) >= KEPT_MAX:
             oldest = next(each.id for each in self._jobs.values() if each.status != "running")
             del self._jobs[oldest]
-        job = SimulationJob(self._rng.token_bytes(16).hex(), subject)
+        number = self._rng.token_bytes(16).hex()
+        job = SimulationJob(number, subject, trial or Trial(), window)
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, work))
         self._tasks.add(task)
@@ -85,6 +128,12 @@ class Simulations:
         if job is None or job.subject.id != subject.id:
             raise QueryError("Q041", what=("such simulation", "该模拟"))
         return job
+
+    def of(self, subject: Subject) -> list[SimulationJob]:
+        """Return what is kept of a subject's simulations, the newest first; from any thread."""
+        return [
+            each for each in reversed(list(self._jobs.values())) if each.subject.id == subject.id
+        ]
 
     @staticmethod
     def cancel(job: SimulationJob) -> None:
@@ -128,5 +177,6 @@ class Simulations:
         result: Simulation | None = None,
     ) -> None:
         if job.status == "running":
-            job.status, job.error, job.result = status, error, result
+            job.error, job.result = error, result
+            job.status = status  # last: other threads look at it first
             job.ended.set()
