@@ -12,7 +12,7 @@ Spec: docs/spec/differential-privacy.md.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -80,12 +80,27 @@ class Question:
     rule: PrivacyRule | None
 
 
-def check_noise(fragment: Fragment, parameters: DisclosureParameters) -> None:
+def check_noise(
+    fragment: Fragment,
+    parameters: DisclosureParameters,
+    cell: CellQuery,
+    layout: Layout,
+    bundles: Collection[Bundle],
+) -> None:
     """Return only if a fragment may be answered in the way that it asks for.
 
+    Args:
+        fragment: As signed.
+        parameters: Of disclosure control, the strictest of all.
+        cell: As it is run.
+        layout: Of its words.
+        bundles: All that must permit it: the published one, the department's own and what is merged of both.
+
     Raises:
-        DisclosureError: D012 policy answers with noise only, D013 and D014 as ``noise_asked``.
-        ProtocolError: X003 as ``noise_asked``.
+        DisclosureError: D012 policy answers with noise only, D013 and D014 as ``noise_asked``; D014 one of the bundles
+            sets no cap to a measure.
+        ProtocolError: X003 as ``noise_asked``, or the bundles cap a measure differently (R5): values would be cut,
+            and noise be sized, otherwise than the answer tells.
         QueryError: Q031 noise for a private join or a sealed answer.
 
     Reveals:
@@ -102,6 +117,9 @@ def check_noise(fragment: Fragment, parameters: DisclosureParameters) -> None:
         )
         raise QueryError("Q031", rule="R10", what=what)
     noise_asked(fragment, parameters.privacy)
+    if len(bundles) > 1 and len({bounds_of(layout, cell.rows, each, 1) for each in bundles}) > 1:
+        detail = "the department's own policy caps a measure differently"
+        raise ProtocolError("X003", rule="R5", detail=detail, department=fragment.department)
 
 
 def noise_asked(fragment: Fragment, rule: PrivacyRule | None) -> Fraction:

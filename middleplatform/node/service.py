@@ -266,7 +266,7 @@ class Node:
         if protocol == "secure_sum" and fragment.sealed_for and decision.disclosure.keyed:
             raise self._refusal("R5", "a sealed sum of data that is perturbed")
         layout = layout_of(cell, self.catalog)
-        check_noise(fragment, decision.disclosure)
+        check_noise(fragment, decision.disclosure, cell, layout, rules.each)
         join = (
             self._joined(fragment, cell, layout, decision, rules)
             if protocol == "private_join"

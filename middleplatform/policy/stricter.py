@@ -216,7 +216,7 @@ def _column(own: ColumnRule, rule: ColumnRule) -> ColumnRule:
         release="both" if len(ways) > 1 else next(iter(ways), rule.release),
         min_units=max(own.min_units, rule.min_units),
         withheld=tuple(dict.fromkeys((*rule.withheld, *own.withheld))),
-        cap=None if own.cap is None or rule.cap is None else min(own.cap, rule.cap),
+        cap=_cap(own.cap, rule.cap),
     )
 
 
@@ -229,6 +229,17 @@ def _uses(own: frozenset[Use], stated: frozenset[Use]) -> frozenset[Use]:
     if own & dimensions and stated & dimensions and Use.SENSITIVE_DIMENSION in own | stated:
         both = (both - dimensions) | {Use.SENSITIVE_DIMENSION}
     return both or frozenset({Use.DENIED})
+
+
+def _cap(own: Decimal | None, stated: Decimal | None) -> Decimal | None:
+    """Return the lower cap; 0, under which nothing counts, where only one of the two has one.
+
+    Neither of these is the stricter: without a cap a sum is refused wherever largest units must be judged, and let
+    unbounded where they need not.
+    """
+    if own is None and stated is None:
+        return None
+    return Decimal(0) if own is None or stated is None else min(own, stated)
 
 
 def _band(own: int, stated: int) -> int:

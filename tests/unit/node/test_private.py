@@ -14,8 +14,10 @@ from middleplatform.disclosure.privacy import noise_of
 from middleplatform.errors import DisclosureError, ProtocolError, QueryError, SourceError
 from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.model.policy import PrivacyRule
+from middleplatform.node.held_policies import Held, Rules
 from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.planner.layout import layout_of
+from middleplatform.policy.stricter import stricter
 
 RULE = PrivacyRule(
     rho=Fraction(1, 2), delta=Fraction(1, 10**6), groups=2, rows=3,
@@ -216,6 +218,45 @@ def test_a_measure_without_a_cap_and_a_sealed_answer_are_refused_before_anything
     with pytest.raises(QueryError) as refused:
         asked(platform, firms)
     assert refused.value.code == "Q031"
+    assert node.budget.entries() == []
+
+
+class Judging:
+    """The policies of a node whose department has a file of its own beside what is published."""
+
+    def __init__(self, own, published):
+        rules = Rules(stricter(own, published), published, own)
+        self._held = Held(1, "", published.digest, made.NOW, rules)
+
+    def find(self, _digest):
+        return self._held
+
+    def rules(self, held):
+        return held.rules
+
+    def unchanged(self, *_):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("own", "published", "code"),
+    [(CAP, None, "D014"), (None, CAP, "D014"), (CAP / 2, CAP, "X003"), (CAP, CAP / 2, "X003"), (CAP, CAP, "")],
+)  # fmt: skip
+def test_a_cap_of_the_departments_own_is_kept_or_nothing_is_answered(
+    platform, own, published, code
+):
+    node = platform.nodes["ga"]
+    document = replace(ruled(cap=published), digest="d" * 64)
+    own = replace(ruled(cap=own), digest="e" * 64)
+    own = made.with_column(own, "ga.income", "steps", min_units=11)  # it differs anyway
+    node.policies = Judging(own, document)
+    how = {"policy_digest": document.digest}
+    if not code:
+        assert asked(platform, TOTAL, **how).cells.num_rows == 1
+        return
+    with pytest.raises((DisclosureError, ProtocolError)) as caught:
+        asked(platform, TOTAL, **how)
+    assert (caught.value.code, caught.value.rule) == (code, "R5")
     assert node.budget.entries() == []
 
 
