@@ -9,11 +9,12 @@ import queue
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from middleplatform.audit.checkpoint import Checkpoint, SignedCheckpoint
 from middleplatform.audit.entry import leaf_bytes
@@ -24,7 +25,7 @@ from middleplatform.audit.store import Batch, refusal
 from middleplatform.errors import AuditError, LimitError
 from middleplatform.model.record import Receipt
 
-__all__ = ["Append", "Cosignature", "GroupCommit", "signed_note"]
+__all__ = ["Append", "Cosignature", "GroupCommit", "Guard", "signed_note"]
 
 _T = TypeVar("_T")
 _GROUP_MAX = 1024
@@ -37,12 +38,17 @@ def signed_note(signer: CheckpointSigner, frontier: Frontier) -> str:
     return body + "\n" + signer.sign(body)
 
 
+Guard = Callable[[Any], bool]
+"""Given the transaction that appends, says whether an entry may still go in; else it is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
     """An entry that waits for its index; ``head`` is its leaf up to there."""
 
     head: bytes
     future: "Future[Receipt]"
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class GroupCommit(ABC):
         self.latest = latest  # replaced as a whole, so other threads read it without a lock
         self._dead: AuditError | None = None
         self._closed = False
+        self._under = threading.local()
         self._gate = threading.Lock()  # nothing is queued behind the end mark
         self._queue: queue.Queue[Append | Cosignature | Mark | None] = queue.Queue(_QUEUE_MAX)
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
@@ -91,8 +98,8 @@ class GroupCommit(ABC):
         self._thread.start()
 
     @abstractmethod
-    def _commit(self, jobs: list["Append"]) -> list[Receipt]:
-        """Write the group and return its receipts."""
+    def _commit(self, jobs: list["Append"]) -> Sequence[Receipt | AuditError]:
+        """Write the group and return its receipts, and why there is none."""
 
     @abstractmethod
     def _keep(self, job: "Cosignature") -> list[None]:
@@ -109,8 +116,18 @@ class GroupCommit(ABC):
     def append(self, head: bytes) -> "Future[Receipt]":
         """Queue an entry."""
         future: Future[Receipt] = Future()
-        self._put(Append(head, future))
+        self._put(Append(head, future, getattr(self._under, "guard", None)))
         return future
+
+    @contextmanager
+    def under(self, guard: Guard) -> Iterator[None]:
+        """Have what this thread queues meanwhile refused (A001) where ``guard`` says no when it is written."""
+        before = getattr(self._under, "guard", None)
+        self._under.guard = guard
+        try:
+            yield
+        finally:
+            self._under.guard = before
 
     @property
     def claimant(self) -> str:
@@ -185,8 +202,10 @@ class GroupCommit(ABC):
                 return jobs, True
         return jobs, False
 
-    def _settle(self, waiting: "list[Future[_T]]", write: Callable[[], list[_T]]) -> None:
-        """Run ``write`` and hand each waiter its result, or all of them the same error."""
+    def _settle(
+        self, waiting: "list[Future[_T]]", write: Callable[[], Sequence[_T | AuditError]]
+    ) -> None:
+        """Run ``write`` and hand each waiter its result or its own error, or all of them the same error."""
         try:
             results = write()
         except (sqlite3.Error, OSError) as error:
@@ -199,7 +218,10 @@ class GroupCommit(ABC):
             fault = unwritable(f"{type(error).__name__}: {error}")
         else:
             for future, result in zip(waiting, results, strict=True):
-                future.set_result(result)
+                if isinstance(result, AuditError):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
             return
         for future in waiting:
             future.set_exception(fault)

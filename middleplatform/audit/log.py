@@ -10,14 +10,14 @@ Spec: docs/spec/audit-log.md
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from middleplatform.audit.checkpoint import check_cosignature, open_checkpoint, parse_signature
 from middleplatform.audit.entry import leaf_head
-from middleplatform.audit.group import GroupCommit, signed_note
+from middleplatform.audit.group import GroupCommit, Guard, signed_note
 from middleplatform.audit.keys import CheckpointSigner, VerifierKey
 from middleplatform.audit.merkle import SHA256, Frontier, HashProfile
 from middleplatform.audit.places import FilePlace, LogStore, Place
@@ -131,6 +131,14 @@ class AuditLog(LogView):
             LimitError: L001 when 65,536 entries wait already.
         """
         self._writer.flush()
+
+    def under(self, guard: Guard) -> AbstractContextManager[None]:
+        """Have what this thread submits meanwhile refused (A001) where ``guard`` says no when it is written.
+
+        Args:
+            guard: Given the transaction that appends, after which others append; of a shared log only.
+        """
+        return self._writer.under(guard)
 
     @property
     def claimant(self) -> str:

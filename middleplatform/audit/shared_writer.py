@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, Engine
 
 from middleplatform.audit.checkpoint import SignedCheckpoint, open_checkpoint, parse_checkpoint
-from middleplatform.audit.faults import invalid
-from middleplatform.audit.group import Append, Cosignature, GroupCommit
+from middleplatform.audit.faults import invalid, unwritable
+from middleplatform.audit.group import Append, Cosignature, GroupCommit, Guard
 from middleplatform.audit.keys import CheckpointSigner, VerifierKey
 from middleplatform.audit.merkle import Frontier, Tree, check_consistency
 from middleplatform.audit.shared_store import DatabaseError, SharedStore, faults
@@ -28,6 +28,7 @@ __all__ = ["Fence", "SharedWriter"]
 Fence = Callable[[Connection], None]
 """Raises A005 where this process may append no more; holds that true until the transaction ends."""
 
+_UNGUARDED = "the lock under which the entry was decided on was lost before it was entered"
 _PATIENCE_S = 10.0
 _AGAIN_S = 0.25
 
@@ -91,20 +92,36 @@ class SharedWriter(GroupCommit):
 
     # --- the writer's thread ----------------------------------------------------------------------------------------
 
-    def _commit(self, jobs: list[Append]) -> list[Receipt]:
+    def _commit(self, jobs: list[Append]) -> list[Receipt | AuditError]:
         store = self._begun()
         try:
             with faults():
                 self._fence(store.connection)
+                let = self._let(jobs, store.connection)
             frontier = self._followed(store)
-            batch, receipts = self._grown(jobs, frontier)
+            batch, receipts = self._grown([job for job in jobs if let[job.guard]], frontier)
             store.append(batch)
         except BaseException:
             self._drop()
             raise
         self._settled(store, batch)
         self._frontier, self.latest = frontier, parse_checkpoint(batch.note)
-        return receipts
+        entered = iter(receipts)
+        return [next(entered) if let[job.guard] else unwritable(_UNGUARDED) for job in jobs]
+
+    def _let(self, jobs: list[Append], connection: Connection) -> dict[Guard | None, bool]:
+        """Return which guards of the group say yes, each asked once.
+
+        Nobody else appends until this transaction ends, so what holds now holds before whatever is entered next.
+
+        Raises:
+            AuditError: A001 none of them does.
+        """
+        asked = {job.guard for job in jobs}
+        let = {guard: guard is None or guard(connection) for guard in asked}
+        if not any(let.values()):
+            raise unwritable(_UNGUARDED)
+        return let
 
     def _keep(self, job: Cosignature) -> list[None]:
         store = self._begun()

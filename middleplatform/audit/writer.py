@@ -56,6 +56,7 @@ class Writer(GroupCommit):
 
     def _commit(self, jobs: list[Append]) -> list[Receipt]:
         """Write the group and return its receipts; memory moves on only when the disk has."""
+        assert all(job.guard is None for job in jobs), "a file has one process"
         store = self._sound_store()
         frontier = self._frontier.copy()
         batch, receipts = self._grown(jobs, frontier)

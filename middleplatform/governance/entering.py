@@ -4,6 +4,10 @@ Within one process a lock suffices (``Desk.entering``). Gateways that share a st
 alone, releases beside each other. It is given back once everything that was queued under it is in the log, or was
 refused by it.
 
+The server takes such a lock from who says nothing for long, and from who is cut off. So what was queued under it is
+refused where the lock is no longer held at the moment at which it is entered: the transaction that appends looks, and
+nobody else appends until that transaction ends.
+
 Spec: docs/spec/shared-store.md, "Acts and releases".
 """
 
@@ -13,8 +17,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from middleplatform.audit.group import Guard
 from middleplatform.audit.log import AuditLog
 from middleplatform.errors import ConfigError
 from middleplatform.store.database import Store
@@ -30,6 +35,12 @@ _LOCK = {
 }
 
 
+_AT = """FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 0 AND objsubid = 1
+ AND objid = CAST(:key AS oid) AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_WHOSE = text(f"SELECT pid, virtualtransaction {_AT} AND pid = pg_backend_pid()")
+_HELD = text(f"SELECT count(*) {_AT} AND pid = :pid AND virtualtransaction = :transaction")
+
+
 class SharedEntering:
     """A context manager that many threads may enter at once; each waits for its own lock.
 
@@ -39,7 +50,7 @@ class SharedEntering:
         alone: Whether nobody else may be within meanwhile: for acts.
 
     Raises:
-        ConfigError: C015 on entering: the store refuses.
+        ConfigError: C015 on entering: the store refuses. What was queued under a lock that was lost raises A001.
     """
 
     def __init__(self, store: Store, log: AuditLog, *, alone: bool) -> None:
@@ -53,6 +64,7 @@ class SharedEntering:
             held.enter_context(self._room)
             connection = held.enter_context(self._store.apart())
             connection.execute(_LOCK[self._alone], {"key": _KEY})
+            held.enter_context(self._log.under(_still_held(connection)))
         except BaseException:
             held.close()
             raise
@@ -74,3 +86,17 @@ class SharedEntering:
                 held.close()
             except ConfigError as fault:  # the server let go of it; what was entered stays entered
                 _LOG.error("a lock of the store was lost: %s", fault.detail)
+
+
+def _still_held(connection: Connection) -> Guard:
+    """Return what says, in another transaction, whether this one still holds the lock.
+
+    A server's process and the number of its transaction: neither is given twice together.
+    """
+    pid, transaction = connection.execute(_WHOSE, {"key": _KEY}).one()
+
+    def held(other: Connection) -> bool:
+        found = other.execute(_HELD, {"key": _KEY, "pid": pid, "transaction": transaction})
+        return bool(found.scalar_one())
+
+    return held

@@ -9,6 +9,7 @@ Spec: docs/spec/shared-store.md, "Leases".
 """
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 
@@ -34,6 +35,7 @@ LOOK_S = 1.5
 """Seconds between two renewals, and two looks at the others' leases."""
 
 _LONG_S = 60.0
+_LEASE = re.compile(f"(?:{GATEWAY}|{COMMAND})[0-9a-f]{{16}}")
 _LOG = logging.getLogger("middleplatform.governance")
 
 
@@ -179,14 +181,18 @@ class Membership:
     def _adopt_act(self) -> None:
         """Take over an act whose holder gave its lease back, or took it on after the lease was lost.
 
-        Without its lease it can enter nothing more, so what the log says of the act by now is final.
+        Without its lease it can enter nothing more, so what the log says of the act by now is final. An act that
+        another log has taken on, whatever its name begins with, may stand in that log: it stays as it is.
         """
         with self.store.glance() as connection:
             act = pending(connection)
-        if act is None or not act.log.startswith(f"{self._origin}#"):
+        if act is None:
+            return
+        origin, _, name = act.log.rpartition("#")
+        if origin != self._origin or not _LEASE.fullmatch(name):
             return
         with self.store.writing() as connection:
-            if not named(connection, act.log.removeprefix(f"{self._origin}#")):
+            if not named(connection, name):
                 hand_over(connection, act.log, self.claimant)
 
     def _take_from(self, other: Lease) -> None:

@@ -64,33 +64,48 @@ def open_log(
         holder = f"{socket.gethostname()} {os.getpid()}"
         member = Membership(store, settings.origin, kind, rng, holder)
         opened.callback(member.close)
-        with store.writing() as connection:  # what a process with the log in a file had taken on
-            hand_over(connection, settings.origin, member.claimant)
+        file = settings.state / "audit.db"
         log = open_shared(
             store.engine,
             signer,
             clock,
             member.fence,
             member.claimant,
-            file=settings.state / "audit.db",
+            file=file,
             closing=opened.close,
             retention_years=settings.retention_years,
         )
     except BaseException:
         opened.close()
         raise
+    try:
+        if file.exists():
+            _take_up(store, settings.origin, member)
+    except BaseException:
+        log.close()
+        raise
     return log, member
+
+
+def _take_up(store: Store, origin: str, member: Membership) -> None:
+    """Take over an act that a process with the log in this file had taken on.
+
+    The file is known to be the beginning of the shared log: what it has of the act is there too. Of a file that lies
+    elsewhere nobody here can say what it has, so such an act waits for the gateway that has the file.
+    """
+    with store.writing() as connection:
+        hand_over(connection, origin, member.claimant)
 
 
 def _signer(settings: Settings, store: Store, rng: Rng) -> CheckpointSigner:
     """Return the log's key: made with the log, brought to every other gateway by its operator.
 
     Raises:
-        ConfigError: C006 the log is there and its key is not.
+        ConfigError: C006 the log is there and its key is not, or the key is another origin's.
     """
     path = settings.state / "audit.key"
     if begun(store.engine):
-        return CheckpointSigner.load(path)
+        CheckpointSigner.load(path)  # there must be one
     return CheckpointSigner.load_or_create(path, settings.origin, rng)
 
 

@@ -26,7 +26,7 @@ from middleplatform.errors import (
     QueryError,
     SourceError,
 )
-from middleplatform.governance import membership
+from middleplatform.governance import entering, membership
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.entering import SharedEntering
 from middleplatform.governance.kept import Kept, end_left_behind, error_form, error_from
@@ -36,7 +36,7 @@ from middleplatform.model.record import AuditRecord
 from middleplatform.model.request import QueryRequest, Role, Subject
 from middleplatform.settings import Settings
 from middleplatform.store import leases
-from middleplatform.store.acts import Act, pending
+from middleplatform.store.acts import Act, claim, hand_over, pending
 from middleplatform.store.database import Store
 from middleplatform.web.jobs import Bounds
 from middleplatform.web.shared_jobs import SharedJobTable
@@ -294,6 +294,61 @@ def test_an_act_that_was_taken_on_under_a_lost_lease_is_finished_by_another_once
     assert [each.record.body["action"] for each in two.log.entries()] == ["x"]
 
 
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        "{origin}#archive", "{origin}#gateway/7", "other.example/audit", "{origin}", "x#{own}",
+        "{origin}#archive#{name}", "{origin}/{own}",
+    ],
+)  # fmt: skip
+def test_an_act_that_another_log_has_taken_on_is_nobodys_here(join, settings, claimed):
+    """It may stand in that log: entered here, it would be twice."""
+    one = join()
+    one.member.stop()
+    other = Desk(one.member.store, HandClock(), FreshRng(), None)
+    number, _ = other._begin(lambda _connection, _number: Act("policy", {"action": "x"}, ()))
+    own = f"{settings.origin}#gateway/{0:016x}"
+    log = claimed.format(origin=settings.origin, own=own, name=f"gateway/{0:016x}")
+    with one.member.store.writing() as connection:
+        assert claim(connection, number, log, 0)
+    two = join()  # looks at a start, too
+    two.member._adopt_act()
+    assert Desk(two.member.store, HandClock(), FreshRng(), two.log).finish() is False
+    with one.member.store.reading() as connection:
+        assert pending(connection).log == log
+    assert list(two.log.entries()) == []
+    with one.member.store.writing() as connection:  # of one of these gateways, it is taken over
+        hand_over(connection, log, own)
+    two.member._adopt_act()
+    assert Desk(two.member.store, HandClock(), FreshRng(), two.log).finish() is True
+
+
+def test_an_act_in_a_gateways_own_file_is_finished_where_the_file_is(settings, join):
+    with (
+        open_file(replace(settings, store=""), HandClock(), FreshRng()) as file,
+        Store.open(settings.store) as store,
+    ):
+        desk = Desk(store, HandClock(), FreshRng(), file)
+        number, act_id = desk._begin(
+            lambda _connection, _number: Act("policy", {"action": "x"}, ())
+        )
+        with store.writing() as connection:
+            assert claim(connection, number, file.claimant, file.size)
+        file.append(entry("policy", "-", action="x", act=act_id))
+    one = join()
+    with one.member.store.reading() as connection:
+        assert pending(connection).log == one.log.claimant
+    assert Desk(one.member.store, HandClock(), FreshRng(), one.log).finish() is True
+    assert [each.record.body["action"] for each in one.log.entries()] == ["x"]
+
+
+def test_a_key_of_another_origin_is_not_this_logs(settings, join):
+    join()
+    with pytest.raises(ConfigError) as caught:
+        open_log(replace(settings, origin="other.example/audit"), HandClock(), FreshRng())
+    assert caught.value.code == "C006"
+
+
 def test_an_act_that_another_gateway_takes_on_first_is_waited_for(join):
     one, two = join(), join()
     desk = Desk(one.member.store, HandClock(), FreshRng(), one.log)
@@ -344,6 +399,89 @@ def test_acts_and_releases_are_in_one_order_for_all(join):
 
     asyncio.run(both())
     assert [each.record.event for each in two.log.entries()] == ["released", "policy"]
+
+
+def cut_off(server, process):
+    """Let the server end whoever holds the lock around entries, as it does after 15 seconds of silence."""
+    name = process.member.store.engine.url.database
+    server.run(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
+        f" WHERE locktype = 'advisory' AND objid = {entering._KEY}",
+        database=name, user=ADMIN,
+    )  # fmt: skip
+
+
+def test_a_release_whose_lock_was_lost_is_not_entered_after_the_act(join, server):
+    one, two = join(), join()
+    release = SharedEntering(one.member.store, one.log, alone=False)
+    act = SharedEntering(two.member.store, two.log, alone=True)
+    with release:  # the last look was good
+        cut_off(server, one)
+        with act:
+            two.log.append(entry("freeze", "b"))
+        late = one.log.submit(entry("released", "a"))
+    with pytest.raises(AuditError) as caught:
+        late.result()
+    assert caught.value.code == "A001"
+    one.log.append(entry("received", "c"))
+    with release:
+        one.log.append(entry("released", "c"))
+    assert [each.record.event for each in two.log.entries()] == ["freeze", "received", "released"]
+
+
+def test_an_act_whose_lock_was_lost_is_not_entered_and_does_not_count(join, server):
+    one, two = join(), join()
+    desk = Desk(one.member.store, HandClock(), FreshRng(), one.log)
+    desk.entering = SharedEntering(one.member.store, one.log, alone=True)
+    append = one.log.append
+
+    def late(record):
+        cut_off(server, one)
+        return append(record)
+
+    one.log.append = late
+    with pytest.raises(AuditError) as caught:
+        desk.perform(lambda _connection, _number: Act("policy", {"action": "x"}, ()))
+    assert caught.value.code == "A001"
+    one.log.append = append
+    assert desk.perform(lambda _connection, _number: Act("policy", {"action": "y"}, ())) == 1
+    assert [each.record.body["action"] for each in two.log.entries()] == ["y"]
+
+
+def test_entries_beside_one_whose_lock_was_lost_are_entered(join, server):
+    """They may be of one group: each is told its own."""
+    one = join()
+    release = SharedEntering(one.member.store, one.log, alone=False)
+    blocked, go = Event(), Event()
+    commit = one.log._writer._commit
+
+    def slow(jobs):
+        blocked.set()
+        assert go.wait(30)
+        return commit(jobs)
+
+    one.log._writer._commit = slow
+    first = one.log.submit(entry("received", "a"))
+    assert blocked.wait(30)
+
+    def lose():
+        with release:
+            cut_off(server, one)
+            futures.append(one.log.submit(entry("released", "b")))
+            queued.set()
+
+    futures, queued = [], Event()
+    losing = Thread(target=lose)
+    losing.start()
+    assert queued.wait(30)
+    last = one.log.submit(entry("received", "c"))
+    go.set()
+    losing.join()
+    assert (first.result().index, last.result().index) == (0, 1)
+    with pytest.raises(AuditError) as caught:
+        futures[0].result()
+    assert caught.value.code == "A001"
+    assert one.log.verify() == 2
 
 
 def test_one_catalogue_for_all_who_serve(join):
