@@ -172,6 +172,16 @@ class Handling:
         with self.store.reading() as connection:
             return self._seen(connection, number, who)
 
+    def history(self, number: int, who: Subject) -> tuple[Event, ...]:
+        """Return everything that happened to an application that ``who`` may see, oldest first.
+
+        Raises:
+            QueryError: Q041 there is none.
+        """
+        with self.store.reading() as connection:
+            self._seen(connection, number, who)
+            return tuple(event_from(each.body) for each in events_of(connection, number))
+
     def listed(self, who: Subject) -> tuple[State, ...]:
         """Return those that ``who`` may see, oldest first."""
         with self.store.reading() as connection:

@@ -5,13 +5,15 @@ Spec: docs/spec/grants.md, "Deadlines".
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from middleplatform.governance.applications import Lane, Part, State
 from middleplatform.governance.workdays import Calendar, Due
 from middleplatform.policy.regulation import Deadline, Regulation
 
-__all__ = ["Rules", "Term", "terms", "was_in_force"]
+__all__ = ["Rules", "Term", "answer_term", "left", "terms", "was_in_force"]
+
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,22 @@ def answer_term(state: State, part: Part, rules: Rules) -> Term:
         rules, "answer_conditional", part.department, state.accepted_at,
         extra=part.extended_days, met=part.answered_at,
     )  # fmt: skip
+
+
+def left(term: Term, rules: Rules, now: datetime) -> tuple[int, bool]:
+    """Return (working days until a term is over, or was when it was met; below 0 those by which it is late, certain).
+
+    Args:
+        term: One of ``terms``.
+        rules: The days.
+        now: Aware; does not count for a term that was met.
+    """
+    at, last = term.met_at or now, rules.calendar.end_of(term.due) - _SECOND
+    if term.due.passed(at):
+        days, certain = rules.calendar.between(last, at)
+        return -days, certain and term.due.certain
+    days, certain = rules.calendar.between(at, last)
+    return days, certain and term.due.certain
 
 
 def _review(state: State, rules: Rules, now: datetime) -> Iterator[Term]:

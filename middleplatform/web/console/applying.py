@@ -1,4 +1,6 @@
-"""Applications for data, from the applicant's side: apply, follow, complete, withdraw; the department's steward signs.
+"""Applications for data, from the applicant's side: apply (also in an emergency), follow, complete, dispute, withdraw.
+
+The department's steward signs. Every form does one act; a refusal is shown at the form that met it.
 
 Spec: docs/spec/grants.md.
 """
@@ -9,19 +11,21 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from middleplatform.errors import MiddleplatformError, QueryError
-from middleplatform.governance import acts, stopping
+from middleplatform.errors import MiddleplatformError
 from middleplatform.governance.acts import MODE
-from middleplatform.governance.applications import Event, Lane, State
-from middleplatform.governance.handling import Handling, number_of
+from middleplatform.governance.applications import Lane, State
+from middleplatform.governance.handling import number_of
+from middleplatform.governance.timeline import running, timeline
 from middleplatform.governance.told import told
 from middleplatform.governance.workdays import SHANGHAI
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role
 from middleplatform.policy import wishes
 from middleplatform.policy.entitled import CLOSED, entitled, purposes_of
-from middleplatform.web.console import pages
+from middleplatform.web.console import acting, pages
+from middleplatform.web.console.acting import handling_of, moment_of, words_in
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
+from middleplatform.web.console.offering import disputable, for_applicant
 from middleplatform.web.services import services_of
 
 __all__ = ["APPLICANTS", "HOME", "register"]
@@ -30,6 +34,9 @@ APPLICANTS = frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD})
 HOME = "/console/my/applications"
 _COLUMNS_MAX = 500
 _YEAR_DAYS = 365
+_EMERGENCY = f"{HOME}/emergency"
+_ACTS = frozenset({"sign", "object", "escalate", "settle", "withdraw"})
+_DIGITS_MAX = 4
 OPERATIONS = {
     "group": ("group by", "分组"), "filter": ("filter", "筛选"), "aggregate": ("sum and average", "聚合"),
     "count": ("count", "计数"), "join": ("join", "连接"),
@@ -72,20 +79,18 @@ def register(app: FastAPI) -> None:
         ("GET", HOME, _list),
         ("GET", f"{HOME}/new", _new),
         ("POST", f"{HOME}/new", _apply),
+        ("GET", _EMERGENCY, _new_emergency),
+        ("POST", _EMERGENCY, _apply_emergency),
         ("GET", HOME + "/{number}", _show),
         ("POST", HOME + "/{number}/{act}", _act),
     ):
         pages.add(app, method, path, handler, APPLICANTS)
 
 
-def _handling(request: Request) -> Handling:
-    return services_of(request).handling()
-
-
 def _own(request: Request) -> list[State]:
     """Return the applications of the person's own department, the newest first."""
     subject = request.state.subject
-    found = _handling(request).listed(subject)
+    found = handling_of(request).listed(subject)
     return [each for each in reversed(found) if each.application.department == subject.department]
 
 
@@ -94,19 +99,14 @@ def _waiting(request: Request) -> int:
     platform = getattr(services_of(request), "platform", None)
     if platform is None or platform.lifecycle is None:
         return 0
-    subject, now = request.state.subject, _now(request)
+    subject, now = request.state.subject, moment_of(request)
     steward = Role.DEPARTMENT_STEWARD in subject.roles
     wanted = {"unsigned", "returned"} if steward else {"returned"}
     return sum(str(each.phase(now)) in wanted for each in _own(request))
 
 
-def _now(request: Request) -> datetime:
-    now: datetime = request.app.state.gateway.clock.now()
-    return now
-
-
 def _list(request: Request) -> Response:
-    rules, now = services_of(request).rules, _now(request)
+    rules, now = services_of(request).rules, moment_of(request)
     rows = [told(each, rules, now) for each in _own(request)]
     return pages.render(
         request,
@@ -114,7 +114,8 @@ def _list(request: Request) -> Response:
         rows=listed(request, rows, _words),
         phases=PHASES,
         purposes=request.app.state.gateway.bundle.purposes,
-    )  # fmt: skip
+        hours=services_of(request).rules.regulation.emergency_hours_max,
+    )
 
 
 def _words(one: Mapping[str, Any]) -> str:
@@ -125,14 +126,26 @@ def _words(one: Mapping[str, Any]) -> str:
 
 
 def _new(request: Request) -> Response:
+    return _form(request, _asked(request))
+
+
+def _new_emergency(request: Request) -> Response:
+    return _form(request, _asked(request), lane=Lane.EMERGENCY)
+
+
+def _asked(request: Request) -> Mapping[str, Any]:
+    """Return the fields of an empty form, with what the address asks for."""
     asked = request.query_params
-    columns = asked.getlist("column")[:_COLUMNS_MAX]
-    ends = (_now(request).astimezone(SHANGHAI) + timedelta(days=_YEAR_DAYS)).date().isoformat()
-    values = {
-        "columns": columns, "purpose": asked.get("purpose", ""), "operations": [*OPERATIONS],
-        "ends": ends, "regions": "", "everyone": False, "basis": "", "scenario": "", "scope": "",
+    ends = _day(moment_of(request) + timedelta(days=_YEAR_DAYS))
+    return {
+        "columns": asked.getlist("column")[:_COLUMNS_MAX], "purpose": asked.get("purpose", ""),
+        "operations": [*OPERATIONS], "starts": "", "ends": ends, "hours": "",
+        "regions": "", "subjects": "", "everyone": False, "basis": "", "scenario": "", "scope": "",
     }  # fmt: skip
-    return _form(request, values)
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(SHANGHAI).date().isoformat()
 
 
 def _form(
@@ -142,18 +155,11 @@ def _form(
     error: str = "",
     number: str = "",
     status: int = 200,
+    lane: Lane = Lane.ORDINARY,
 ) -> Response:
     gateway, subject = request.app.state.gateway, request.state.subject
-    bundle, now = gateway.rules(), gateway.clock.now()
     place = 1 if pages.locale(request) == "zh" else 0
-    choices = {
-        name: [
-            (f"{name}.{each.column}", _label(dataset.columns[each.column], place))
-            for each in entitled(bundle, subject, dataset, now)
-            if each.state == CLOSED or f"{name}.{each.column}" in values["columns"]
-        ]
-        for name, dataset in gateway.catalog.datasets.items()
-    }
+    bundle = gateway.rules()
     purposes = [bundle.purposes[code] for code in purposes_of(bundle, subject)]
     return pages.render(
         request,
@@ -162,7 +168,9 @@ def _form(
         values=values,
         error=error,
         number=number,
-        choices={name: each for name, each in choices.items() if each},
+        emergency=lane is Lane.EMERGENCY,
+        hours_max=services_of(request).rules.regulation.emergency_hours_max,
+        choices=_choices(request, values["columns"], place),
         titles={
             name: (each.name_en, each.name_zh)[place]
             for name, each in gateway.catalog.datasets.items()
@@ -173,57 +181,93 @@ def _form(
     )
 
 
+def _choices(
+    request: Request, chosen: list[str], place: int
+) -> Mapping[str, list[tuple[str, str]]]:
+    """Return the columns that can be applied for, by dataset: those that need a grant, and those chosen already."""
+    gateway, subject = request.app.state.gateway, request.state.subject
+    bundle, now = gateway.rules(), gateway.clock.now()
+    found = {
+        name: [
+            (f"{name}.{each.column}", _label(dataset.columns[each.column], place))
+            for each in entitled(bundle, subject, dataset, now)
+            if each.state == CLOSED or f"{name}.{each.column}" in chosen
+        ]
+        for name, dataset in gateway.catalog.datasets.items()
+    }
+    return {name: each for name, each in found.items() if each}
+
+
 def _label(column: Any, place: int) -> str:  # noqa: ANN401 - catalog.Column, for its names only
     return str(column.name_zh if place else column.name_en)
 
 
 def _values(form: Form) -> dict[str, Any]:
     """Return the fields as they were filled in, to show them again."""
-    plain = {name: form.text(name) for name in ("basis", "scenario", "scope")}
+    plain = {
+        name: form.text(name) for name in ("basis", "scenario", "scope", "regions", "subjects")
+    }
     return {
-        **plain, "purpose": form.one("purpose"), "ends": form.one("ends"), "regions": form.one("regions"),
-        "columns": form.many("column"), "operations": form.many("operation"),
+        **plain, "purpose": form.one("purpose"), "starts": form.one("starts"), "ends": form.one("ends"),
+        "hours": form.one("hours"), "columns": form.many("column"), "operations": form.many("operation"),
         "everyone": form.ticked("everyone"),
     }  # fmt: skip
 
 
-def _wish(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the application as the schema has it.
+def _wish(values: Mapping[str, Any], lane: Lane) -> Mapping[str, Any]:
+    """Return the application as the schema has it; an emergency states hours, all others days.
 
     Raises:
         QueryError: Q040, with every problem.
     """
-    regions = [
-        each for each in values["regions"].replace("，", ",").replace(",", " ").split() if each
-    ]
     raw: dict[str, Any] = {
         "basis": values["basis"], "scenario": values["scenario"], "scope": values["scope"], "mode": MODE,
         "purpose": values["purpose"], "columns": list(dict.fromkeys(values["columns"])),
-        "operations": list(dict.fromkeys(values["operations"])), "ends": values["ends"],
+        "operations": list(dict.fromkeys(values["operations"])),
     }  # fmt: skip
-    if regions:
-        raw["regions"] = regions
+    if lane is Lane.EMERGENCY:
+        raw["hours"] = _whole(values["hours"])
+    else:
+        raw |= {name: values[name] for name in ("starts", "ends") if values[name] or name == "ends"}
+    for name in ("regions", "subjects"):
+        if words := words_in(values[name]):
+            raw[name] = words
     if values["everyone"]:
         raw["everyone"] = True
     return wishes.checked(raw)
 
 
+def _whole(text: str) -> int:
+    """Return a whole number; 0, which no schema takes, for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else 0
+
+
 def _apply(request: Request) -> Response:
+    return _taken(request, Lane.ORDINARY)
+
+
+def _apply_emergency(request: Request) -> Response:
+    return _taken(request, Lane.EMERGENCY)
+
+
+def _taken(request: Request, lane: Lane) -> Response:
     """Take the application in, or show the form again with what is wrong."""
     form, subject = form_of(request), request.state.subject
-    values, number = _values(form), form.one("number")
+    number = form.one("number") if lane is Lane.ORDINARY else ""
+    values = _values(form)
     try:
-        raw, handling = _wish(values), _handling(request)
-        if number:
-            state = handling.complete(number_of(number), raw, subject)
-        else:
-            state = handling.apply(raw, subject, Lane.ORDINARY)
+        raw, handling = _wish(values, lane), handling_of(request)
+        state = (
+            handling.complete(number_of(number), raw, subject)
+            if number
+            else handling.apply(raw, subject, lane)
+        )
     except MiddleplatformError as error:
         if error.prefix not in "QP":
             raise
         request.app.state.operator_log.detail(error)
         said = error.message(pages.locale(request))
-        return _form(request, values, error=said, number=number, status=422)
+        return _form(request, values, error=said, number=number, status=422, lane=lane)
     told_so = (f"Application {state.number} is submitted.", f"申请 {state.number} 已提交。")
     return pages.redirect(request, f"{HOME}/{state.number}", told_so)
 
@@ -232,75 +276,57 @@ def _apply(request: Request) -> Response:
 
 
 def _show(request: Request) -> Response:
-    subject, now = request.state.subject, _now(request)
-    state = _handling(request).show(number_of(request.path_params["number"]), subject)
-    one = told(state, services_of(request).rules, now)
+    number = number_of(request.path_params["number"])
+    return _page(request, handling_of(request).show(number, request.state.subject))
+
+
+def _page(request: Request, state: State, refused: acting.Refused | None = None) -> Response:
+    """Return the page of an application; after a refusal with the form that met it, as it was filled in."""
+    subject, now = request.state.subject, moment_of(request)
+    gateway, rules = request.app.state.gateway, services_of(request).rules
+    refused = refused or acting.Refused()
+    events = handling_of(request).history(number_of(state.number), subject)
     return pages.render(
         request,
         "analyst/application.html",
-        one=one,
+        status=refused.status,
+        one=told(state, rules, now),
+        refused=refused.act,
+        error=refused.error,
+        said=acting.said_by(refused),
+        can=for_applicant(state, subject, rules, now),
+        disputable=disputable(state, rules, now),
+        past=timeline(events, state, rules, now),
+        ahead=running(state, rules, now),
+        happened=acting.EVENTS,
+        steps=acting.STEP_NAMES,
         phases=PHASES,
         outcomes=OUTCOMES,
         operations=OPERATIONS,
-        purposes=request.app.state.gateway.bundle.purposes,
-        can=_can(state, subject, now),
-        closed=str(state.phase(now)) in ("withdrawn", "expired"),
+        purposes=gateway.bundle.purposes,
+        departments=gateway.catalog.departments,
     )
-
-
-def _can(state: State, who: Subject, now: datetime) -> set[str]:
-    """Return what the person may do now; whoever tries is judged again."""
-    phase, own = str(state.phase(now)), state.application.department == who.department
-    steward = own and Role.DEPARTMENT_STEWARD in who.roles
-    applicant = own and state.application.applicant == who.id
-    found = set()
-    if steward and phase == "unsigned":
-        found.add("sign")
-    if steward and phase == "returned":
-        found.add("complete")
-    if (steward or applicant) and phase not in ("withdrawn", "expired"):
-        found.add("withdraw")
-    if applicant or steward:
-        found.add("again")
-    return found
 
 
 def _act(request: Request) -> Response:
-    subject, number = request.state.subject, number_of(request.path_params["number"])
-    form, handling = form_of(request), _handling(request)
     act = request.path_params["act"]
     if act in ("complete", "again"):
-        return _filled_again(request, number, completing=act == "complete")
-    if act not in _DONE:
-        raise QueryError("Q041", what=("such address", "该地址"))
-
-    def make(state: State, now: datetime) -> Event:
-        if act == "sign":
-            return acts.sign(state, subject, now)
-        return stopping.withdraw(state, form.text("reason"), subject, now, form.one("basis"))
-
-    state = handling.act(number, subject, make)
-    return pages.redirect(request, f"{HOME}/{state.number}", _DONE[act])
+        return _filled_again(request, number_of(request.path_params["number"]), act == "complete")
+    return acting.perform(request, _ACTS, HOME, _page)
 
 
-_DONE = {
-    "sign": ("The application is signed.", "申请已签署。"),
-    "withdraw": ("The application is withdrawn.", "申请已撤回。"),
-}
-
-
-def _filled_again(request: Request, number: int, *, completing: bool) -> Response:
+def _filled_again(request: Request, number: int, completing: bool) -> Response:  # noqa: FBT001 - one of two uses
     """Show the form with what an application says: to complete it, or to apply for an extension of its time."""
-    state = _handling(request).show(number, request.state.subject)
-    wanted = state.application
-    ends = (
-        wanted.ends if completing else max(wanted.ends, _now(request)) + timedelta(days=_YEAR_DAYS)
-    )
+    state = handling_of(request).show(number, request.state.subject)
+    wanted, now = state.application, moment_of(request)
+    ends = wanted.ends if completing else max(wanted.ends, now) + timedelta(days=_YEAR_DAYS)
+    starts = _day(wanted.starts) if completing and wanted.starts > now else ""
     values = {
         "columns": [each.name for each in wanted.columns], "purpose": wanted.purpose,
-        "operations": sorted(wanted.operations), "ends": ends.astimezone(SHANGHAI).date().isoformat(),
+        "operations": sorted(wanted.operations), "starts": starts, "hours": "",
+        "ends": _day(ends),
         "regions": "" if wanted.regions == ("*",) else " ".join(wanted.regions),
-        "everyone": not wanted.subjects, "basis": wanted.basis, "scenario": wanted.scenario,
-        "scope": wanted.scope,
+        "everyone": not wanted.subjects, "subjects": " ".join(sorted(wanted.subjects)),
+        "basis": wanted.basis, "scenario": wanted.scenario, "scope": wanted.scope,
     }  # fmt: skip
     return _form(request, values, number=state.number if completing else "")

@@ -515,7 +515,7 @@ def test_an_application_is_made_signed_completed_and_withdrawn(world):
     assert world.post(f"{MINE}/new", "steward_drc", number=number, **WISH).status_code == 303
     assert "desk check" in text_of(world.get(path))
     assert number in text_of(world.get(MINE))
-    assert world.post(f"{path}/withdraw", reason="不再需要").status_code == 303
+    assert world.post(f"{path}/withdraw", **{"withdraw-reason": "不再需要"}).status_code == 303
     assert "withdrawn" in text_of(world.get(path))
     assert f"{path}/withdraw" not in world.get(path).text
     assert world.post(f"{path}/nothing").status_code == 404
