@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.service import Service, serving
 from tests.browser.specimen import Specimen
@@ -26,12 +26,14 @@ ARGUMENTS = [
 ]  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DRAWN = "() => !document.querySelector('sql-editor:not(:has(div)), data-chart:not(:has(.drawing))')"
+WAIT_MS = 15_000
 AXE = {"resultTypes": ["violations"]}
 WATCH = """
 window.stopped = [];
 addEventListener("securitypolicyviolation", (event) =>
   window.stopped.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`));
 """
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,13 @@ class Tab:
     def open(self, path: str) -> Page:
         """Go to a path of the console and wait for its editors and charts; checks may be under way."""
         self.page.goto(self.url + path)
+        self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        """Wait for the page's editors and charts."""
         if self.scripts:
             self.page.wait_for_function(DRAWN)
-        return self.page
 
     def say(self, english: str, chinese: str) -> str:
         return chinese if self.language == "zh" else english
@@ -121,13 +127,15 @@ def contexts(chromium) -> Iterator[Callable[..., BrowserContext]]:
     """Return what gives a context of some kind, the same each time and with fresh cookies: files are loaded once."""
     made: dict[str, BrowserContext] = {}
 
-    def find(url: str, language: str, cookies: dict[str, str], **settings) -> BrowserContext:
-        key = repr((url, language, sorted(cookies.items()), sorted(settings.items())))
+    def find(
+        url: str, language: str, cookies: dict[str, str], whose: str, **settings
+    ) -> BrowserContext:
+        key = repr((url, language, sorted(cookies.items()), whose, sorted(settings.items())))
         if key not in made:
             made[key] = chromium.new_context(
                 locale=LANGUAGES[language], timezone_id="Asia/Shanghai", **settings
             )
-            made[key].set_default_timeout(15_000)
+            made[key].set_default_timeout(WAIT_MS)
             made[key].add_init_script(WATCH)
         made[key].clear_cookies()
         made[key].add_cookies([
@@ -142,14 +150,24 @@ def contexts(chromium) -> Iterator[Callable[..., BrowserContext]]:
 
 @pytest.fixture
 def tab(contexts) -> Iterator[Callable[..., Tab]]:
-    """Return what opens a tab: ``tab(url, "zh", cookies={"session": ...}, width=360)``."""
+    """Return what opens a tab: ``tab(url, "zh", cookies={"session": ...}, width=360)``.
+
+    ``whose`` keeps the cookies of somebody apart who logs in by hand.
+    """
     made = []
 
     def make(
-        url: str, language: str = "en", *, cookies=None, width=1280, height=900, **settings
+        url: str,
+        language: str = "en",
+        *,
+        cookies=None,
+        whose="",
+        width=1280,
+        height=900,
+        **settings,
     ) -> Tab:
         size = {"width": width, "height": height}
-        context = contexts(url, language, cookies or {}, viewport=size, **settings)
+        context = contexts(url, language, cookies or {}, whose, viewport=size, **settings)
         scripts = settings.get("java_script_enabled", True)
         made.append(Tab(context.new_page(), url, language, scripts=scripts))
         return made[-1]

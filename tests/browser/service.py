@@ -58,14 +58,21 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, data: Path) -> Iterator[Service]:
-    """Start the service over the databases in ``data``; its state lies in ``folder``."""
+def serving(folder: Path, data: Path, bundle: Path | None = None) -> Iterator[Service]:
+    """Start the service over the databases in ``data``; its state lies in ``folder``.
+
+    Args:
+        folder: Of its state.
+        data: Of the departments' databases.
+        bundle: Folder of the policy to begin with; the demonstration's where none is given.
+    """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("MIDDLEPLATFORM_")
     }
     environment = kept | {
         "MIDDLEPLATFORM_STATE": str(folder), "MIDDLEPLATFORM_DATA": str(data), "LC_ALL": "C.UTF-8",
     }  # fmt: skip
+    environment |= {"MIDDLEPLATFORM_BUNDLE": str(bundle)} if bundle else {}
     process = subprocess.Popen(
         [sys.executable, "-m", "middleplatform", "serve", "--port", "0"],
         env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8",

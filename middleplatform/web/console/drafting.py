@@ -14,13 +14,14 @@ from fastapi import FastAPI, Request, Response
 from middleplatform.errors import ConfigError, QueryError
 from middleplatform.governance import drafts
 from middleplatform.governance.lifecycle import Lifecycle
+from middleplatform.model.catalog import Catalog
 from middleplatform.web.console import pages
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import Listing
 from middleplatform.web.console.policy import OFFICERS, said_changes
 from middleplatform.web.services import services_of
 
-__all__ = ["draft_page", "register"]
+__all__ = ["draft_page", "register", "sent_files"]
 
 _AT = "/console/policy/draft"
 _CHANGES_MAX = 100
@@ -59,8 +60,16 @@ def draft_page(
         shown["spots"] = drafts.spots(files, lifecycle)
     return pages.render(
         request, "policy/draft.html", status=status,
-        files=sorted(files.items()), reason=reason, open_file=open_file, **shown,
+        files=sorted(files.items()), reason=reason, open_file=open_file, columns=_columns(lifecycle.catalog),
+        **shown,
     )  # fmt: skip
+
+
+def _columns(catalog: Catalog) -> list[str]:
+    """Return every column that can be classified, as ``"department.table.column"``."""
+    return [
+        f"{name}.{key}" for name, each in sorted(catalog.datasets.items()) for key in each.columns
+    ]
 
 
 def _lifecycle(request: Request) -> Lifecycle:
@@ -89,7 +98,7 @@ def _asked(request: Request, name: str) -> int:
     return int(text)
 
 
-def _sent(form: Form) -> dict[str, str]:
+def sent_files(form: Form) -> dict[str, str]:
     """Return the files of a form, without those that were ticked for removal.
 
     Raises:
@@ -105,7 +114,7 @@ def _sent(form: Form) -> dict[str, str]:
 
 def _files(request: Request) -> Response:
     form = form_of(request)
-    files, added = _sent(form), form.one("added")
+    files, added = sent_files(form), form.one("added")
     if added:
         if not added.endswith((".yaml", ".yml")) or "/" in added or added in files:
             what = ("a new file has a new name that ends in .yaml", "新文件名须以 .yaml 结尾且不重名")  # fmt: skip
@@ -117,7 +126,7 @@ def _files(request: Request) -> Response:
 
 def _check(request: Request) -> Response:
     form, lifecycle = form_of(request), _lifecycle(request)
-    files = _sent(form)
+    files = sent_files(form)
     found: dict[str, Any] = {"spots": drafts.spots(files, lifecycle), "tried": None, "changes": None}  # fmt: skip
     if form.ticked("full"):
         try:
@@ -136,7 +145,7 @@ def _check(request: Request) -> Response:
 
 def _propose(request: Request) -> Response:
     form, lifecycle = form_of(request), _lifecycle(request)
-    files, reason = _sent(form), form.text("reason")
+    files, reason = sent_files(form), form.text("reason")
     try:
         number = lifecycle.propose(request.state.subject, files, reason)
     except ConfigError as error:

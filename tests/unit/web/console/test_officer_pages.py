@@ -99,6 +99,47 @@ def test_classifying_a_column_leads_into_a_draft_that_passes_the_check(world):
     assert world.get(f"{HOME}/classify?dataset=no&column=no", "officer_a").status_code == 404
 
 
+def files_in(page):
+    """Return the files that a form carries on, whether hidden or in text areas."""
+    names = re.findall(r'name="name" value="([^"]+)"', page.text)
+    areas = re.findall(r'name="text"[^>]*>\n(.*?)</textarea>', page.text, re.DOTALL)
+    hidden = re.findall(r'name="text" value="([^"]*)"', page.text)
+    return dict(zip(names, map(unescape, areas or hidden), strict=True))
+
+
+def test_several_columns_are_classified_in_one_draft(world):
+    files = drafted(world)
+    at = f"{HOME}/draft/classify"
+    page = world.post(at, "officer_a", column="ga.population.sex", **sent(files, reason="two"))
+    assert page.status_code == 200
+    assert files_in(page) == files
+    place = f"{HOME}/classify?dataset=ga.population&column=sex"
+    first = world.post(place, "officer_a", level="core", **sent(files_in(page), reason="two"))
+    assert "two</textarea>" in first.text
+    page = world.post(at, "officer_a", column="ga.population.birth_year", **sent(files_in(first)))
+    assert 'value="5"' in page.text, "the entry that the draft has is shown"
+    place = f"{HOME}/classify?dataset=ga.population&column=birth_year"
+    both = files_in(world.post(place, "officer_a", generalise="10", **sent(files_in(page))))
+    changed = {name for name in files if files[name] != both[name]}
+    assert changed == {"columns.yaml"}
+    assert "sex: {level: core}" in both["columns.yaml"]
+    assert "birth_year: {generalise: 10}" in both["columns.yaml"]
+
+
+def test_a_draft_that_does_not_load_is_shown_with_its_faults_before_a_column_is_classified(world):
+    files = drafted(world)
+    broken = {**files, "columns.yaml": files["columns.yaml"].replace("datasets:", "datasetz:", 1)}
+    for path in (f"{HOME}/draft/classify", f"{HOME}/classify?dataset=ga.population&column=sex"):
+        page = world.post(path, "officer_a", column="ga.population.sex", **sent(broken))
+        assert page.status_code == 422
+        assert re.search(r"columns\.yaml:\d+:\d+", page.text)
+        assert files_in(page) == broken
+    at, column = f"{HOME}/draft/classify", {"column": "ga.population.sex"}
+    assert world.post(at, "officer_a", csrf="", **sent(files, **column)).status_code == 403
+    assert world.post(at, "steward_ga", **sent(files, **column)).status_code == 403
+    assert world.post(at, "officer_a", **sent(files, column="no.such.column")).status_code == 404
+
+
 def test_one_person_stops_and_two_let_go_on(world):
     place = "/console/freezes"
     assert world.post(place, "analyst_drc", scope="platform", reason="r").status_code == 403
