@@ -15,7 +15,7 @@ from middleplatform.errors import PolicyError
 from middleplatform.model.request import Role, Subject
 from middleplatform.web import problems
 from middleplatform.web.console import app as console
-from middleplatform.web.console import forms, listing, pages
+from middleplatform.web.console import forms, home, listing, login, pages
 from middleplatform.web.shell import Shell
 
 SQL = "SELECT sex, id_number FROM ga.population p -- 人口"
@@ -84,7 +84,7 @@ class Specimen:
         app.state.operator_log = QuietLog()
         app.state.services = SimpleNamespace(sessions=HandSessions())
         problems.install(app)
-        console.register(app)
+        console.register(app, (home, login))
         own = FileSystemLoader(Path(__file__).parent / "templates")
         for name, each in app.state.console.environments.items():
             loader = ChoiceLoader([each.loader, own])

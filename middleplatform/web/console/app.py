@@ -1,5 +1,8 @@
 """The console as a whole: every area registers its pages here."""
 
+from collections.abc import Iterable
+from types import ModuleType
+
 from fastapi import FastAPI
 
 from middleplatform.web.console import (
@@ -59,12 +62,12 @@ _AREAS = (
 """Modules with ``register(app)``."""
 
 
-def register(app: FastAPI) -> None:
-    """Add the console to an application that has its services."""
+def register(app: FastAPI, areas: Iterable[ModuleType] = _AREAS) -> None:
+    """Add the console, or some of its areas, to an application that has their services."""
     console = app.state.console = pages.Console()
     app.state.error_page = errors.error_page
     app.router.add_route(
         PREFIX + "{name}", console.files.serve, methods=["GET"], include_in_schema=False
     )
-    for area in _AREAS:
+    for area in areas:
         area.register(app)
