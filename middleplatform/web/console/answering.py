@@ -23,7 +23,7 @@ from middleplatform.web.console import acting, pages
 from middleplatform.web.console.acting import handling_of, moment_of
 from middleplatform.web.console.applying import OPERATIONS, OUTCOMES, PHASES
 from middleplatform.web.console.listing import listed
-from middleplatform.web.console.offering import WAITS, extendable, for_handler, waits_for
+from middleplatform.web.console.offering import WAITS, extendable, offered, waits_for
 from middleplatform.web.services import services_of
 
 __all__ = ["HANDLERS", "HOME", "READERS", "register"]
@@ -207,7 +207,7 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
             for name, _, column in (each.name.rpartition("."),)
             if name in catalog.datasets and column in catalog.datasets[name].columns
         ],
-        can=for_handler(state, who, rules, now),
+        can=offered(state, who, rules, now) & _ACTS,
         refused=refused.act,
         error=refused.error,
         said=acting.said_by(refused),

@@ -25,7 +25,7 @@ from middleplatform.web.console import acting, pages
 from middleplatform.web.console.acting import handling_of, moment_of, words_in
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
-from middleplatform.web.console.offering import disputable, for_applicant
+from middleplatform.web.console.offering import disputable, offered
 from middleplatform.web.services import services_of
 
 __all__ = ["APPLICANTS", "HOME", "register"]
@@ -36,6 +36,7 @@ _COLUMNS_MAX = 500
 _YEAR_DAYS = 365
 _EMERGENCY = f"{HOME}/emergency"
 _ACTS = frozenset({"sign", "object", "escalate", "settle", "withdraw"})
+_FILLED_AGAIN = frozenset({"complete", "again"})
 _DIGITS_MAX = 4
 OPERATIONS = {
     "group": ("group by", "分组"), "filter": ("filter", "筛选"), "aggregate": ("sum and average", "聚合"),
@@ -294,8 +295,8 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
         refused=refused.act,
         error=refused.error,
         said=acting.said_by(refused),
-        can=for_applicant(state, subject, rules, now),
-        disputable=disputable(state, rules, now),
+        can=offered(state, subject, rules, now) & (_ACTS | _FILLED_AGAIN),
+        disputable=disputable(state, subject, rules, now),
         past=timeline(events, state, rules, now),
         ahead=running(state, rules, now),
         happened=acting.EVENTS,
@@ -310,7 +311,7 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
 
 def _act(request: Request) -> Response:
     act = request.path_params["act"]
-    if act in ("complete", "again"):
+    if act in _FILLED_AGAIN:
         return _filled_again(request, number_of(request.path_params["number"]), act == "complete")
     return acting.perform(request, _ACTS, HOME, _page)
 

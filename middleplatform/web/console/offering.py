@@ -3,14 +3,17 @@
 Pages leave out what would be refused; nothing here allows anything. Spec: docs/spec/grants.md, "States".
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
-from middleplatform.governance.applications import STEPS, Lane, Part, Phase, State
+from middleplatform.errors import MiddleplatformError
+from middleplatform.governance import acts, stopping
+from middleplatform.governance.applications import STEPS, Answer, Lane, Part, Phase, State
 from middleplatform.governance.terms import Rules, answer_term, terms
 from middleplatform.model.request import Role, Subject
 
-__all__ = ["WAITS", "disputable", "extendable", "for_applicant", "for_handler", "waits_for"]
+__all__ = ["WAITS", "disputable", "extendable", "offered", "waits_for"]
 
 WAITS: Mapping[str, tuple[str, str]] = {
     "answer": ("your answer", "待你部门答复"),
@@ -22,7 +25,6 @@ WAITS: Mapping[str, tuple[str, str]] = {
     "settle": ("a dispute to settle", "待裁决争议"),
     "review": ("review of an emergency", "待复核应急授权"),
 }
-_OVER = frozenset({Phase.WITHDRAWN, Phase.EXPIRED})
 
 
 def waits_for(state: State, who: Subject, rules: Rules, now: datetime) -> str:
@@ -31,7 +33,7 @@ def waits_for(state: State, who: Subject, rules: Rules, now: datetime) -> str:
     if Role.DATA_BUREAU in who.roles:
         found = _for_bureau(state, rules, now)
     if not found and Role.SECURITY_OFFICER in who.roles:
-        found = "approve" if _officer_may_approve(state, who, now) else ""
+        found = "approve" if _passes(lambda: stopping.approve(state, who, now)) else ""
     part = state.parts.get(who.department)
     if not found and Role.DEPARTMENT_STEWARD in who.roles and part is not None:
         found = _for_provider(state, part, who, now)
@@ -61,20 +63,12 @@ def extendable(state: State, part: Part, rules: Rules, now: datetime) -> bool:
     return asked and open_yet and not answer_term(state, part, rules).overdue(now)
 
 
-def _officer_may_approve(state: State, who: Subject, now: datetime) -> bool:
-    if state.application.lane is not Lane.EMERGENCY or state.phase(now) in _OVER or state.officer:
-        return False
-    involved = {state.application.applicant, *(each.approved_by for each in state.parts.values())}
-    return who.id not in involved
-
-
 def _for_provider(state: State, part: Part, who: Subject, now: datetime) -> str:
     phase = state.phase(now)
     if part.withdrawn or phase not in (Phase.ANSWERING, Phase.ANSWERED):
         return ""
     if state.application.lane is Lane.EMERGENCY:
-        own = who.id in (state.application.applicant, state.officer)
-        return "" if part.approved_by or own else "approve"
+        return "approve" if _passes(lambda: stopping.approve(state, who, now)) else ""
     if part.answer is None:
         return "answer"
     if state.step and state.disputed == part.department:
@@ -82,86 +76,75 @@ def _for_provider(state: State, part: Part, who: Subject, now: datetime) -> str:
     return "deliver" if part.answer.columns and part.delivered_at is None else ""
 
 
-# --- those who answer and watch over --------------------------------------------------------------------------------
+# --- what is offered ------------------------------------------------------------------------------------------------
+
+_WORD, _LAW = "-", "《-》"
+_Try = Callable[[State, Subject, Rules, datetime], object]
 
 
-def for_handler(state: State, who: Subject, rules: Rules, now: datetime) -> set[str]:
-    """Return the acts that are offered to a provider's steward, the data bureau or a security officer."""
-    over = state.phase(now) in _OVER
-    found = set()
-    if Role.DATA_BUREAU in who.roles:
-        found |= _bureau_can(state, rules, now)
-        found |= set() if over else {"resume" if state.suspended else "suspend", "withdraw"}
-    if Role.SECURITY_OFFICER in who.roles and not over:
-        found.add("resume" if state.suspended else "suspend")
-        found |= {"approve"} if _officer_may_approve(state, who, now) else set()
-    part = state.parts.get(who.department)
-    if Role.DEPARTMENT_STEWARD in who.roles and part is not None and not over:
-        found |= _provider_can(state, part, who, rules, now)
-    return found
+def _refusal(state: State) -> Answer:
+    return Answer(frozenset(), frozenset(), (), state.application.ends, _WORD, _LAW)
 
 
-def _bureau_can(state: State, rules: Rules, now: datetime) -> set[str]:
-    found = set()
-    if state.phase(now) is Phase.CHECKING:
-        found |= {"accept"} | ({"return"} if state.returned_at is None else set())
-    waits = _for_bureau(state, rules, now)
-    found |= {waits} & {"consent", "review"}
-    if state.step and state.step != STEPS[-1]:
-        found.add("escalate")
-    if state.step not in ("", STEPS[0]):
-        found.add("settle")
-    return found
+def _of_any(state: State, make: Callable[[str], object]) -> object:
+    """Do ``make`` for the first provider for whom it passes; refuse as for the last."""
+    *others, last = state.parts or ("",)
+    for each in others:
+        if _passes(partial(make, each)):
+            return None
+    return make(last)
 
 
-def _provider_can(state: State, part: Part, who: Subject, rules: Rules, now: datetime) -> set[str]:
-    found, waits = set(), _for_provider(state, part, who, now)
-    if waits in ("answer", "dispute"):
-        found.add("answer")
-    late = waits == "answer" and answer_term(state, part, rules).overdue(now)
-    if waits == "answer" and not part.asked_days and not late:
-        found.add("extend")
-    found |= {waits} & {"deliver", "approve"}
-    if part.answer is not None or part.approved_by:
-        found.add("resume" if part.suspended else "suspend")
-        if not part.withdrawn:
-            found.add("withdraw")
-    if state.step and state.disputed == part.department and state.step != STEPS[-1]:
-        found.add("escalate")
-    return found
+_TRIES: Mapping[str, _Try] = {
+    "sign": lambda state, who, _, now: acts.sign(state, who, now),
+    "return": lambda state, who, _, now: acts.send_back(state, [_WORD], who, now),
+    "accept": lambda state, who, _, now: acts.accept(state, who, now),
+    "extend": lambda state, who, rules, now: acts.extend(state, 1, _WORD, who, now, rules),
+    "consent": lambda state, who, rules, now: _of_any(
+        state, lambda each: acts.consent(state, each, who, now, rules)
+    ),
+    "answer": lambda state, who, _, now: acts.answer(state, _refusal(state), who, now),
+    "deliver": lambda state, who, _, now: acts.deliver(state, who, now),
+    "approve": lambda state, who, _, now: stopping.approve(state, who, now),
+    "suspend": lambda state, who, _, now: stopping.suspend(state, _WORD, who, now, _LAW),
+    "resume": lambda state, who, _, now: stopping.resume(state, _WORD, who, now),
+    "withdraw": lambda state, who, _, now: stopping.withdraw(state, _WORD, who, now, _LAW),
+    "object": lambda state, who, rules, now: _of_any(
+        state, lambda each: stopping.object_to(state, each, _WORD, who, now, rules)
+    ),
+    "escalate": lambda state, who, _, now: stopping.escalate(state, _WORD, who, now),
+    "settle": lambda state, who, _, now: stopping.settle(state, _WORD, who, now),
+    "review": lambda state, who, _, now: stopping.review(state, _WORD, who, now),
+}
+"""Each act as somebody would do it who fills in every field; nothing comes of trying."""
 
 
-# --- those who apply ------------------------------------------------------------------------------------------------
+def offered(state: State, who: Subject, rules: Rules, now: datetime) -> set[str]:
+    """Return the acts that ``who`` could do now, found by trying: so no page knows rules of its own.
 
-
-def for_applicant(state: State, who: Subject, rules: Rules, now: datetime) -> set[str]:
-    """Return the acts that are offered to the applicant and the applying department's steward."""
-    phase, own = state.phase(now), state.application.department == who.department
+    Beside them ``complete`` for the steward whose file was returned, and ``again`` for the applying side.
+    """
+    found = {name for name, do in _TRIES.items() if _passes(partial(do, state, who, rules, now))}
+    own = state.application.department == who.department
     steward = own and Role.DEPARTMENT_STEWARD in who.roles
-    if not (steward or (own and state.application.applicant == who.id)):
-        return set()
-    found = {"again"}
-    if steward:
-        found |= {Phase.UNSIGNED: {"sign"}, Phase.RETURNED: {"complete"}}.get(phase, set())
-    if phase not in _OVER:
-        found.add("withdraw")
-        found |= {"object"} if disputable(state, rules, now) else set()
-    if state.step:
-        found |= {"settle"} | ({"escalate"} if state.step != STEPS[-1] else set())
+    if steward and state.phase(now) is Phase.RETURNED:
+        found.add("complete")
+    if steward or (own and state.application.applicant == who.id):
+        found.add("again")
     return found
 
 
-def disputable(state: State, rules: Rules, now: datetime) -> list[str]:
-    """Return the providers that have refused, are late or have suspended, while no dispute is open (art. 28)."""
-    if state.step or state.phase(now) in _OVER:
-        return []
+def disputable(state: State, who: Subject, rules: Rules, now: datetime) -> list[str]:
+    """Return the providers that ``who`` could object to: that refused, are late or have suspended (art. 28)."""
+    given = (_WORD, who, now, rules)
     return [
-        part.department
-        for part in state.parts.values()
-        if not part.withdrawn and (part.refused or part.suspended or _late(state, part, rules, now))
+        each for each in state.parts if _passes(partial(stopping.object_to, state, each, *given))
     ]
 
 
-def _late(state: State, part: Part, rules: Rules, now: datetime) -> bool:
-    waits = part.answer is None and state.accepted_at is not None
-    return waits and answer_term(state, part, rules).overdue(now)
+def _passes(do: Callable[[], object]) -> bool:
+    try:
+        do()
+    except MiddleplatformError:
+        return False
+    return True
