@@ -7,7 +7,7 @@ rules hands out no logins, and who checks both does neither.
 from collections.abc import Iterable
 
 from middleplatform.errors import QueryError
-from middleplatform.model.request import Role
+from middleplatform.model.request import Role, person_key
 
 __all__ = ["check_person", "check_separation", "person_key"]
 
@@ -36,11 +36,6 @@ def check_separation(roles: Iterable[Role]) -> None:
         "Q040",
         what=(f"one login may not hold {names} together", f"同一账号不得同时拥有 {names}"),
     )
-
-
-def person_key(login: str) -> str:
-    """Return what two logins of one person have in common: capital and small letters make no other person."""
-    return login.casefold()
 
 
 def check_person(

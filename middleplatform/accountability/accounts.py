@@ -34,7 +34,7 @@ from middleplatform.governance.terms import Rules
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, same_person
 from middleplatform.ports import Clock
 from middleplatform.store.database import Store
 from middleplatform.store.policies import versions_all
@@ -185,16 +185,20 @@ class Accounts:
         return make(self.log, found, around, signer, self.clock.now(), size=size)
 
     def _concerned(self, found: Decided, who: Subject) -> bool:
-        """Say whether ``who`` watches, asked, is the steward of a side, or received the answer."""
+        """Say whether ``who`` watches, asked, is the steward of a side, or received the answer.
+
+        Who asked did so for a department: a person who has gone to another one left its answers there.
+        """
         body = found.end.record.body
-        if _WATCH & who.roles or body.get("subject") == who.id:
+        asked = same_person(str(body.get("subject", "")), who.id)
+        if _WATCH & who.roles or (asked and body.get("department") == who.department):
             return True
         used = body.get("datasets")
         names = used if isinstance(used, list) else []
         sides = {
             self.catalog.datasets[name].owner for name in names if name in self.catalog.datasets
         }
-        sides |= {str(body.get("department")), str(body.get("recipient"))}
+        sides |= {str(body.get(name, "")) for name in ("department", "recipient")} - {""}
         return Role.DEPARTMENT_STEWARD in who.roles and who.department in sides
 
     def versions(self) -> Mapping[str, tuple[int, str]]:

@@ -16,7 +16,7 @@ from middleplatform.audit.checkpoint import parse_checkpoint
 from middleplatform.audit.reader import RETENTION_YEARS_MIN, LogView
 from middleplatform.errors import AuditError, QueryError
 from middleplatform.governance.terms import Rules, terms
-from middleplatform.model.request import Role
+from middleplatform.model.request import Role, person_key
 
 __all__ = ["ADMINISTRATORS", "Check", "Holders", "of_duties", "of_log", "of_terms"]
 
@@ -76,7 +76,7 @@ def of_duties(holders: Holders) -> Iterator[Check]:
     Args:
         holders: Login and roles of every token, or session, that lets somebody in now.
     """
-    held = [(login.casefold(), roles) for login, roles in holders]
+    held = [(person_key(login), roles) for login, roles in holders]
     present = {role for _, roles in held for role in roles}
     missing = [str(role) for role in ADMINISTRATORS if role not in present]
     yield Check(

@@ -12,7 +12,7 @@ from middleplatform.errors import PolicyError, QueryError
 from middleplatform.governance.acts import names_law
 from middleplatform.governance.terms import Rules
 from middleplatform.model.catalog import Catalog
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, same_person
 
 __all__ = ["REOPENED_MAX", "answer", "close", "extend", "open_ticket", "reopen", "take", "withdraw"]
 
@@ -181,7 +181,8 @@ def _provider(ticket: Ticket, who: Subject) -> None:
 
 def _opener(ticket: Ticket, who: Subject) -> None:
     steward = Role.DEPARTMENT_STEWARD in who.roles and who.department == ticket.opened_for
-    if not steward and (who.id, who.department) != (ticket.opened_by, ticket.opened_for):
+    mine = same_person(who.id, ticket.opened_by) and who.department == ticket.opened_for
+    if not steward and not mine:
         raise _not("act for the side that opened it", "代提出方操作")
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from middleplatform.audit.entry import LogEntry
 from middleplatform.audit.reader import LogView
 from middleplatform.audit.search import event_needle, query_needle
+from middleplatform.model.request import same_person
 
 __all__ = ["LOOKED_AT_MAX", "NEAR", "EntryPage", "Wanted", "newest", "related"]
 
@@ -27,7 +28,7 @@ class Wanted:
 
     Attributes:
         event: Name; empty for any.
-        person: A login that the entry names, in any place; empty for any.
+        person: A login that the entry names, in any place, however its letters are written; empty for any.
         department: A department that the entry names, in any place; empty for any.
         dataset: A dataset that the entry names, or a column of it; empty for any.
         query_id: Of the query that the entry is about; empty for any.
@@ -45,7 +46,7 @@ class Wanted:
 
     def needles(self) -> tuple[bytes, ...]:
         """Return byte strings that occur in every leaf that matches: a cheap first sieve."""
-        found = [_spelled(name) for name in (self.person, self.department) if name]
+        found = [_spelled(self.department)] if self.department else []
         if self.event:
             found.append(event_needle(self.event))
         if self.dataset:
@@ -64,7 +65,8 @@ class Wanted:
         named = set(_texts(record.body))
         column = f"{self.dataset}."
         return (
-            all(name in named for name in (self.person, self.department) if name)
+            (not self.department or self.department in named)
+            and (not self.person or any(same_person(each, self.person) for each in named))
             and (
                 not self.dataset
                 or self.dataset in named

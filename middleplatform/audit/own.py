@@ -11,6 +11,7 @@ from datetime import datetime
 from middleplatform.audit.entry import LogEntry, moment
 from middleplatform.audit.reader import LogView
 from middleplatform.errors import QueryError
+from middleplatform.model.request import same_person
 
 __all__ = ["LOOKED_AT_MAX", "Asked", "OwnPage", "own_question", "own_questions"]
 
@@ -87,7 +88,7 @@ def own_questions(
     for entry in _backwards(log, first, stop, login):
         record = entry.record
         body = record.body
-        if (body.get("subject"), body.get("department")) != (login, department):
+        if not _own(body, login, department):
             continue
         query_id = _text(body, "query_id")
         if record.event in _ENDS:
@@ -108,8 +109,7 @@ def own_question(log: LogView, login: str, department: str, index: int) -> Asked
     """
     entry = log.entry(index)
     body = entry.record.body
-    own = (body.get("subject"), body.get("department")) == (login, department)
-    if entry.record.event != "received" or not own:
+    if entry.record.event != "received" or not _own(body, login, department):
         raise QueryError("Q041", what=("such query", "该查询"))
     return _asked(index, body, None)
 
@@ -117,26 +117,31 @@ def own_question(log: LogView, login: str, department: str, index: int) -> Asked
 def _later(log: LogView, login: str, department: str, stop: int) -> dict[str, LogEntry]:
     """Return the ends just above a page: of questions whose beginning is on it."""
     ends: dict[str, LogEntry] = {}
-    needle = _needle(login)
     for entry in log.entries(stop, stop + _WINDOW):
-        if needle in entry.leaf and entry.record.event in _ENDS:
+        if _perhaps(entry, login) and entry.record.event in _ENDS:
             body = entry.record.body
-            if body.get("department") == department and body.get("subject") == login:
+            if _own(body, login, department):
                 ends[_text(body, "query_id")] = entry
     return ends
 
 
 def _backwards(log: LogView, first: int, stop: int, login: str) -> Iterator[LogEntry]:
-    needle = _needle(login)
     while stop > first:
         start = max(first, stop - _WINDOW)
-        page = [entry for entry in log.entries(start, stop) if needle in entry.leaf]
+        page = [entry for entry in log.entries(start, stop) if _perhaps(entry, login)]
         yield from reversed(page)
         stop = start
 
 
-def _needle(login: str) -> bytes:
-    return b'"subject":' + json.dumps(login, ensure_ascii=False).encode()
+def _own(body: Mapping[str, object], login: str, department: str) -> bool:
+    return same_person(_text(body, "subject"), login) and body.get("department") == department
+
+
+def _perhaps(entry: LogEntry, login: str) -> bool:
+    """Say quickly whether an entry may be a person's; logins that let somebody in are ASCII."""
+    if not login.isascii():
+        return True
+    return b'"subject":' + json.dumps(login).lower().encode() in entry.leaf.lower()
 
 
 def _asked(index: int, body: Mapping[str, object], end: LogEntry | None) -> Asked:

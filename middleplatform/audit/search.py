@@ -12,6 +12,7 @@ from datetime import datetime
 
 from middleplatform.audit.entry import LogEntry, moment
 from middleplatform.model.record import AuditRecord
+from middleplatform.model.request import same_person
 
 __all__ = ["ReleaseQuery", "Usage", "event_needle", "incident_queries", "query_needle", "releases"]
 
@@ -26,7 +27,7 @@ class ReleaseQuery:
         start: First moment, aware; None for the beginning.
         stop: First moment that is too late, aware; None for no end.
         department: Whose people asked; empty for any.
-        subject: Login of the person who asked; empty for any.
+        subject: Login of the person who asked, however its letters are written; empty for any.
     """
 
     dataset: str = ""
@@ -40,9 +41,8 @@ class ReleaseQuery:
         """Return two byte strings that occur in every leaf that matches: a cheap first sieve."""
         name = self.column or self.dataset
         spelled = json.dumps(name, ensure_ascii=False)[:-1].encode() if name else b""
-        if not spelled and (self.subject or self.department):
-            field = "subject" if self.subject else "department"
-            spelled = _field(field, self.subject or self.department)
+        if not spelled and self.department:
+            spelled = _field("department", self.department)
         return event_needle("released"), spelled
 
     def matches(self, record: AuditRecord) -> bool:
@@ -60,7 +60,7 @@ class ReleaseQuery:
                 or self.dataset in {_dataset(name) for name in columns}
             )
             and (not self.department or record.body.get("department") == self.department)
-            and (not self.subject or record.body.get("subject") == self.subject)
+            and (not self.subject or same_person(str(record.body.get("subject", "")), self.subject))
             and (self.start is None or at >= self.start)
             and (self.stop is None or at < self.stop)
         )

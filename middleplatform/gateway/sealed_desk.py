@@ -18,7 +18,7 @@ from middleplatform.ledger.keys import KeyRegistry
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QueryFacts
 from middleplatform.model.record import AuditRecord
-from middleplatform.model.request import QueryRequest, Role, Subject
+from middleplatform.model.request import QueryRequest, Role, Subject, same_person
 from middleplatform.model.sealed import ISSUER, PublishedKey
 from middleplatform.ports import Clock
 
@@ -79,7 +79,7 @@ class SealingDesk:
             AuditError: A001 the log cannot take it: then it does not count.
         """
         found = self.registry.find(key_id)
-        if found.login != subject.id and Role.SECURITY_OFFICER not in subject.roles:
+        if not same_person(found.login, subject.id) and Role.SECURITY_OFFICER not in subject.roles:
             raise PolicyError("P004", what=("withdraw another's key", "撤销他人的密钥"))
         self._enter("revoked", key_id, subject, {"reason": reason})
         return self.registry.revoke(key_id, subject.id, self.clock.now().isoformat(), reason)

@@ -26,6 +26,7 @@ from middleplatform.governance.desk import Desk
 from middleplatform.governance.freezes import BY_RULE, row_of, written
 from middleplatform.model.freeze import Freeze, Scope
 from middleplatform.model.policy import Bundle, ProbingRule
+from middleplatform.model.request import person_key
 from middleplatform.store import freezes as kept
 from middleplatform.store.acts import Act, Change, next_number
 
@@ -68,7 +69,7 @@ class Found:
     @property
     def key(self) -> Key:
         """Return what it was counted under."""
-        return self.rule.signal, self.rule.per, self.target
+        return _key(self.rule.signal, self.rule.per, self.target)
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ class Tally:
         at = moment(body.get("at"))
         for rule in self._rules:
             marks = _marks(rule.signal, event, body)
-            key = rule.signal, rule.per, names[rule.per]
+            key = _key(rule.signal, rule.per, names[rule.per])
             if not marks or not key[2] or index <= self._counted.get(key, -1):
                 continue
             measured = max(self._measured(rule, key, at, *each) for each in marks)
@@ -129,7 +130,7 @@ class Tally:
                 self._counted[key] = index
                 self._windows.pop(key, None)
                 yield Found(
-                    rule, key[2], measured, index, at, names["user"], names["department"], names["project"]
+                    rule, names[rule.per], measured, index, at, names["user"], names["department"], names["project"]
                 )  # fmt: skip
 
     def _measured(
@@ -165,6 +166,11 @@ def _marks(signal: str, event: str, body: Mapping[str, object]) -> list[Mark]:
         return [("", _text(body, "purpose"), _ONE)]
     sql = _text(body, "sql")  # one that is sealed for the auditor has no form here
     return [(form, name, _ONE) for form, name in sorted(forms_of(sql))]
+
+
+def _key(signal: str, per: str, target: str) -> Key:
+    """Return under what is counted: a person under all spellings of the login together."""
+    return signal, per, person_key(target) if per == "user" else target
 
 
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -252,7 +258,7 @@ class Detector:
         log = self._desk.log
         assert log is not None
         with self._desk.store.reading() as connection:
-            counted = kept.alerts_last(connection, log.origin)
+            counted = _counted(connection, log.origin)
         since = self._desk.clock.now() - timedelta(
             minutes=max((each.minutes for each in rules), default=0)
         )
@@ -273,9 +279,18 @@ class Detector:
             return _act(number, act, found, freeze, origin, bundle.digest)
 
         with self._desk.store.reading() as connection:
-            known = kept.alerts_last(connection, origin).get(found.key, -1)
+            known = _counted(connection, origin).get(found.key, -1)
         if known < found.entry:  # else an act of this came through though its maker heard otherwise
             self._desk.perform(decide)
+
+
+def _counted(connection: Connection, origin: str) -> dict[Key, int]:
+    """Return by key the entry up to which an alert has counted."""
+    found: dict[Key, int] = {}
+    for each, entry in kept.alerts_last(connection, origin).items():
+        key = _key(*each)
+        found[key] = max(entry, found.get(key, entry))
+    return found
 
 
 def _first_since(size: int, since: datetime, at: Callable[[int], datetime]) -> int:
@@ -298,7 +313,8 @@ def _freeze(connection: Connection, found: Found, now: datetime) -> Freeze | Non
     scope, ends = Scope(rule.freeze), now + timedelta(hours=rule.hours) if rule.hours else None
     for each in kept.freezes_open(connection):
         lasting = each.ends is None or (ends is not None and each.ends >= ends)
-        if (each.scope, each.target) == (scope, target) and each.holds(now) and lasting:
+        same = _key("", each.scope, each.target) == _key("", scope, target)
+        if same and each.holds(now) and lasting:
             return None
     number = next_number(connection, kept.freezes.c.number)
     reason = f"{rule.signal}/{rule.per} > {rule.most} in {rule.minutes} min"

@@ -12,7 +12,7 @@ from middleplatform.errors import LimitError, MiddleplatformError
 from middleplatform.gateway.entries import ended
 from middleplatform.governance.membership import Membership
 from middleplatform.model.decision import Reason, Span
-from middleplatform.model.request import QueryRequest, Role, Subject
+from middleplatform.model.request import QueryRequest, Role, Subject, same_person
 from middleplatform.ports import Clock
 from middleplatform.store import jobs
 from middleplatform.store.jobs import KeptJob
@@ -95,9 +95,9 @@ class Kept:
         """
         with self._store.glance() as connection:
             found = jobs.find(connection, query_id)
-        if found is None or (found.login, found.department) != (subject.id, subject.department):
+        if found is None or found.department != subject.department:
             return None
-        return found
+        return found if same_person(found.login, subject.id) else None
 
 
 def end_left_behind(

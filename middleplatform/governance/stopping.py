@@ -13,7 +13,7 @@ from middleplatform.errors import PolicyError, QueryError
 from middleplatform.governance.acts import names_law
 from middleplatform.governance.applications import STEPS, Act, Event, Lane, Part, Phase, State
 from middleplatform.governance.terms import Rules, answer_term, was_in_force
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, same_person
 
 __all__ = ["approve", "escalate", "object_to", "resume", "review", "settle", "suspend", "withdraw"]
 
@@ -144,7 +144,7 @@ def approve(state: State, who: Subject, now: datetime) -> Event:
     _living(state, now)
     others = {state.application.applicant, state.officer}
     others |= {part.approved_by for part in state.parts.values()} if officer else set()
-    if who.id in others - {""}:
+    if any(same_person(each, who.id) for each in others):
         raise _not("approve twice or for oneself", "重复批准或自行批准")
     done = state.officer if officer else state.parts[department].approved_by
     _want(not done, "it is approved already", "已批准")
@@ -161,7 +161,8 @@ def review(state: State, finding: str, who: Subject, now: datetime) -> Event:
     """
     involved = {state.application.applicant, state.officer}
     involved |= {part.approved_by for part in state.parts.values()}
-    if Role.DATA_BUREAU not in who.roles or who.id in involved:
+    own = any(same_person(each, who.id) for each in involved)
+    if Role.DATA_BUREAU not in who.roles or own:
         raise _not("review this emergency", "复核该应急授权")
     _want(bool(finding.strip()), "a review says what it found", "复核须写明结论")
     over = state.phase(now) in (Phase.EXPIRED, Phase.WITHDRAWN)
@@ -191,7 +192,7 @@ def _applies(state: State, who: Subject) -> bool:
     own = state.application
     if who.department != own.department:
         return False
-    return who.id == own.applicant or Role.DEPARTMENT_STEWARD in who.roles
+    return same_person(who.id, own.applicant) or Role.DEPARTMENT_STEWARD in who.roles
 
 
 def _applicant(state: State, who: Subject) -> None:

@@ -28,6 +28,7 @@ from typing import Any, Self
 from middleplatform.errors import ConfigError, DisclosureError, MiddleplatformError
 from middleplatform.model.budget import FIRST, LOSS_MAX, Charge, Entry, Left, Reservation, Snapshot
 from middleplatform.model.policy import PrivacyRule
+from middleplatform.model.request import person_key
 
 __all__ = ["BudgetLedger"]
 
@@ -78,6 +79,7 @@ class BudgetLedger:
             # FULL: with WAL every commit is on the disk before it returns, not just ordered.
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("PRAGMA foreign_keys=ON")
+            self._database.create_function("person", 1, person_key, deterministic=True)
             self._database.executescript(_SQL["create"])
             (wrong,) = self._database.execute(_SQL["wrong"]).fetchone()
         except (OSError, sqlite3.Error) as error:
@@ -110,7 +112,7 @@ class BudgetLedger:
         Args:
             charges: One a dataset, at least one; each is charged to the dataset's current snapshot.
             project: For which it is asked.
-            analyst: Login that asks.
+            analyst: Login that asks; what was spent under other spellings of it counts too.
             query_id: Of the question.
             at: This moment, ISO 8601.
 

@@ -48,7 +48,7 @@ SELECT dataset, label, begun_at FROM budget_snapshot ORDER BY dataset, id;
 -- name: spent
 SELECT scope, numerator, denominator FROM budget_spent
 WHERE snapshot = ?1 AND ((scope = 'snapshot' AND name = '') OR (scope = 'project' AND name = ?2)
-    OR (scope = 'analyst' AND name = ?3));
+    OR (scope = 'analyst' AND person(name) = person(?3)));
 
 -- name: reserve
 INSERT INTO budget_reservation (query_id, project, analyst, state, at) VALUES (?, ?, ?, 'reserved', ?);
@@ -78,7 +78,7 @@ SELECT r.id, r.query_id, s.dataset, s.label, r.project, r.analyst, c.numerator, 
 FROM budget_reservation AS r
 JOIN budget_charge AS c ON c.reservation = r.id
 JOIN budget_snapshot AS s ON s.id = c.snapshot
-WHERE (?1 = '' OR s.dataset = ?1) AND (?2 = '' OR r.project = ?2) AND (?3 = '' OR r.analyst = ?3)
+WHERE (?1 = '' OR s.dataset = ?1) AND (?2 = '' OR r.project = ?2) AND (?3 = '' OR person(r.analyst) = person(?3))
 ORDER BY r.id, s.dataset;
 
 -- name: totals

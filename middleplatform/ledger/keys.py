@@ -17,6 +17,7 @@ from typing import Protocol
 from middleplatform.crypto.key_proof import KeyProof, check_key
 from middleplatform.crypto.sealing_key import SealingKey
 from middleplatform.errors import ConfigError, ProtocolError, QueryError
+from middleplatform.model.request import same_person
 from middleplatform.model.sealed import PublishedKey
 
 __all__ = ["KeyRegistry", "KeyRows"]
@@ -174,7 +175,7 @@ class KeyRegistry:
             raise _refused(("it names another holder", "其持有人与账号不符"))
         if replaces:
             old = self.find(replaces)
-            if old.login != login or old.revoked_at:
+            if not same_person(old.login, login) or old.revoked_at:
                 raise _refused(("it replaces a key that does not serve", "所替换的密钥无效"))
         modulus = key.n.to_bytes(key.bits // 8, "big")
         row = (key.key_id, document, proof, modulus, login, department, at, replaces)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from middleplatform.login.configured import LoginConfig, load
 from middleplatform.login.demo import DemoLogins, demo_logins
@@ -13,7 +13,7 @@ from middleplatform.login.issuer import Issuer
 from middleplatform.login.oidc import Oidc
 from middleplatform.login.sessions import How, SessionRecord, Sessions
 from middleplatform.model.freeze import Scope
-from middleplatform.model.request import Subject
+from middleplatform.model.request import Subject, same_person
 from middleplatform.ports import Clock, Rng
 from middleplatform.settings import Settings
 from middleplatform.store import freezes
@@ -99,13 +99,10 @@ def _stopped(store: Store, record: SessionRecord) -> bool:
     frozen = freezes.freezes.c
     with store.reading() as connection:
         found = connection.execute(
-            select(frozen.number)
-            .where(
+            select(frozen.target).where(
                 frozen.scope == str(Scope.USER),
-                func.lower(frozen.target) == record.subject.id.lower(),
                 frozen.at >= record.began_at,
                 frozen.drill.is_(False),
             )
-            .limit(1)
         )
-        return found.first() is not None
+        return any(same_person(target, record.subject.id) for target in found.scalars())

@@ -1,10 +1,11 @@
 """Who asks what, and why."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["QueryRequest", "Role", "Subject"]
+__all__ = ["QueryRequest", "Role", "Subject", "person_key", "same_person"]
 
 
 class Role(StrEnum):
@@ -34,6 +35,21 @@ class Subject:
     department: str
     roles: frozenset[Role]
     regions: tuple[str, ...] = ("*",)
+
+
+def person_key(login: str) -> str:
+    """Return what all logins of one person have in common, by which people are compared and counted.
+
+    Capital and small letters make no other person, nor do full-width forms and other spellings of one character (NFKC).
+    """
+    if login.isascii():
+        return login.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold())
+
+
+def same_person(one: str, other: str) -> bool:
+    """Say whether two logins are one person's; an empty login is nobody's."""
+    return bool(one) and person_key(one) == person_key(other)
 
 
 @dataclass(frozen=True, slots=True)

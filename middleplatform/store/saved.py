@@ -6,7 +6,18 @@ A row is made and taken away by acts (``store.acts``): it counts once its entry 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, Connection, ForeignKey, Integer, String, Table, Text, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    func,
+    select,
+)
 
 from middleplatform.errors import QueryError
 from middleplatform.store.acts import Change, acts, next_number
@@ -86,7 +97,11 @@ def saved_of(connection: Connection, login: str, department: str) -> tuple[Quest
     table = saved_questions.c
     rows = connection.execute(
         select(saved_questions)
-        .where(table.login == login, table.department == department, table.removed_at.is_(None))
+        .where(
+            func.lower(table.login) == login.lower(),
+            table.department == department,
+            table.removed_at.is_(None),
+        )
         .order_by(table.number.desc())
     )
     return tuple(Question(*(getattr(row, name) for name in _FIELDS)) for row in rows)

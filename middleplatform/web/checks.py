@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from middleplatform.errors import LimitError
-from middleplatform.model.request import Subject
+from middleplatform.model.request import Subject, person_key
 
 __all__ = ["Checks"]
 
@@ -37,12 +37,13 @@ class Checks:
         Raises:
             LimitError: L001 this person has too many already.
         """
-        if self._own[subject.id] >= self._own_max:
+        person = person_key(subject.id)
+        if self._own[person] >= self._own_max:
             raise LimitError("L001")
-        self._own[subject.id] += 1
+        self._own[person] += 1
         try:
             async with self._room:
                 yield
         finally:
-            self._own[subject.id] -= 1
+            self._own[person] -= 1
             self._own += Counter()  # keeps only those who still wait

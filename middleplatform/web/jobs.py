@@ -19,7 +19,7 @@ from middleplatform.errors import (
     PolicyError,
     QueryError,
 )
-from middleplatform.model.request import QueryRequest, Subject
+from middleplatform.model.request import QueryRequest, Subject, person_key, same_person
 from middleplatform.model.result import Answer
 from middleplatform.ports import Progress
 
@@ -194,10 +194,8 @@ class JobTable:
         """
         self._expire()
         job = self._jobs.get(query_id)
-        if job is None or (job.subject.id, job.subject.department) != (
-            subject.id,
-            subject.department,
-        ):
+        own = job is not None and job.subject.department == subject.department
+        if job is None or not own or not same_person(job.subject.id, subject.id):
             raise QueryError("Q041", what=("such query", "该查询"))
         return job
 
@@ -207,18 +205,19 @@ class JobTable:
         Raises:
             LimitError: L001.
         """
-        own, all_of_them = self._watching[subject.id], self._watching.total()
+        own, all_of_them = self._watching[person_key(subject.id)], self._watching.total()
         if own >= self._bounds.watched_max or all_of_them >= self._bounds.streams_max:
             raise LimitError("L001")
 
     @contextmanager
     def watching(self, subject: Subject) -> Iterator[None]:
         """Count one stream of events more while within."""
-        self._watching[subject.id] += 1
+        person = person_key(subject.id)
+        self._watching[person] += 1
         try:
             yield
         finally:
-            self._watching[subject.id] -= 1
+            self._watching[person] -= 1
             self._watching += Counter()  # keeps only those who still watch
 
     async def wait(self, job: Job, seconds: float) -> None:
@@ -233,7 +232,7 @@ class JobTable:
 
     def _make_room(self, subject: Subject) -> None:
         self._expire()
-        own = [job for job in self._jobs.values() if job.subject.id == subject.id]
+        own = [job for job in self._jobs.values() if same_person(job.subject.id, subject.id)]
         if len(own) >= self._bounds.per_subject_max:
             finished = [job for job in own if job.ended is not None]
             if not finished:

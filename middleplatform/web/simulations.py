@@ -13,7 +13,7 @@ from middleplatform.access.operator_log import OperatorLog
 from middleplatform.errors import LimitError, MiddleplatformError, QueryError
 from middleplatform.governance.replay import Window
 from middleplatform.governance.simulation import Simulation
-from middleplatform.model.request import Subject
+from middleplatform.model.request import Subject, same_person
 from middleplatform.ports import Progress, Rng
 
 __all__ = ["KEPT_MAX", "SimulationJob", "Simulations", "Trial"]
@@ -125,14 +125,16 @@ class Simulations:
             QueryError: Q041 there is none, or it is another's.
         """
         job = self._jobs.get(number)
-        if job is None or job.subject.id != subject.id:
+        if job is None or not same_person(job.subject.id, subject.id):
             raise QueryError("Q041", what=("such simulation", "该模拟"))
         return job
 
     def of(self, subject: Subject) -> list[SimulationJob]:
         """Return what is kept of a subject's simulations, the newest first; from any thread."""
         return [
-            each for each in reversed(list(self._jobs.values())) if each.subject.id == subject.id
+            each
+            for each in reversed(list(self._jobs.values()))
+            if same_person(each.subject.id, subject.id)
         ]
 
     @staticmethod

@@ -16,7 +16,7 @@ from middleplatform.errors import QueryError
 from middleplatform.gateway import Gateway
 from middleplatform.model.advice import Advice
 from middleplatform.model.budget import POLICY
-from middleplatform.model.request import QueryRequest, Subject
+from middleplatform.model.request import QueryRequest, Subject, same_person
 from middleplatform.policy.entitled import purposes_of
 from middleplatform.web.console import pages
 from middleplatform.web.console.catalog import ASKERS
@@ -175,7 +175,9 @@ def _keys(gateway: Gateway, subject: Subject) -> list[str]:
     return [
         each.id
         for each in own
-        if (each.login, each.department) == (subject.id, subject.department) and not each.revoked_at
+        if same_person(each.login, subject.id)
+        and each.department == subject.department
+        and not each.revoked_at
     ]
 
 

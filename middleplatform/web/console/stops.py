@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from middleplatform.errors import QueryError
 from middleplatform.governance.freezes import Standing, may_end, may_freeze
 from middleplatform.model.freeze import Scope
-from middleplatform.model.request import Role
+from middleplatform.model.request import Role, same_person
 from middleplatform.store.freezes import Alert
 from middleplatform.web.console import pages
 from middleplatform.web.console.forms import form_of
@@ -59,7 +59,7 @@ def _show(request: Request) -> Response:
         each.freeze.number
         for each in found
         if each.state == "open" and may_end(person, each.freeze, desk.catalog)
-        and all(one.person != person.id for one in each.consents)
+        and not any(same_person(one.person, person.id) for one in each.consents)
     }  # fmt: skip
     scopes = {
         scope: said

@@ -8,7 +8,7 @@ from doors import CountingRng, HandClock
 from middleplatform.access.roles import check_person, check_separation
 from middleplatform.access.tokens import TokenStore
 from middleplatform.errors import QueryError
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, person_key, same_person
 
 DAY = timedelta(days=1)
 THREE = (Role.SYSTEM_ADMINISTRATOR, Role.SECURITY_OFFICER, Role.AUDITOR)
@@ -69,3 +69,14 @@ def test_a_session_beside_a_token_is_the_same_person():
     check_person("lin", {Role.DEPARTMENT_STEWARD}, held)
     with pytest.raises(QueryError, match="together"):
         check_person("Wu", {Role.SECURITY_OFFICER}, held)
+
+
+@pytest.mark.parametrize("other", ["LIN", "Lin", "ｌｉｎ", "ＬＩＮ", "lıN".replace("ı", "i")])
+def test_one_person_has_one_key_however_the_login_is_written(other):
+    assert same_person("lin", other)
+    assert person_key(person_key(other)) == person_key("lin")
+
+
+@pytest.mark.parametrize(("one", "other"), [("lin", "lin2"), ("", ""), ("lin", ""), ("", "lin")])
+def test_others_are_others_and_an_empty_login_is_nobodys(one, other):
+    assert not same_person(one, other)

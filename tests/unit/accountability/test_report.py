@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from middleplatform.accountability.accounts import Accounts
 from middleplatform.accountability.report import Approval, Circumstances, check, decided, make
 from middleplatform.audit import verify
 from middleplatform.audit.entry import canonical
 from middleplatform.errors import AuditError, QueryError
 from middleplatform.model.record import AuditRecord
+from middleplatform.model.request import Role, Subject
 
 NOW = datetime(2026, 9, 20, tzinfo=UTC)
 QUERY = "ab" * 16
@@ -267,3 +269,25 @@ def test_a_proof_of_every_entry_of_every_small_tree_leads_to_its_root(log):
                 verify.inclusion_root(edge, hashes[index], (index + 1) % (size + 1), size, proof)
                 != edge.root()
             )
+
+
+def of(login, department, role=Role.ANALYST):
+    return Subject(login, department, frozenset({role}), ("*",))
+
+
+@pytest.mark.parametrize(
+    ("who", "may"),
+    [
+        (of("lin", "drc"), True), (of("LIN", "drc"), True), (of("lin", "tax"), False),
+        (of("other", "drc"), False), (of("x", "ga", Role.DEPARTMENT_STEWARD), True),
+        (of("x", "tax", Role.DEPARTMENT_STEWARD), True), (of("x", "ss", Role.DEPARTMENT_STEWARD), False),
+        (of("x", "None", Role.DEPARTMENT_STEWARD), False), (of("x", "", Role.DEPARTMENT_STEWARD), False),
+        (of("x", "ss", Role.AUDITOR), True),
+    ],
+)  # fmt: skip
+def test_a_report_is_for_who_asked_for_that_department_and_for_the_sides(filled, catalog, who, may):
+    accounts = Accounts(filled, None, catalog, None, None, None)
+    bare = {name: value for name, value in ANSWERED.items() if name != "recipient"}
+    filled.append(AuditRecord("released", {**bare, "query_id": "ef" * 16}))
+    for wanted in (QUERY, "5"):
+        assert accounts._concerned(decided(filled, wanted), who) is may

@@ -1,6 +1,7 @@
 """The life of a ticket by a clock: who may do what, what is due when, what the log and the catalogue say of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from steady import SeededRng
@@ -103,6 +104,9 @@ def test_nobody_acts_for_another(desk, people, opened):
     refused("P004", acts.reopen, ended, "仍有误", bureau, now)
     assert acts.close(ended, bureau, now)
     assert acts.reopen(ended, "仍有误", analyst, now)
+    for who in (replace(analyst, id="other"), replace(analyst, department="tax")):
+        refused("P004", acts.reopen, ended, "仍有误", who, now)
+    assert acts.reopen(ended, "仍有误", replace(analyst, id=analyst.id.upper()), now)
 
 
 @pytest.mark.parametrize("outcome", ["unfounded", "partly", "corrected"])

@@ -48,6 +48,11 @@ def test_a_window_includes_its_start_and_excludes_its_end(filled):
     assert found(filled) == [0, 2, 3, 4, 5]
 
 
+def test_a_persons_releases_are_found_however_the_login_is_written(filled):
+    assert found(filled, subject="wang") == found(filled, subject="WANG") == [2]
+    assert found(filled, subject="wan") == []
+
+
 def test_a_usage_names_the_person_the_purpose_and_what_was_released(filled):
     (usage,) = filled.releases(
         ReleaseQuery(column="tax.payment.amount", stop=datetime(2026, 1, 4, tzinfo=UTC))

@@ -379,6 +379,26 @@ def test_nobody_approves_twice_or_for_oneself_whatever_roles_a_login_has(made):
     refused("P004", stopping.approve, state, officer, FRIDAY)
 
 
+def written(subject, *, roles=None):
+    """Return the same person by a login in capital letters."""
+    return replace(subject, id=subject.id.upper(), roles=roles or subject.roles)
+
+
+def test_a_login_in_other_letters_is_the_same_person_to_every_emergency(made):
+    both = Subject("both", "ss", frozenset({Role.DEPARTMENT_STEWARD}))
+    own = made(who=replace(ANALYST, id="both"), lane=Lane.EMERGENCY, ends=None, hours=1)
+    refused("P004", stopping.approve, own, written(both), FRIDAY)
+    state = made(who=ANALYST, lane=Lane.EMERGENCY, ends=None, hours=1)
+    state = later(state, stopping.approve(state, both, FRIDAY))
+    officer = frozenset({Role.SECURITY_OFFICER})
+    refused("P004", stopping.approve, state, written(both, roles=officer), FRIDAY)
+    state = later(state, stopping.approve(state, OFFICER, FRIDAY))
+    bureau, over = frozenset({Role.DATA_BUREAU}), FRIDAY + timedelta(hours=48)
+    for involved in (both, OFFICER, ANALYST):
+        refused("P004", stopping.review, state, "无异常", written(involved, roles=bureau), over)
+    assert stopping.withdraw(state, "不再需要", written(ANALYST), FRIDAY).act is Act.WITHDRAWN
+
+
 @pytest.mark.parametrize("changes", [{"hours": 73}, {"basis": None}, {"ends": "2026-09-19", "hours": None},
                                      {"columns": ["ga.population.sex"]}, {"starts": "2026-09-01"}])  # fmt: skip
 def test_an_emergency_is_short_states_all_and_is_for_what_needs_it(made, changes):

@@ -145,3 +145,18 @@ def test_what_a_tally_keeps_is_bounded_by_its_rules(log):
     log.refused(50)
     found = [each for entry in log.made.log.entries() for each in tally.add(entry)]
     assert [each.entry for each in found] == list(range(3, 50, 4))
+
+
+def test_a_login_in_other_letters_is_counted_as_the_same_person(log):
+    three = rule("refusals", 3, freeze="user", hours=1)
+    for login in ("lin", "Lin", "LIN"):
+        log.refused(1, subject=login)
+    assert log.look(three) == []
+    log.refused(1, subject="LiN")
+    one = ("refusals", "LiN", "4", 1)
+    assert log.look(three) == [one]
+    log.restart()  # what the alert has counted counts no more, under whatever spelling
+    log.refused(3, subject="lin")
+    assert log.look(three) == [one]
+    log.refused(1, subject="lin")
+    assert log.look(three) == [one, ("refusals", "lin", "4", None)]  # frozen as long already

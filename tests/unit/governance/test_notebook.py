@@ -106,6 +106,21 @@ def test_history_is_the_own_newest_first_with_what_became_of_it(kept):
     assert found.before is None
 
 
+def test_a_login_in_other_letters_has_the_same_history_and_questions(kept):
+    made, book = kept
+    upper = replace(ANALYST, id=ANALYST.id.upper())
+    _asked(made.log, 1, person=upper)
+    _asked(made.log, 2)
+    for who in (ANALYST, upper):
+        found = own_questions(made.log, who.id, who.department, 10).questions
+        assert [(each.sql, each.outcome) for each in found] == [
+            ("SELECT 2", "released"), ("SELECT 1", "released"),
+        ]  # fmt: skip
+        assert own_question(made.log, who.id, who.department, 0).sql == "SELECT 1"
+    book.keep(Draft("a", SQL, "statistics"), upper)
+    assert [each.name for each in book.listed(ANALYST)] == ["a"]
+
+
 def test_one_question_is_found_by_its_entry_by_who_asked_it_only(kept):
     log = kept[0].log
     _asked(log, 1)

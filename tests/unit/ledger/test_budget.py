@@ -261,3 +261,18 @@ def test_a_closed_ledger_grants_nothing(path):
     with pytest.raises(ConfigError) as caught:
         take(ledger)
     assert caught.value.code == "C011"
+
+
+def test_a_login_in_other_letters_spends_the_same_budget(ledger):
+    take(ledger)
+    take(ledger, project="other", analyst="LI")
+    assert left(ledger, project="third", analyst="Li")[2] == Fraction(1, 20)
+    refused(ledger, project="third", analyst="lI")
+    assert [each.analyst for each in ledger.entries(analyst="li")] == ["li", "LI"]
+    ledger.close()
+
+
+def test_a_budget_spent_in_other_letters_is_given_back_where_it_was_taken(ledger):
+    taken = take(ledger, analyst="LI")
+    assert ledger.release(taken)
+    assert left(ledger)[2] == Fraction(1, 4)
