@@ -20,7 +20,7 @@ from middleplatform.model.policy import (
     Purpose,
     Withheld,
 )
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, same_person
 from middleplatform.policy import regions
 
 __all__ = [
@@ -156,7 +156,7 @@ def active_grants(
 
 def _binds(grant: Grant, subject: Subject) -> bool:
     """A named person must still be of a named department: who moves loses the grant."""
-    if grant.subjects and subject.id not in grant.subjects:
+    if grant.subjects and not any(same_person(each, subject.id) for each in grant.subjects):
         return False
     if grant.departments:
         return subject.department in grant.departments

@@ -14,7 +14,7 @@ from middleplatform.errors import QueryError
 from middleplatform.governance.diff import Change, Difference, Direction, diff
 from middleplatform.governance.examined import loaded
 from middleplatform.governance.lifecycle import OPEN, Lifecycle, Weighed
-from middleplatform.model.request import Role
+from middleplatform.model.request import Role, same_person
 from middleplatform.store.policies import Proposal, State
 from middleplatform.web.console import pages
 from middleplatform.web.console.forms import Form, form_of
@@ -110,7 +110,7 @@ def _waiting(request: Request) -> int:
         return 0
     standing = lifecycle.compared().number
     found = (each for each in lifecycle.proposals() if each.state in OPEN)
-    return sum(each.base == standing and each.author != person.id for each in found)
+    return sum(each.base == standing and not same_person(each.author, person.id) for each in found)
 
 
 # --- pages --------------------------------------------------------------------------------------------------------
@@ -187,8 +187,8 @@ def _may(request: Request, weighed: Weighed) -> frozenset[str]:
     person, proposal = request.state.subject, weighed.proposal
     if proposal.state not in OPEN:
         return frozenset()
-    own, officer = person.id == proposal.author, bool(person.roles & OFFICERS)
-    gave = any(each.person == person.id for each in weighed.approvals)
+    own, officer = same_person(person.id, proposal.author), bool(person.roles & OFFICERS)
+    gave = any(same_person(each.person, person.id) for each in weighed.approvals)
     steward = (
         Role.DEPARTMENT_STEWARD in person.roles and person.department in weighed.required.owners
     )
