@@ -25,7 +25,7 @@ BODY_BYTES_MAX_AT: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(
         (
             "/v1/policy/proposals",
-            *(f"/console/policy/draft/{act}" for act in ("files", "check", "propose")),
+            *(f"/console/policy/draft/{act}" for act in ("files", "check", "simulate", "propose")),
             "/v1/policy/simulations",
             "/console/audit/proof",
             "/console/department/receipts",

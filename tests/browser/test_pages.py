@@ -49,6 +49,8 @@ PAGES = {
     "/console/policy/classification": ["officer_a"],
     "/console/policy/classify": ["officer_a"],
     "/console/policy/draft": ["officer_a"],
+    "/console/policy/simulate": ["officer_a"],
+    "/console/policy/simulations/{simulation}": ["officer_a"],
     "/console/policy/tests": ["officer_a"],
     "/console/policy/proposals/{proposal}": ["officer_a"],
     "/console/policy/versions/{version}": ["officer_a"],
@@ -73,6 +75,7 @@ NO_PAGES = {
     "/console/login/callback": "a redirection",
     "/console/login/oidc": "a redirection",
     "/console/logout/provider": "a redirection",
+    "/console/policy/simulations/{simulation}/progress": "a part of a page",
 }
 """What else can be asked for, and why it is not a page."""
 
@@ -115,6 +118,7 @@ def places(service):
     )
     published = service.send("officer_a", f"{proposed.headers['location']}/publish")
     return {
+        "simulation": simulated(service, names, texts),
         "proposal": re.search(r"/proposals/(\d+)$", proposed.headers["location"])[1],
         "version": re.search(r"/versions/(\d+)$", published.headers["location"])[1],
         "ticket": re.search(r"/tickets/(\w+)$", ticket.headers["location"])[1],
@@ -123,6 +127,21 @@ def places(service):
         "index": "0",
         "number": re.search(r"/applications/(\w+)$", applied.headers["location"])[1],
     }
+
+
+def simulated(service, names, texts):
+    """Simulate a draft by which years of birth may not be used; return its number once it has ended."""
+    narrow = [each.replace("birth_year: {generalise: 5}", "birth_year: {use: denied}") for each in texts]  # fmt: skip
+    assert narrow != texts
+    begun = service.send("officer_a", "/console/policy/draft/simulate", name=names, text=narrow)
+    assert begun.status_code == 303, begun.text
+    with service.client("officer_a") as client:
+        for _ in range(100):
+            page = client.get(begun.headers["location"]).text
+            if "hx-trigger" not in page:
+                assert "No department was contacted" in page
+                return begun.headers["location"].rpartition("/")[2]
+    raise AssertionError("the simulation does not end")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -20,6 +20,7 @@ from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import Listing
 from middleplatform.web.console.policy import OFFICERS, said_changes
 from middleplatform.web.services import services_of
+from middleplatform.web.simulations import Trial
 
 __all__ = ["draft_page", "register", "sent_files"]
 
@@ -52,10 +53,13 @@ def draft_page(
         reason: Typed so far.
         open_file: Name of the file that is shown at once.
         status: Of the answer.
-        values: For the template: ``spots`` or ``tried``; without, the files are checked.
+        values: For the template: ``spots`` or ``tried``; without, the files are checked. What a simulation was to be
+            (``trial``), and what was ``wrong`` with it or kept it from beginning (``refusal``).
     """
     lifecycle = services_of(request).lifecycle
-    shown: dict[str, Any] = {"tried": None, "changes": None, "spots": None} | values
+    shown: dict[str, Any] = {
+        "tried": None, "changes": None, "spots": None, "trial": Trial(), "wrong": {}, "refusal": None,
+    } | values  # fmt: skip
     if shown["spots"] is None and shown["tried"] is None:
         shown["spots"] = drafts.spots(files, lifecycle)
     return pages.render(

@@ -198,6 +198,7 @@ def _may(request: Request, weighed: Weighed) -> frozenset[str]:
         "reject": wanted,
         "withdraw": own and officer,
         "publish": officer and not weighed.missing,
+        "simulate": officer,
         "draft": officer,
     }
     return frozenset(name for name, there in offered.items() if there)
