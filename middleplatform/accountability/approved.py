@@ -10,18 +10,29 @@ from middleplatform.accountability.figures import Case
 from middleplatform.accountability.report import Approval
 from middleplatform.governance.applications import Act, Event, Lane
 from middleplatform.model.policy import Bundle
+from middleplatform.policy.templates import number
 
 __all__ = ["approved", "configured"]
 
 
 def configured(bundle: Bundle) -> Iterator[Approval]:
-    """Yield the grants that a bundle writes itself; scenario and approvers stand in its YAML alone."""
+    """Yield the grants and templates that a bundle writes itself; scenario and approvers stand in its YAML alone."""
     raw = bundle.raw.get("grants")
     written = {each.get("id"): each for each in raw} if isinstance(raw, list) else {}
     for grant in bundle.grants:
         said = written.get(grant.id, {})
         people = tuple(str(each) for each in said.get("approved_by", ()))
         yield Approval(grant.id, grant.basis, str(said.get("scenario", "")), grant.ends, people)
+    yield from _templates(bundle)
+
+
+def _templates(bundle: Bundle) -> Iterator[Approval]:
+    raw = bundle.raw.get("templates")
+    for template in bundle.templates.values():
+        said = raw.get(template.name, {}) if isinstance(raw, dict) else {}
+        people = tuple(str(each) for each in said.get("approved_by", ()))
+        title = f"{template.title_zh} · {template.title_en}"
+        yield Approval(number(template), template.basis, title, template.ends, people)
 
 
 def approved(case: Case) -> Iterator[Approval]:

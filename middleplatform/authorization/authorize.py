@@ -17,7 +17,7 @@ from middleplatform.model.query import Clause, ColumnUse, Context, QueryFacts
 from middleplatform.model.request import Subject
 from middleplatform.policy import evaluate, regions
 
-__all__ = ["Asking", "authorize"]
+__all__ = ["Asking", "authorize", "counted", "operation_of"]
 
 # Which of several reasons is told: the first of these. A refusal always has at least one.
 _PRIORITY = (
@@ -224,8 +224,8 @@ def _grants(
 ) -> tuple[list[Grant], list[Reason]]:
     used: list[Grant] = []
     refused: list[Reason] = []
-    for use in dict.fromkeys((*facts.uses, *_counted(facts, catalog))):
-        operation = _OPERATIONS.get(use.context)
+    for use in dict.fromkeys((*facts.uses, *counted(facts, catalog))):
+        operation = operation_of(use)
         rule = evaluate.column_rule(bundle, use.dataset, use.column)
         if (
             operation is None
@@ -253,8 +253,13 @@ def _grants(
     return list(dict.fromkeys(used)), refused
 
 
-def _counted(facts: QueryFacts, catalog: Catalog) -> Iterator[ColumnUse]:
-    """A dataset that is read at all has its units counted, though no column may be named."""
+def operation_of(use: ColumnUse) -> str | None:
+    """Return the operation that a grant must permit for a use, or None where no grant bears on it."""
+    return _OPERATIONS.get(use.context)
+
+
+def counted(facts: QueryFacts, catalog: Catalog) -> Iterator[ColumnUse]:
+    """Yield a use for each dataset: one that is read at all has its units counted, though no column may be named."""
     for name in facts.datasets:
         unit = catalog.datasets[name].unit_column
         yield ColumnUse(name, unit, Context.COUNT_DISTINCT, Clause.SELECT)

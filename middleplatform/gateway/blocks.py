@@ -22,6 +22,7 @@ from middleplatform.model.plan import Block, Fragment, Plan
 from middleplatform.model.policy import Bundle, DisclosureParameters, Limits
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Withholding
+from middleplatform.policy.templates import named
 from middleplatform.ports import Progress
 from middleplatform.sql.render import fragment as text_of
 
@@ -105,6 +106,7 @@ def answering(progress: Progress, noise: str = "") -> Asks:
             policy_digest=bundle.digest,
             issued_at=at,
             noise=noise,
+            template=named(decision.grants),
         )
         parameters, limits = decision.disclosure, bundle.limits
         return await _answered(dispatcher, fragment, block, parameters, limits, progress)

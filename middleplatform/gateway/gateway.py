@@ -5,6 +5,7 @@ received -> parse -> qualify -> authorize -> plan -> dispatch -> combine and dis
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -12,11 +13,12 @@ from typing import Self
 
 from middleplatform.access.operator_log import where
 from middleplatform.audit.log import AuditLog
-from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.authorize import Asking
 from middleplatform.authorization.refusals import refusal
 from middleplatform.combine.released import Released
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import AuditError, ConfigError, LimitError, MiddleplatformError
+from middleplatform.gateway.approved import decided, hinted, ruled
 from middleplatform.gateway.blocks import BlockAnswer, answering
 from middleplatform.gateway.combined import combined
 from middleplatform.gateway.entries import ended, quality_of, received, released
@@ -81,6 +83,7 @@ class Gateway(Telling):
     grants: Grants = field(default_factory=PublishedOnly)
     freezes: tuple[Freeze, ...] | None = ()
     _running: int = 0
+    _published: Callable[[], Bundle] | None = None
 
     def request(  # noqa: PLR0913 - all that a person says
         self,
@@ -120,6 +123,7 @@ class Gateway(Telling):
         """Return a copy that keeps the policy, the grants and the freezes of this moment."""
         made, found = copy(self), self.grants.opening(self.bundle, self.clock.now())
         made.bundle, made.freezes = found.bundle, found.freezes
+        made._published = lambda: self.bundle  # noqa: SLF001 - its own copy
         return made
 
     async def _submitted(self, request: QueryRequest, progress: Progress) -> Answer:
@@ -157,7 +161,9 @@ class Gateway(Telling):
         entry = released(
             request, decision, plan, query.facts, outcome, told, self._now(), self.catalog.digest, sealed
         )  # fmt: skip
-        last = Leaving(self.grants, self.bundle, self.catalog, self.clock, self.audit)
+        last = Leaving(
+            self.grants, self.bundle, self.catalog, self.clock, self.audit, self._published
+        )
         leaves = await asyncio.to_thread(last.enter, request, decision, query.facts.datasets, entry)
         receipt = await asyncio.wrap_future(leaves)
         watch.lap("audit")
@@ -171,9 +177,10 @@ class Gateway(Telling):
     def _judge(self, request: QueryRequest) -> tuple[QualifiedQuery, Decision]:
         """Parse, qualify and authorize."""
         query = qualified(request, self.freezes, self.bundle, self.catalog)
-        decision = authorize(query.facts, self._asking(request), self.bundle, self.catalog)
+        asking = self._asking(request)
+        decision = decided(query, asking, self.bundle, self.catalog)
         if not decision.permit:
-            raise refusal(decision.reasons)
+            raise refusal(hinted(decision.reasons, asking, self.bundle, self.catalog))
         check_release(request, query.facts, self.bundle, self.sealing)
         return query, decision
 
@@ -186,7 +193,8 @@ class Gateway(Telling):
         """Plan, count near-duplicates, and judge what will really be sent."""
         plan = self._made(request, query, decision)
         count_alike(self.questions, request, query, self.bundle)
-        return checked(plan, self._asking(request), self.bundle, self.catalog, request.query_id)
+        bundle = ruled(decision, self.bundle, self.catalog)
+        return checked(plan, self._asking(request), bundle, self.catalog, request.query_id)
 
     def _made(self, request: QueryRequest, query: QualifiedQuery, decision: Decision) -> Plan:
         bundle, sealed = self.bundle, bool(request.sealed_for)

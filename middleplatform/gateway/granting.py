@@ -3,7 +3,7 @@
 Spec: docs/spec/grants.md, "In force"; docs/spec/freezes.md, "What a freeze does".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from middleplatform.access.roles import person_key
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.refusals import refusal
 from middleplatform.errors import ConfigError
+from middleplatform.gateway.approved import still
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision, Reason
 from middleplatform.model.freeze import Freeze, Scope
@@ -81,6 +82,7 @@ class Leaving:
         catalog: What exists.
         clock: Time.
         audit: Takes the entry.
+        published: Returns the policy in force; None where that is ``bundle``.
     """
 
     grants: Grants
@@ -88,6 +90,7 @@ class Leaving:
     catalog: Catalog
     clock: Clock
     audit: AuditLog
+    published: Callable[[], Bundle] | None = None
 
     def enter(
         self, request: QueryRequest, decision: Decision, datasets: Iterable[str], entry: AuditRecord
@@ -109,7 +112,8 @@ class Leaving:
             now = self.clock.now()
             found = self.grants.in_force(self.bundle, now)
             check_open(found.freezes, request, self.catalog, datasets)
-            _check_held(decision, request, found.bundle, now)
+            current = found.bundle if self.published is None else self.published()
+            _check_held(decision, request, (found.bundle, current), now)
             return self.audit.submit(entry)
 
 
@@ -189,22 +193,26 @@ def _what(freeze: Freeze) -> tuple[str, str]:
     return english.format(freeze.target) + number[0], chinese.format(freeze.target) + number[1]
 
 
-def _check_held(decision: Decision, request: QueryRequest, joined: Bundle, now: datetime) -> None:
+def _check_held(
+    decision: Decision, request: QueryRequest, bundles: tuple[Bundle, Bundle], now: datetime
+) -> None:
     """Refuse an answer that rests on a grant which was stopped, or has ended, while it was worked on.
 
-    Another grant in its place does not count: it could be of other regions.
+    Another grant in its place does not count: it could be of other regions. A template counts as it was asked: one that
+    was taken out of the policy meanwhile, or changed, does not.
 
     Args:
         decision: Under which the answer was made.
         request: The question.
-        joined: The question's policy with the grants of this moment.
+        bundles: The question's policy with the grants of this moment, and the policy in force.
         now: This moment.
 
     Raises:
         PolicyError: P003 by rule G1.
     """
-    active = evaluate.active_grants(joined, request.subject, request.purpose, now)
-    if set(decision.grants) <= {grant.id for grant in active}:
+    joined, subject, purpose = bundles[0], request.subject, request.purpose
+    active = {grant.id for grant in evaluate.active_grants(joined, subject, purpose, now)}
+    if set(decision.grants) <= active.union(still(decision, subject, purpose, bundles, now)):
         return
     what = (
         "a grant that the question rests on was stopped or has ended meanwhile",

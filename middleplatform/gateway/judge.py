@@ -7,11 +7,12 @@ halves of ``judge``: a statement that is judged under several bundles of the sam
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from middleplatform.authorization.authorize import Asking, authorize
+from middleplatform.authorization.authorize import Asking
 from middleplatform.authorization.refusals import CODES
 from middleplatform.authorization.sealed import release_refusals
 from middleplatform.disclosure.privacy import Noise
 from middleplatform.errors import DisclosureError, MiddleplatformError, PolicyError
+from middleplatform.gateway.approved import decided
 from middleplatform.gateway.noise import asked_noise, block_noise, block_noises, check_noise
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.decision import Decision
@@ -72,7 +73,7 @@ def judged(case: Case, query: Read, catalog: Catalog, bundle: Bundle) -> Judgeme
     if isinstance(query, Verdict):
         return Judgement(query)
     asking = Asking(case.subject, case.purpose, case.now, case.recipient, case.strict, case.project)
-    decision = authorize(query.facts, asking, bundle, catalog)
+    decision = decided(query, asking, bundle, catalog)
     refused = decision.reasons or release_refusals(query.facts, bundle, sealed=case.sealed)
     if not decision.permit or refused:
         rule = refused[0].rule

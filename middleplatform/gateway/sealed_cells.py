@@ -36,6 +36,7 @@ from middleplatform.model.policy import Bundle, DisclosureParameters
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import PartialResult
 from middleplatform.model.sealed import PublishedKey
+from middleplatform.policy.templates import named
 from middleplatform.wire.frame import pack
 
 __all__ = ["SealedBlock", "answer_sealed"]
@@ -73,6 +74,7 @@ def answer_sealed(desk: SealingDesk) -> Asks:
         fragment = Fragment(
             request.query_id, 1, number, block.departments[0], block.protocol, cohort_of(dispatcher, block), block.sql,
             request.subject, request.purpose, request.project, bundle.digest, at, request.sealed_for,
+            template=named(decision.grants),
         )  # fmt: skip
         return await _answered(
             dispatcher, fragment, block, decision.disclosure, bundle, desk.usable(request)

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
+from middleplatform.authorization.templates import datasets_of
 from middleplatform.governance.cells import Axes, Cell, Person, Standings, Verdict, Verdicts, axes
 from middleplatform.governance.order import Direction, of_verdicts
 from middleplatform.governance.settings import Setting, settings
@@ -146,7 +147,7 @@ def diff(old: Bundle, new: Bundle, catalog: Catalog, now: datetime) -> Differenc
         catalog: What both are laid over.
         now: From when on, UTC; what grants begin or end later counts from then.
     """
-    changes = [*_Cells(old, new, catalog, now).changes(), *_settings_changes(old, new)]
+    changes = [*_Cells(old, new, catalog, now).changes(), *_settings_changes(old, new, catalog)]
     sides = {
         side: tuple(each for each in changes if side in each.direction)
         for side in (Direction.LOOSENS, Direction.TIGHTENS)
@@ -277,7 +278,7 @@ def _rectangles(
 # --- settings -----------------------------------------------------------------------------------------------------
 
 
-def _settings_changes(old: Bundle, new: Bundle) -> Iterator[Change]:
+def _settings_changes(old: Bundle, new: Bundle, catalog: Catalog) -> Iterator[Change]:
     for each in settings(old, new):
         dataset = each.path[1] if each.path[0] == "datasets" else ""
         columns = (each.path[3],) if dataset and each.path[2:3] == ("columns",) else ()
@@ -287,22 +288,37 @@ def _settings_changes(old: Bundle, new: Bundle) -> Iterator[Change]:
             (f"setting {shown}", f"设置 {shown}（{each.chinese}）"),
             (each.before, each.before),
             (each.after, each.after),
-            _touched(each, (old, new)),
+            _touched(each, (old, new), catalog),
             dataset,
             columns,
             setting=each.path,
         )
 
 
-def _touched(setting: Setting, bundles: Sequence[Bundle]) -> frozenset[str]:
-    """Return whose data a setting bears on: a dataset's owner, a purpose's owners, or everybody's."""
+def _touched(setting: Setting, bundles: Sequence[Bundle], catalog: Catalog) -> frozenset[str]:
+    """Return whose data a setting bears on: of a dataset, a purpose's, what a template reads, or everybody's."""
     part, *rest = setting.path
     if part == "datasets":
         return _owners(bundles, rest[0])
     rules = [rule for each in bundles for rule in each.datasets.values()]
     if part == "purposes":
         return frozenset(rule.owner for rule in rules if rest[0] in rule.purposes)
-    return frozenset(rule.owner for rule in rules) if part == "limits" else frozenset()
+    everybody = frozenset(rule.owner for rule in rules)
+    if part == "templates":
+        return _read(rest[0], bundles, catalog) or everybody
+    return everybody if part == "limits" else frozenset()
+
+
+def _read(template: str, bundles: Sequence[Bundle], catalog: Catalog) -> frozenset[str]:
+    """Return whose data a template reads, as it was and as it will be; nobody's where that cannot be told."""
+    read = [
+        datasets_of(each.templates[template], each, catalog)
+        for each in bundles
+        if template in each.templates
+    ]
+    if not all(read):
+        return frozenset()
+    return frozenset(catalog.datasets[name].owner for names in read for name in names)
 
 
 def _owners(bundles: Sequence[Bundle], dataset: str) -> frozenset[str]:

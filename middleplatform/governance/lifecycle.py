@@ -130,7 +130,9 @@ class Lifecycle:
                 raise
         with self.desk.store.reading() as connection:
             version = policies.in_force(connection)
-        nothing = replace(self._configured, datasets={}, purposes={}, grants=(), digest="")
+        nothing = replace(
+            self._configured, datasets={}, purposes={}, grants=(), templates={}, digest=""
+        )
         return Standing(version.number if version else 0, nothing)
 
     def versions(self) -> tuple[Version, ...]:

@@ -24,9 +24,11 @@ from middleplatform.model.policy import (
     PrivacyRule,
     ProbingRule,
     Purpose,
+    Risk,
+    Template,
     Withheld,
 )
-from middleplatform.policy import evaluate
+from middleplatform.policy import evaluate, regions
 
 __all__ = ["DERIVED", "DIRECTIONS", "NESTED", "Setting", "settings"]
 
@@ -77,6 +79,12 @@ def _ranked(rank: Callable[[object], object]) -> Order:
 
 
 _higher_tightens = _ranked(lambda value: value)
+
+
+def _sooner_tightens(old: object, new: object) -> Direction:
+    return _higher_tightens(new, old)
+
+
 _lower_tightens = _ranked(lambda value: -cast("int", value))
 _cap_lower_tightens = _ranked(lambda value: -cast("int", value) if value else float("-inf"))
 _more_loosens: Order = lambda old, new: by_set(cast("Iterable[object]", old), cast("Iterable[object]", new))  # noqa: E731 - a name for the table  # fmt: skip
@@ -173,6 +181,38 @@ def _catches(one: ProbingRule, other: ProbingRule) -> bool:
     return same and one.most <= other.most and one.minutes >= other.minutes and frozen
 
 
+def _whom(old: object, new: object) -> Direction:
+    """None named stands for everybody."""
+    before, after = (set(cast("frozenset[str]", names)) for names in (old, new))
+    if not before or not after:
+        return Direction.TIGHTENS if after else Direction.LOOSENS
+    return by_set(before, after)
+
+
+def _regions(old: object, new: object) -> Direction:
+    """A region contains those below it."""
+    before, after = (cast("tuple[str, ...]", codes) for codes in (old, new))
+
+    def within(codes: Iterable[str], others: Iterable[str]) -> bool:
+        return all(any(regions.covers(other, code) for other in others) for code in codes)
+
+    less = Direction.OTHER if within(after, before) else Direction.LOOSENS
+    return less | (Direction.OTHER if within(before, after) else Direction.TIGHTENS)
+
+
+def _literals(old: object, new: object) -> Direction:
+    """More permitted literals loosen; other names go with another statement, which goes both ways by itself."""
+    before, after = (
+        dict(cast("tuple[tuple[str, tuple[str, ...]], ...]", each)) for each in (old, new)
+    )
+    if before.keys() != after.keys():
+        return Direction.BOTH
+    found = Direction.OTHER
+    for name, values in before.items():
+        found |= by_set(values, after[name])
+    return found
+
+
 # --- the table ----------------------------------------------------------------------------------------------------
 
 DIRECTIONS: Mapping[type, Mapping[str, tuple[Order, str]]] = {
@@ -227,11 +267,18 @@ DIRECTIONS: Mapping[type, Mapping[str, tuple[Order, str]]] = {
         "starts": (_other, "开始"),
         "ends": (_other, "截止"), "basis": (_other, "依据"), "own_data": (_other, "本部门数据"),
     },
+    Template: {
+        "name": (_other, "名称"), "title_zh": (_other, "中文标题"), "title_en": (_other, "英文标题"),
+        "sql": (_both, "语句"), "parameters": (_literals, "允许取值"),
+        "departments": (_whom, "开放部门"), "subjects": (_whom, "使用人"), "purposes": (_more_loosens, "使用目的"),
+        "regions": (_regions, "区域"), "starts": (_higher_tightens, "开始"), "ends": (_sooner_tightens, "截止"),
+        "basis": (_other, "依据"), "risk": (_other, "风险评估"),
+    },
 }  # fmt: skip
 """Of each rule, its plain fields: their order, and what they are called in Chinese."""
 
 NESTED: Mapping[type, frozenset[str]] = {
-    Bundle: frozenset({"purposes", "datasets", "grants", "limits"}),
+    Bundle: frozenset({"purposes", "datasets", "grants", "limits", "templates"}),
     DatasetRule: frozenset({"disclosure", "columns"}),
     DisclosureParameters: frozenset({"privacy"}),
 }
@@ -257,7 +304,11 @@ def settings(old: Bundle, new: Bundle) -> Iterator[Setting]:
 
 _ADDED = Direction.LOOSENS
 _OTHER = Direction.OTHER
-_PARTS = {"purposes": ("使用目的", _ADDED), "datasets": ("数据集", _ADDED)}
+_PARTS = {
+    "purposes": ("使用目的", _ADDED),
+    "datasets": ("数据集", _ADDED),
+    "templates": ("查询模板", _ADDED),
+}
 
 
 def _fields(old: object, new: object, path: tuple[str, ...]) -> Iterator[Setting]:
@@ -331,6 +382,9 @@ def _summary(rule: object) -> str:
             ", ".join(sorted(each)) for each in (rule.departments | rule.subjects, rule.columns)
         )
         return f"{who}: {what} ({rule.ends:%Y-%m-%d})"
+    if isinstance(rule, Template):
+        people = ", ".join(sorted(rule.departments | rule.subjects))
+        return f"{people}: {rule.sql} ({rule.ends:%Y-%m-%d})"
     if isinstance(rule, ColumnRule):
         return f"{_text(rule.uses)}, {_text(rule.sharing)}"
     if isinstance(rule, DatasetRule):
@@ -338,7 +392,9 @@ def _summary(rule: object) -> str:
     return _text(rule.roles) if isinstance(rule, Purpose) else "+"
 
 
-def _rule_text(rule: ProbingRule | Withheld) -> str:
+def _rule_text(rule: ProbingRule | Withheld | Risk) -> str:
+    if isinstance(rule, Risk):
+        return f"{rule.assessed_by}, {rule.assessed_on}: {rule.secrecy}; {rule.personal}"
     if isinstance(rule, Withheld):
         return f"{rule.first}-{rule.last} ({rule.law})"
     then = f" -> {rule.freeze} {rule.hours or '-'} h" if rule.freeze else ""
@@ -348,7 +404,7 @@ def _rule_text(rule: ProbingRule | Withheld) -> str:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, ProbingRule | Withheld):
+    if isinstance(value, ProbingRule | Withheld | Risk):
         return _rule_text(value)
     if isinstance(value, Enum):
         return value.name.lower().replace("_", " ") if isinstance(value, int) else str(value.value)

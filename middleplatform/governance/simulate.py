@@ -1,8 +1,8 @@
 """Judges audited questions again: under the bundle in force and under a candidate, by the gateway's own judge.
 
 No department is contacted: nothing here can reach one. A statement is read once for both bundles where their limits
-agree, and the same question is judged once. Of a moment only one thing bears on a verdict, which grants hold; so two
-moments between which no grant begins or ends are the same moment to the judge.
+agree, and the same question is judged once. Of a moment only one thing bears on a verdict, which grants and templates
+hold; so two moments between which none begins or ends are the same moment to the judge.
 
 Spec: docs/spec/policy-simulation.md.
 """
@@ -95,6 +95,7 @@ class _Judge:
     def __init__(self, catalog: Catalog, bundle: Bundle) -> None:
         self._catalog, self.bundle = catalog, bundle
         moments = {at for grant in bundle.grants for at in (grant.starts, grant.ends)}
+        moments |= {at for each in bundle.templates.values() for at in (each.starts, each.ends)}
         self._turns = sorted(at for at in moments if at.utcoffset() is not None)
         self._query: Read | None = None
         self._said: dict[tuple[object, ...], Judgement] = {}

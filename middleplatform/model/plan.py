@@ -172,6 +172,7 @@ class Fragment:
         issued_at: ISO 8601, UTC.
         sealed_for: Id of the key under which values leave encrypted; empty for plain ones.
         noise: Privacy loss (rho of zCDP) of a differentially private answer, a fraction as text; empty for none.
+        template: Name of the approved template that the question is one of and rests on; empty for none.
     """
 
     query_id: str
@@ -188,6 +189,7 @@ class Fragment:
     issued_at: str
     sealed_for: str = ""
     noise: str = ""
+    template: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the canonical form that is signed and digested."""
@@ -197,6 +199,8 @@ class Fragment:
     def _canonical(self) -> bytes:
         # Not ``asdict``: it copies every name of a large cohort, six times a fragment.
         body: dict[str, object] = {item.name: getattr(self, item.name) for item in fields(self)}
+        if not self.template:  # a fragment of none is written as before there were any
+            del body["template"]
         body["subject"] = {
             "id": self.subject.id,
             "department": self.subject.department,

@@ -20,7 +20,7 @@ __all__ = [
     "LAST_CODE",
     "METHODS",
     "Bundle", "ColumnRule", "DatasetRule", "DisclosureParameters", "Grant", "Limits", "PrivacyRule",
-    "ProbingRule", "Purpose", "Withheld",
+    "ProbingRule", "Purpose", "Risk", "Template", "Withheld",
 ]  # fmt: skip
 
 
@@ -211,6 +211,58 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Risk:
+    """The recorded assessment without which no template is approved.
+
+    Attributes:
+        secrecy: What was found on state secrets and sensitive matters (保密风险).
+        personal: What was found on personal information (个人信息保护影响).
+        assessed_by: Who answers for it.
+        assessed_on: Day.
+    """
+
+    secrecy: str
+    personal: str
+    assessed_by: str
+    assessed_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An approved statement: it opens the conditional columns that it names, for this statement alone.
+
+    Attributes:
+        name: Code; ``T/<name>`` is its number where a grant's would stand.
+        title_zh: What it tells, Chinese.
+        title_en: The same, English.
+        sql: Statement with ``:name`` in the places of literals.
+        parameters: (name, permitted literals as SQL text) pairs, in the order in which they are written.
+        departments: Departments of the subjects to whom it is open; empty for none.
+        subjects: Logins to whom it is open; empty means everyone of ``departments``.
+        purposes: Purposes for which it may be asked.
+        regions: Region codes; ``("*",)`` for all.
+        starts: First moment, UTC.
+        ends: First moment at which it no longer holds, UTC.
+        basis: 使用依据: law and duty.
+        risk: Recorded assessment.
+    """
+
+    name: str
+    title_zh: str
+    title_en: str
+    sql: str
+    parameters: tuple[tuple[str, tuple[str, ...]], ...]
+    departments: frozenset[str]
+    subjects: frozenset[str]
+    purposes: frozenset[str]
+    regions: tuple[str, ...]
+    starts: datetime
+    ends: datetime
+    basis: str
+    risk: Risk
+
+
+@dataclass(frozen=True, slots=True)
 class ProbingRule:
     """When asking looks like probing, and what is done then; docs/spec/freezes.md.
 
@@ -280,6 +332,7 @@ class Bundle:
         grants: All of them; which one holds is judged per query.
         limits: Bounds.
         raw: The parsed YAML as loaded, for export and diff.
+        templates: Approved statements, by name.
     """
 
     name: str
@@ -291,3 +344,4 @@ class Bundle:
     grants: tuple[Grant, ...]
     limits: Limits
     raw: Mapping[str, object] = field(default_factory=dict, compare=False)
+    templates: Mapping[str, Template] = field(default_factory=dict)

@@ -22,20 +22,23 @@ from pathlib import Path
 from threading import Lock
 
 from middleplatform import policy as policies
+from middleplatform.authorization.templates import opened
 from middleplatform.crypto.identity import SIGNATURE_BYTES, PinnedKeys
 from middleplatform.crypto.key_files import replace_private
 from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolError
 from middleplatform.model.catalog import Catalog
+from middleplatform.model.plan import Fragment
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Subject
 from middleplatform.policy import evaluate
 from middleplatform.policy.joining import Given, fitting, joined
 from middleplatform.policy.stricter import completed, held_by, stricter, stricter_points
+from middleplatform.policy.templates import named, number, stands
 from middleplatform.policy.written import Written
 from middleplatform.ports import Clock
 from middleplatform.wire.policies import GRANTS, POLICY, GrantsDocument, PolicyDocument
 
-__all__ = ["KEPT_S", "Held", "HeldPolicies", "Rules"]
+__all__ = ["KEPT_S", "Held", "HeldPolicies", "Rules", "with_template"]
 
 _LOG = logging.getLogger("middleplatform.node")
 _GATEWAY = "gateway"
@@ -195,9 +198,17 @@ class HeldPolicies:
         Reveals:
             Nothing: for the node's own check.
         """
-        merged = self.rules(held).merged
-        active = evaluate.active_grants(merged, who, purpose, self._clock.now())
-        return set(ids) <= {grant.id for grant in active}
+        merged, now = self.rules(held).merged, self._clock.now()
+        active = {grant.id for grant in evaluate.active_grants(merged, who, purpose, now)}
+        template, newest = merged.templates.get(named(ids)), self._state.newest
+        if (
+            template is not None
+            and newest is not None  # a later version may have taken it out, or changed it
+            and newest.rules.merged.templates.get(template.name) == template
+            and stands(template, who, purpose, now)
+        ):
+            active.add(number(template))
+        return set(ids) <= active
 
     def status(self) -> Mapping[str, object]:
         """Return what a status tells: versions and digests, and where the own file is stricter.
@@ -326,7 +337,7 @@ class HeldPolicies:
         if not self._trusting and (self._own_grants or self._own.digest != published.digest):
             own = completed(self._own, published, self._held_here)
             if self._own_grants:
-                own = replace(own, grants=self._own.grants)
+                own = replace(own, grants=self._own.grants, templates=self._own.templates)
             merged = stricter(own, published)
             rules = Rules(merged, published, own)
             points = stricter_points(merged, published, _POINTS_MAX)
@@ -406,3 +417,30 @@ def _with_grants(rules: Rules, given: tuple[Given, ...], *, own_too: bool) -> Ru
     merged = document if rules.merged is rules.document else those(rules.merged)
     own = rules.own if rules.own is None or not own_too else those(rules.own)
     return Rules(merged, document, own)
+
+
+def with_template(rules: Rules, fragment: Fragment, catalog: Catalog) -> Rules:
+    """Return the rules of a fragment whose question is one of an approved template, as the gateway says.
+
+    A fragment does not show its question's form, so that is the gateway's to check. What the template opens, and to
+    whom, is read from the published version; a template that the department's own file has otherwise opens nothing,
+    nor does one where the gateway's rules are others than this node's: then nobody has checked that form.
+
+    Args:
+        rules: Of the version that the question began under.
+        fragment: Names the template, or none, and the gateway's rules.
+        catalog: The node's own.
+
+    Reveals:
+        Nothing: for the node's own check.
+    """
+    document, name = rules.document, fragment.template
+    if not name or fragment.policy_digest != document.digest:
+        return rules
+
+    def those(bundle: Bundle) -> Bundle:
+        return opened(bundle, name, catalog, by=document)
+
+    ruled = those(document)
+    merged = ruled if rules.merged is document else those(rules.merged)
+    return Rules(merged, ruled, None if rules.own is None else those(rules.own))

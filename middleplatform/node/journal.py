@@ -148,6 +148,7 @@ class Journal:
             "result_digest": fields.result_digest,
             "receipt": receipt,
             **({"sealed_for": fragment.sealed_for} if fragment.sealed_for else {}),
+            **({"template": fragment.template} if fragment.template else {}),
         }
         return self._append("released", body)
 

@@ -32,7 +32,7 @@ from middleplatform.model.policy import Bundle
 from middleplatform.model.query import CellQuery, QueryFacts
 from middleplatform.model.result import PartialResult
 from middleplatform.node.budgets import balances
-from middleplatform.node.held_policies import Held, HeldPolicies, Rules
+from middleplatform.node.held_policies import Held, HeldPolicies, Rules, with_template
 from middleplatform.node.journal import Journal
 from middleplatform.node.judging import decoded, judged
 from middleplatform.node.measure import Measured, Source, Sources
@@ -328,7 +328,7 @@ class Node:
             inside=inside,
         )
         found = judged(
-            facts, asking, rules, self.catalog, sealed=bool(fragment.sealed_for),
+            facts, asking, with_template(rules, fragment, self.catalog), self.catalog, sealed=bool(fragment.sealed_for),
             together=fragment.protocol != "local",
         )  # fmt: skip
         if found.rule:

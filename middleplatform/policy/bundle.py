@@ -21,7 +21,7 @@ from middleplatform.model.policy import (
     Purpose,
 )
 from middleplatform.model.request import Role
-from middleplatform.policy import grants
+from middleplatform.policy import grants, templates
 from middleplatform.policy.noise_numbers import NO_TABLE, has_table
 from middleplatform.policy.sources import Merged, invalid, merge
 from middleplatform.policy.tighten import breakpoints, column_rule, loosenings
@@ -58,14 +58,22 @@ def load(source: Path | Traversable, catalog: Catalog) -> Bundle:
 
 
 def canonical_form(bundle: Bundle) -> Mapping[str, object]:
-    """Return the effective rules as JSON-like values, without digest and source text."""
+    """Return the effective rules as JSON-like values, without digest and source text.
+
+    Templates stand there only where there are any: a bundle without them keeps the digest that it always had.
+    """
     plain = cast("dict[str, object]", _plain(bundle))
-    return {key: value for key, value in plain.items() if key not in ("digest", "raw")}
+    absent = {"digest", "raw"} | ({"templates"} if not bundle.templates else set())
+    return {key: value for key, value in plain.items() if key not in absent}
 
 
 _TWICE = (
     "a signal has one rule for each whom it is counted for",
     "同一信号对同一统计对象只能有一条规则",
+)
+_TEMPLATES_OWN = (
+    f"a number that begins with {templates.PREFIX} is a template's",
+    f"以 {templates.PREFIX} 开头的编号专属模板",
 )
 
 
@@ -101,13 +109,23 @@ def _problems(merged: Merged, catalog: Catalog) -> Iterator[Said]:
         if rule in counted:
             yield ("limits", "probing", index), _TWICE
         counted.add(rule)
+    yield from _given_problems(merged, catalog, purposes)
+
+
+def _given_problems(merged: Merged, catalog: Catalog, purposes: frozenset[str]) -> Iterator[Said]:
+    """Grants and templates."""
     seen: set[object] = set()
     for index, grant in enumerate(cast("list[Raw]", merged.value.get("grants", []))):
         if grant["id"] in seen:
             yield ("grants", index, "id"), ("the number is used twice", "批准文号重复")
         seen.add(grant["id"])
+        if str(grant["id"]).startswith(templates.PREFIX):
+            yield ("grants", index, "id"), _TEMPLATES_OWN
         for field, what in grants.problems_of(grant, catalog, purposes):
             yield ("grants", index, field), what
+    for name, template in merged.mapping("templates").items():
+        for field, what in templates.problems_of(cast("Raw", template), catalog, purposes):
+            yield ("templates", name, field), what
 
 
 def _dataset_problems(raw: Raw, dataset: Dataset | None, merged: Merged) -> Iterator[Said]:
@@ -186,6 +204,10 @@ def _build(merged: Merged, catalog: Catalog) -> Bundle:
         ),
         limits=Limits(**limits),
         raw=merged.value,
+        templates={
+            name: templates.build(name, cast("Raw", raw))
+            for name, raw in sorted(merged.mapping("templates").items())
+        },
     )
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "OPERATIONS",
     "Threshold",
     "active_grants",
+    "binds",
     "column_rule",
     "covers",
     "dataset_rule",
@@ -91,8 +92,8 @@ def column_rule(bundle: Bundle, dataset: str, column: str) -> ColumnRule:
 def denied(rule: ColumnRule) -> bool:
     """Say whether the column stands nowhere (R1).
 
-    That is: denied, not shared, without any use, or above the general levels (important data may be
-    asked by approved templates only, of which the platform has none; core data not at all).
+    That is: denied, not shared, without any use, or above the general levels. No approved template
+    opens such a column either: important and core data are not asked here at all.
     """
     return (
         rule.sharing is Sharing.NOT_SHARED
@@ -146,9 +147,16 @@ def active_grants(
 
     A grant without a basis binds nobody (decree 809 art. 20); when ``now`` has no zone, none does.
     """
+    return binds(bundle.grants, subject, purpose, now)
+
+
+def binds(
+    grants: Iterable[Grant], subject: Subject, purpose: str, now: datetime
+) -> tuple[Grant, ...]:
+    """Return those of ``grants`` that bind ``subject`` for ``purpose`` at ``now``, in order."""
     return tuple(
         grant
-        for grant in bundle.grants
+        for grant in grants
         if purpose in grant.purposes and grant.basis.strip() and _binds(grant, subject)
         if _holds(grant, now)
     )

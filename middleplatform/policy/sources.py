@@ -18,7 +18,7 @@ Raw = Mapping[str, object]
 
 # What stands beside a bundle without being part of it.
 _BESIDE = ("personas.yaml", "regulation.yaml")
-_BY_NAME = ("datasets", "purposes")
+_BY_NAME = ("datasets", "purposes", "templates")
 _LAYERED = ("disclosure", "limits")
 
 

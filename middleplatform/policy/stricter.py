@@ -4,7 +4,8 @@ A department's own file counts in all that it says. Of data that the department 
 the published document speaks alone. Of data that it holds, silence denies.
 
 Grants are the platform's word (data owners give them): those of the document count, the own file's only for columns
-that it alone makes conditional.
+that it alone makes conditional. So are approved templates: those of the document count, and only where the own file,
+once completed, has the very same.
 
 Held by: a node's verdict is that of both bundles (``node.judging``); what is merged here are the numbers of a verdict,
 and a property test compares them with both.
@@ -59,7 +60,7 @@ def completed(own: Bundle, document: Bundle, held: Collection[str]) -> Bundle:
         held: Datasets of which the department holds rows: silence about them denies.
 
     Returns:
-        With the document's grants before the own ones, since grants are the platform's word.
+        With the document's grants before the own ones, and its templates, since both are the platform's word.
     """
     others = {name: rule for name, rule in document.datasets.items() if name not in held}
     return replace(
@@ -67,6 +68,7 @@ def completed(own: Bundle, document: Bundle, held: Collection[str]) -> Bundle:
         datasets={**others, **own.datasets},
         purposes={**document.purposes, **own.purposes},
         grants=tuple(dict.fromkeys((*document.grants, *own.grants))),
+        templates=document.templates,
     )
 
 
@@ -96,6 +98,11 @@ def stricter(own: Bundle, document: Bundle) -> Bundle:
         datasets=datasets,
         purposes=purposes,
         grants=_grants(own, document),
+        templates={
+            name: template
+            for name, template in document.templates.items()
+            if own.templates.get(name) == template
+        },
         limits=_limits(own.limits, document.limits),
     )
     if merged == document:
@@ -106,7 +113,7 @@ def stricter(own: Bundle, document: Bundle) -> Bundle:
 def loosened(old: Bundle, new: Bundle) -> frozenset[str] | None:
     """Return the datasets in which ``new`` permits or shows what ``old`` keeps back; None where it does so nowhere.
 
-    Empty where only purposes or limits are looser. Of grants and of probing it says nothing: neither is merged.
+    Empty where only purposes or limits are looser. Of grants, templates and probing it says nothing.
 
     Args:
         old: In force.
@@ -135,7 +142,7 @@ def _bare(bundle: Bundle) -> Bundle:
         )
         for name, rule in bundle.datasets.items()
     }
-    return replace(bundle, datasets=datasets)
+    return replace(bundle, datasets=datasets, templates={})
 
 
 def _ranges(withheld: Iterable[Withheld]) -> tuple[Withheld, ...]:

@@ -22,6 +22,7 @@ from middleplatform.model.policy import (
     Limits,
     PrivacyRule,
     Purpose,
+    Template,
     Withheld,
 )
 from middleplatform.model.request import Role
@@ -38,7 +39,7 @@ def test_the_table_has_every_field_of_every_rule_and_no_other():
 
 def test_the_page_names_every_field_that_the_table_has():
     page = (Path(__file__).parents[3] / "docs/spec/policy-diff.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (?:bundle|purpose|dataset|column|disclosure|privacy|limits|grant) \|.*$", page, re.MULTILINE)  # fmt: skip
+    rows = re.findall(r"^\| (?:bundle|purpose|dataset|column|disclosure|privacy|limits|grant|template) \|.*$", page, re.MULTILINE)  # fmt: skip
     assert len(rows) == len(DIRECTIONS)
     for table, row in zip(_BY_PAGE, rows, strict=True):
         missing = [name for name in DIRECTIONS[table] if f"`{name}`" not in row]
@@ -46,7 +47,7 @@ def test_the_page_names_every_field_that_the_table_has():
 
 
 _BY_PAGE = (
-    Bundle, Purpose, DatasetRule, ColumnRule, DisclosureParameters, PrivacyRule, Limits, Grant,
+    Bundle, Purpose, DatasetRule, ColumnRule, DisclosureParameters, PrivacyRule, Limits, Grant, Template,
 )  # fmt: skip
 
 

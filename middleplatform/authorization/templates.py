@@ -1,0 +1,168 @@
+"""Approved query templates: whether a question is one, and what then is open to it.
+
+A template is a finite list of statements. A question is the template's when its parsed tree is the tree of one of
+them, node by node; nothing else is opened to anybody. What is opened are the conditional columns that these statements
+name, for the operations for which they name them, as grants that come after all others: where those are enough, a
+question is judged as if there were no template. Every other rule is judged as it is.
+
+Whoever sees no whole question (a node, which is asked fragments) cannot see its form: there the gateway says which
+template a fragment belongs to, and ``by`` says whose rules decide what that opens.
+
+Spec: docs/spec/grants.md, "Approved templates".
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from middleplatform.authorization.authorize import Asking, counted, operation_of
+from middleplatform.errors import MiddleplatformError
+from middleplatform.model.catalog import Catalog
+from middleplatform.model.policy import Bundle, Grant, Limits, Template
+from middleplatform.model.query import ParsedQuery, QueryFacts
+from middleplatform.policy import evaluate
+from middleplatform.policy.templates import approval, stands
+from middleplatform.sql.forms import Form, canonical, statements
+from middleplatform.sql.parse import parse
+from middleplatform.sql.qualify import qualify
+
+__all__ = ["approvals", "columns_of", "datasets_of", "forms", "is_of", "matching", "opened"]
+
+Opened = Mapping[str, frozenset[str]]
+"""Columns by operation."""
+
+
+def matching(parsed: ParsedQuery, asking: Asking, bundle: Bundle) -> str:
+    """Return the name of the first template, by name, that is open to who asks and has this statement; or nothing.
+
+    Two templates of one statement are refused by ``policy check``.
+    """
+    return next(
+        (
+            name
+            for name, template in sorted(bundle.templates.items())
+            if stands(template, asking.subject, asking.purpose, asking.now)
+            and is_of(parsed, template, bundle.limits)
+        ),
+        "",
+    )
+
+
+def is_of(parsed: ParsedQuery, template: Template, limits: Limits) -> bool:
+    """Say whether a statement is one of a template's."""
+    try:
+        return canonical(parsed.tree) in forms(template, limits)
+    except MiddleplatformError:
+        return False
+
+
+def opened(bundle: Bundle, name: str, catalog: Catalog, by: Bundle | None = None) -> Bundle:
+    """Return ``bundle`` with what a template opens after its own grants; the bundle itself where that is nothing.
+
+    Args:
+        bundle: Judges.
+        name: Of a template of the bundle, that a question is known to be of; empty for none.
+        catalog: What exists.
+        by: Whose rules say which columns are conditional; ``bundle`` itself unless given. A template of another
+            content there opens nothing.
+    """
+    template = bundle.templates.get(name)
+    said = bundle if by is None else by
+    if template is None or said.templates.get(name) != template:
+        return bundle
+    given = approvals(template, said, catalog)
+    return replace(bundle, grants=(*bundle.grants, *given)) if given else bundle
+
+
+def approvals(template: Template, bundle: Bundle, catalog: Catalog) -> tuple[Grant, ...]:
+    """Return what a template opens, one grant for each operation, all under its number."""
+    found = {
+        operation: {name for name in columns if _conditional(name, bundle)}
+        for operation, columns in columns_of(template, bundle, catalog).items()
+    }
+    return tuple(
+        approval(template, columns, operation)
+        for operation, columns in sorted(found.items())
+        if columns
+    )
+
+
+def columns_of(template: Template, bundle: Bundle, catalog: Catalog) -> Opened:
+    """Return the columns that a template's statements name, by operation.
+
+    Also what their rows are filtered by without being asked: the region of each dataset, and withheld codes.
+    """
+    found: dict[str, set[str]] = {}
+    for facts in _facts(template, bundle.limits, _Same(catalog)):
+        for use in (*facts.uses, *counted(facts, catalog)):
+            operation = operation_of(use)
+            if operation is not None and use.dataset and use.column != "*":
+                found.setdefault(operation, set()).add(f"{use.dataset}.{use.column}")
+        for name in _filtered(facts, bundle, catalog):
+            found.setdefault("filter", set()).add(name)
+    return {operation: frozenset(columns) for operation, columns in found.items()}
+
+
+def datasets_of(template: Template, bundle: Bundle, catalog: Catalog) -> frozenset[str]:
+    """Return the datasets that a template's statements read; none where no statement can be read."""
+    read = _facts(template, bundle.limits, _Same(catalog))
+    return frozenset(name for facts in read for name in facts.datasets)
+
+
+def _conditional(name: str, bundle: Bundle) -> bool:
+    dataset, _, column = name.rpartition(".")
+    rule = evaluate.column_rule(bundle, dataset, column)
+    return evaluate.needs_grant(rule) and not evaluate.denied(rule)
+
+
+def _filtered(facts: QueryFacts, bundle: Bundle, catalog: Catalog) -> Iterator[str]:
+    for name in facts.datasets:
+        region = catalog.datasets[name].region_column
+        if region:
+            yield f"{name}.{region}"
+        rule = evaluate.dataset_rule(bundle, name)
+        for column, each in () if rule is None else rule.columns.items():
+            if each.withheld:
+                yield f"{name}.{column}"
+
+
+@lru_cache(maxsize=256)
+def forms(template: Template, limits: Limits) -> frozenset[Form]:
+    """Return the trees of a template's statements; one that cannot be parsed has none."""
+    return frozenset(canonical(parsed.tree) for parsed in _parsed(template, limits))
+
+
+def _parsed(template: Template, limits: Limits) -> Iterator[ParsedQuery]:
+    try:
+        texts = statements(template.sql, template.parameters)
+    except MiddleplatformError:
+        return
+    for text in texts:
+        try:
+            yield parse(text, limits)
+        except MiddleplatformError:
+            continue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A catalogue as a key: the very same object, which cannot be replaced while it is one."""
+
+    catalog: Catalog
+
+    def __hash__(self) -> int:
+        return id(self.catalog)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.catalog is self.catalog
+
+
+@lru_cache(maxsize=256)
+def _facts(template: Template, limits: Limits, known: _Same) -> tuple[QueryFacts, ...]:
+    found: dict[QueryFacts, None] = {}
+    for parsed in _parsed(template, limits):
+        try:
+            found[qualify(parsed, known.catalog).facts] = None
+        except MiddleplatformError:
+            continue
+    return tuple(found)
