@@ -42,6 +42,7 @@ __all__ = [
     "begin",
     "claim",
     "hand_over",
+    "newest",
     "next_number",
     "pending",
     "settle",
@@ -199,6 +200,12 @@ def settle(connection: Connection, number: int, index: int) -> bool:
             where = [table.c[name] == value for name, value in _typed(table, each["key"]).items()]
             connection.execute(update(table).where(*where).values(**values))
     return True
+
+
+def newest(connection: Connection) -> int:
+    """Return the number of the newest act that is in force; 0 where none is."""
+    wanted = select(func.max(acts.c.number)).where(acts.c.audit_index.is_not(None))
+    return connection.execute(wanted).scalar() or 0
 
 
 def undo(connection: Connection, number: int) -> None:

@@ -28,6 +28,7 @@ from markupsafe import Markup
 from middleplatform.model.request import Role, Subject
 from middleplatform.web.console import forms, session
 from middleplatform.web.console.static_files import Files
+from middleplatform.web.console.waiting import Counts, counts_of
 from middleplatform.web.language import locale_of
 
 __all__ = [
@@ -117,11 +118,13 @@ class Console:
         files: Static ones.
         entries: Of the navigation.
         table: Who may open what: roles by method and path; None for anybody.
+        counts: What waits, for the navigation.
     """
 
     files: Files = field(default_factory=_files)
     entries: list[Entry] = field(default_factory=list)
     table: dict[tuple[str, str], frozenset[Role] | None] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
         self.environments = {name: _environment(name) for name in LOCALES}
@@ -156,6 +159,8 @@ def add(
             request.state.form = await forms.read(request)
             forms.check(request, request.state.form)
         if iscoroutinefunction(handler):
+            if method == "GET":
+                request.state.counts = await run_in_threadpool(_counts, request)
             made: Response = await handler(request)
             return made
         found = await run_in_threadpool(handler, request)
@@ -202,6 +207,7 @@ def render(
     context = {
         "person": subject,
         "entries": entries_of(request, subject),
+        "nav_counts": _counts(request),
         "token": session.csrf(request),
         "here": here(request),
         "path": request.url.path,
@@ -215,6 +221,15 @@ def render(
     if notice is not None:
         response.delete_cookie(_NOTICE, path="/console", httponly=True, samesite="strict")
     return response
+
+
+def _counts(request: Request) -> Mapping[str, int]:
+    """Return how many things wait for the person, by line of the navigation; asked once a request."""
+    if not hasattr(request.state, "counts"):
+        lines = entries_of(request, session.visitor(request))
+        request.state.counts = counts_of(request, console_of(request).counts, lines)
+    found: Mapping[str, int] = request.state.counts
+    return found
 
 
 def redirect(request: Request, path: str, said: Pair | None = None) -> Response:

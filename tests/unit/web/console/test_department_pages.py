@@ -12,6 +12,7 @@ from middleplatform.errors import SourceError
 from middleplatform.governance import workdays
 from middleplatform.governance.granted import granted
 from middleplatform.governance.handling import number_of
+from middleplatform.web.console.waiting import Counts
 
 MINE = "/console/my/applications"
 ANSWERING = "/console/department/applications"
@@ -627,3 +628,50 @@ def test_questions_that_measure_quality_open_in_the_editor_and_may_be_asked(worl
     for sql in found:
         told = world.post("/console/ask/check", "steward_ga", sql=sql, purpose=purpose).json()
         assert told["verdict"] == "permit", (sql, told)
+
+
+# --- what waits, in the navigation ----------------------------------------------------------------------------------
+
+
+def _counted(page):
+    """Return the numbers of the navigation by address."""
+    found = re.findall(r'<a href="([^"]+)"[^>]*>[^<]*</a><span class="count">(\d+)<', page.text)
+    return {path: int(number) for path, number in found}
+
+
+def test_the_navigation_counts_what_waits_and_again_after_each_act(world):
+    before = _counted(world.get("/console", "officer_b")).get(ANSWERING, 0)
+    number = _emergency(world)
+    for path in ("/console", ANSWERING, "/console/catalog"):
+        page = _plain(world.get(path, "officer_b"))
+        assert _counted(page).get(ANSWERING) == before + 1, path
+    assert "waiting" in text_of(page)
+    assert ANSWERING not in _counted(world.get("/console", "auditor"))
+    assert "项待办" in text_of(world.get(ANSWERING, "officer_b", "zh"))
+    partial = world.get(ANSWERING, "officer_b", **{"HX-Request": "true"})
+    assert _counted(partial) == {}
+    # Another person's approval is seen by the next page at once.
+    assert world.post(f"{ANSWERING}/{number}/approve", "officer_a").status_code == 303
+    assert _counted(world.get(ANSWERING, "officer_b")).get(ANSWERING, 0) == before
+    world.post(f"{MINE}/{number}/withdraw", "visitor", **{"withdraw-reason": "结束"})
+
+
+def test_the_same_numbers_are_not_worked_out_for_every_page(world, monkeypatch):
+    console, asked = world.app.state.console, []
+    entry = next(each for each in console.entries if each.path == TICKETS)
+    counted = replace(entry, waiting=lambda request: asked.append(request.url.path) or 7)
+    others = [each for each in console.entries if each.path != TICKETS]
+    monkeypatch.setattr(console, "entries", [*others, counted])
+    monkeypatch.setattr(console, "counts", Counts())
+    for person in ("steward_ss", "steward_ss", "steward_tax", "steward_ss"):
+        assert _counted(world.get("/console/catalog", person))[TICKETS] == 7
+    assert len(asked) == 2  # once a person
+    _emergency(world)
+    assert _counted(world.get("/console/catalog", "steward_ss"))[TICKETS] == 7
+    assert len(asked) == 3  # an act was done since
+
+
+def test_a_page_that_is_made_on_the_event_loop_has_its_numbers_too(world):
+    _emergency(world)
+    page = world.get(CONNECTORS, "steward_tax")  # a coroutine: it asks a node
+    assert _counted(page)[ANSWERING] >= 1
