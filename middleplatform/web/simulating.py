@@ -4,9 +4,10 @@ Spec: docs/spec/policy-simulation.md.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from middleplatform.audit.entry import LogEntry
 from middleplatform.audit.reader import LogView
 from middleplatform.errors import QueryError
 from middleplatform.governance.examined import loaded
@@ -46,7 +47,8 @@ async def begin(
     candidate = await asyncio.to_thread(_candidate, lifecycle, trial)
 
     def work(progress: Progress) -> Simulation:
-        return _judged(lifecycle, candidate, asked(log.entries(), window), now, progress)
+        questions = asked(_heard(log.entries(), progress), window)
+        return _judged(lifecycle, candidate, questions, now, progress)
 
     return table.start(subject, work, trial, window)
 
@@ -79,6 +81,13 @@ def _candidate(lifecycle: Lifecycle, trial: Trial) -> Bundle:
     if trial.version is not None:
         return loaded(lifecycle.files(trial.version), lifecycle.catalog)
     return loaded(trial.files or {}, lifecycle.catalog)
+
+
+def _heard(entries: Iterable[LogEntry], progress: Progress) -> Iterator[LogEntry]:
+    """Yield the entries; whoever cancels is heard between any two, for a log may be long."""
+    for each in entries:
+        progress("read", 0, 0)
+        yield each
 
 
 def _judged(

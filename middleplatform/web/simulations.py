@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from middleplatform.access.operator_log import OperatorLog
 from middleplatform.errors import LimitError, MiddleplatformError, QueryError
@@ -21,6 +21,7 @@ __all__ = ["KEPT_MAX", "SimulationJob", "Simulations", "Trial"]
 KEPT_MAX = 16
 """Simulations that are kept, of all officers."""
 _WAITING_MAX = 4
+_WINDOW_MAX, _NOW_MAX = 80, 40
 
 Work = Callable[[Progress], Simulation]
 """Does the simulation, telling how far it is."""
@@ -45,6 +46,11 @@ class Trial:
     window: str = "30d"
     now: str = ""
     reason: str = ""
+
+    def over(self, window: str, now: str) -> "Trial":
+        """Return it with these questions and this moment as they were typed, in bounds; nothing typed is the usual."""
+        window, now = window.strip()[:_WINDOW_MAX], now.strip()[:_NOW_MAX]
+        return replace(self, window=window or self.window, now=now)
 
 
 @dataclass

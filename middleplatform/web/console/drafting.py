@@ -58,7 +58,7 @@ def draft_page(
     """
     lifecycle = services_of(request).lifecycle
     shown: dict[str, Any] = {
-        "tried": None, "changes": None, "spots": None, "trial": Trial(), "wrong": {}, "refusal": None,
+        "tried": None, "changes": None, "spots": None, "trial": _trial(request), "wrong": {}, "refusal": None,
     } | values  # fmt: skip
     if shown["spots"] is None and shown["tried"] is None:
         shown["spots"] = drafts.spots(files, lifecycle)
@@ -67,6 +67,12 @@ def draft_page(
         files=sorted(files.items()), reason=reason, open_file=open_file, columns=_columns(lifecycle.catalog),
         **shown,
     )  # fmt: skip
+
+
+def _trial(request: Request) -> Trial:
+    """Return what was typed of a simulation in the form that was sent, if one was: other acts keep it."""
+    form: Form | None = getattr(request.state, "form", None)
+    return Trial() if form is None else Trial().over(form.one("window"), form.one("now"))
 
 
 def _columns(catalog: Catalog) -> list[str]:

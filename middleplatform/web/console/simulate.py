@@ -7,7 +7,6 @@ Spec: docs/spec/policy-simulation.md.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -37,7 +36,6 @@ _AT_ONCE_S = 0.6
 """Seconds that a page waits for a result that is nearly there, so that a quick one needs no second page."""
 _VERSIONS = 25
 """Versions that the form offers; an older one is simulated from its own page."""
-_WINDOW_MAX, _NOW_MAX = 80, 40
 _DIGITS_MAX = 9
 _STATES: Mapping[str, tuple[str, pages.Pair]] = {
     "running": ("info", ("at work", "进行中")),
@@ -89,7 +87,7 @@ def _form_page(request: Request) -> Response:
     trial = _named(named[0]) if named else Trial()
     if named and trial is None:
         raise QueryError("Q041", what=("such a number", "该编号"))
-    return _form(request, _within(trial or Trial(), asked.get("window", ""), asked.get("now", "")))
+    return _form(request, (trial or Trial()).over(asked.get("window", ""), asked.get("now", "")))
 
 
 def _form(
@@ -148,15 +146,10 @@ def _named(text: str) -> Trial | None:
     return Trial(version=int(number)) if kind == "version" else None
 
 
-def _within(trial: Trial, window: str, now: str) -> Trial:
-    window, now = window.strip()[:_WINDOW_MAX], now.strip()[:_NOW_MAX]
-    return replace(trial, window=window or trial.window, now=now)
-
-
 async def _start(request: Request) -> Response:
     form = form_of(request)
     named = _named(form.one("candidate"))
-    trial = _within(named or Trial(), form.one("window"), form.one("now"))
+    trial = (named or Trial()).over(form.one("window"), form.one("now"))
     said = {"candidate": ("choose one", "请选择")} if named is None else {}
     return await _begun(request, trial, said, lambda **values: _form(request, trial, **values))
 
@@ -165,7 +158,7 @@ async def _start_draft(request: Request) -> Response:
     """Simulate the files of a draft's form; nothing is proposed."""
     form = form_of(request)
     files, reason = sent_files(form), form.text("reason")
-    trial = _within(Trial(files=files, reason=reason), form.one("window"), form.one("now"))
+    trial = Trial(files=files, reason=reason).over(form.one("window"), form.one("now"))
     return await _begun(
         request, trial, {}, lambda **values: draft_page(request, files, reason=reason, trial=trial, **values)
     )  # fmt: skip

@@ -2,17 +2,23 @@
 
 import asyncio
 import threading
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
+from policy_world import files, small_catalog
 
 from middleplatform.access.operator_log import OperatorLog
+from middleplatform.audit.entry import LogEntry
 from middleplatform.errors import ConfigError, LimitError, QueryError
 from middleplatform.governance.simulation import Simulation
 from middleplatform.model.request import Role, Subject
-from middleplatform.web.simulations import Simulations
+from middleplatform.web.simulating import begin
+from middleplatform.web.simulations import Simulations, Trial
 from tests.fakes.doors import CountingRng, HandClock
 
 HAN, LU = (Subject(name, "db", frozenset({Role.SECURITY_OFFICER})) for name in ("han", "lu"))
+ENTRY = b'{"event": "start", "body": {}}'
 FOUND = Simulation("ab" * 32, "cd" * 32, ())
 
 
@@ -107,3 +113,25 @@ def test_the_last_sixteen_are_kept_each_for_its_officer(tmp_path):
         return table.find(jobs[1].id, HAN).status
 
     assert run(tmp_path, script) == "finished"
+
+
+def test_one_is_ended_while_it_reads_a_long_log(tmp_path):
+    read = threading.Event()
+
+    def endless():
+        for number in count():
+            if number == 3:
+                read.set()
+            yield LogEntry(number, ENTRY)
+
+    async def script(table):
+        desk = SimpleNamespace(clock=HandClock())
+        lifecycle = SimpleNamespace(desk=desk, catalog=small_catalog())
+        log = SimpleNamespace(entries=endless)
+        job = await begin(table, HAN, lifecycle, log, Trial(files=files()))
+        await asyncio.to_thread(read.wait, 10)
+        table.cancel(job)
+        await table.close()
+        return job.status
+
+    assert run(tmp_path, script) == "canceled"

@@ -217,6 +217,9 @@ def test_draft_that_does_not_load_comes_back_with_its_places(world, closed):
     wrong = world.post(f"{DRAFT}/simulate", OFFICER, **sent(closed, window="soon", reason="kept"))
     assert (wrong.status_code, "soon is no window" in text_of(wrong)) == (400, True)
     assert "kept" in wrong.text
+    added = world.post(f"{DRAFT}/files", OFFICER, **sent(closed, window="9d", now="2026-05-02"))
+    assert 'value="9d"' in added.text
+    assert 'value="2026-05-02"' in added.text
     assert world.post(f"{DRAFT}/simulate", OFFICER, csrf="", **sent(closed)).status_code == 403
 
 
