@@ -172,9 +172,8 @@ def as_html(page: Transparency) -> str:
         f"“&lt;{SMALL}”; others are rounded down to {SMALL}. Rules that are not listed were below.</p>\n"
     )
     parts = [_section(*each) for each in sections]
-    return (
-        sheet("透明度报告 · Transparency report", told + "".join(parts)) + "</body>\n</html>\n"
-    )  # fmt: skip
+    head = sheet("透明度报告 · Transparency report", told + "".join(parts))
+    return head + "</main>\n</body>\n</html>\n"
 
 
 def _section(

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 UNREADABLE, ALTERED, DROPPED, REORDERED, TRUNCATED, BAD_CHECKPOINT, CONTRADICTED = range(2, 9)
 REPORT = "middleplatform-decision-report/v1"
 JSON_OPENS, SIGNATURE_OPENS = '<pre id="report">', '<pre id="signature">'
-CLOSES = "</pre>\n</body>\n</html>\n"
+CLOSES = "</pre>\n</main>\n</body>\n</html>\n"
 REPORT_OPENS = ("<!doctype html>", '{"approvals":')
 Key = tuple[str, bytes, bytes]  # name, key id, public key
 Line = dict[str, object]
