@@ -129,7 +129,7 @@ def _path(where: str, bundle: Bundle) -> tuple[str | int, ...]:
     for index, grant in enumerate(bundle.grants):
         if grant.id == where:
             return "grants", index
-    if where in bundle.datasets:
+    if where.count(".") == 1:  # a dataset, with rules or without
         return "datasets", where
     dataset, _, column = where.rpartition(".")
     return "datasets", dataset, "columns", column

@@ -126,6 +126,14 @@ def test_several_columns_are_classified_in_one_draft(world):
     assert "birth_year: {generalise: 10}" in both["columns.yaml"]
 
 
+def test_a_dataset_without_rules_is_named_whole(world):
+    files = drafted(world)
+    rules = files["columns.yaml"]
+    files["columns.yaml"] = rules[: rules.index("  amr.complaint:")]
+    said = text_of(world.post(f"{HOME}/draft/check", "officer_a", **sent(files)))
+    assert "amr.complaint not classified" in said
+
+
 def test_a_draft_that_does_not_load_is_shown_with_its_faults_before_a_column_is_classified(world):
     files = drafted(world)
     broken = {**files, "columns.yaml": files["columns.yaml"].replace("datasets:", "datasetz:", 1)}
