@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from middleplatform.errors import ConfigError
+from middleplatform.gateway.check import check
 from middleplatform.gateway.judge import judge
 from middleplatform.governance.diff import Difference, diff
 from middleplatform.governance.examined import Examined, examined, loaded
@@ -15,9 +16,10 @@ from middleplatform.governance.four_eyes import Required, required_approvals
 from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.governance.written import read_folder
 from middleplatform.model.policy import Bundle
-from middleplatform.policy import lint, suite
+from middleplatform.policy import suite
 from middleplatform.policy.examples import example
 from middleplatform.policy.sources import Problem, merge
+from middleplatform.policy.templates import PREFIX
 from middleplatform.policy.written import ENDINGS, Written
 from middleplatform.settings import Settings
 
@@ -80,7 +82,7 @@ def spots(files: Mapping[str, str], lifecycle: Lifecycle) -> tuple[Spot, ...]:
     except ConfigError as error:
         return refused(error)
     merged = merge(Written("bundle", files))
-    found = lint.check(bundle, lifecycle.catalog, lifecycle.desk.clock.now())
+    found = check(bundle, lifecycle.catalog, lifecycle.desk.clock.now())
     return tuple(
         _spot(merged.problem(_path(each.where, bundle), each.what), str(each.severity))
         for each in found
@@ -129,6 +131,8 @@ def _path(where: str, bundle: Bundle) -> tuple[str | int, ...]:
     for index, grant in enumerate(bundle.grants):
         if grant.id == where:
             return "grants", index
+    if where.startswith(PREFIX):
+        return "templates", where.removeprefix(PREFIX)
     if where.count(".") == 1:  # a dataset, with rules or without
         return "datasets", where
     dataset, _, column = where.rpartition(".")

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from middleplatform import policy
 from middleplatform.errors import ConfigError
+from middleplatform.gateway.check import check
 from middleplatform.gateway.judge import judge
 from middleplatform.governance.written import Written, check_files
 from middleplatform.model.catalog import Catalog
@@ -57,7 +58,7 @@ def examined(files: Mapping[str, str], catalog: Catalog, now: datetime) -> Exami
         ConfigError: C001 they do not load, a check finds an error, no case is judged, or a case differs.
     """
     bundle = loaded(files, catalog)
-    findings = lint.check(bundle, catalog, now)
+    findings = check(bundle, catalog, now)
     errors = [each for each in findings if each.severity is lint.Severity.ERROR]
     if errors:
         raise _refused(

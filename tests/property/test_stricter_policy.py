@@ -160,7 +160,7 @@ def test_every_field_of_every_rule_has_its_stricter():
         ColumnRule: "level sharing law uses breakpoints finest generalise bucket release min_units withheld cap",
         DatasetRule: "purposes disclosure unit_breakpoints columns join",
         Purpose: "roles",
-        Bundle: "datasets purposes grants limits",
+        Bundle: "datasets purposes grants limits templates",
         Limits: "sql_characters_max depth_max joins_max group_columns_max group_columns_max_level_4 cells_max"
         " near_duplicates_per_day projects join_rows_max answer_grid_ms",
     }

@@ -54,12 +54,13 @@ def add(commands: Commands, say: Say) -> None:
 
 def _check(context: Context, options: argparse.Namespace) -> int:
     from middleplatform import policy  # noqa: PLC0415 - the validator is slow to import
+    from middleplatform.gateway.check import check  # noqa: PLC0415 - so is the engine
     from middleplatform.policy import lint  # noqa: PLC0415 - the same
 
     path = read_bundle_path(options.path)
     catalog = open_catalog(catalog_folder(context.settings, path))
     bundle = policy.load(path, catalog)
-    findings = lint.check(bundle, catalog, SystemClock().now())
+    findings = check(bundle, catalog, SystemClock().now())
     errors = sum(each.severity is lint.Severity.ERROR for each in findings)
     if context.as_json:
         context.emit({
