@@ -72,6 +72,7 @@ class Tab:
     def __init__(self, page: Page, url: str, language: str, *, scripts: bool = True) -> None:
         self.page, self.url, self.language, self.scripts = page, url, language, scripts
         self.errors: list[str] = []
+        self.status = 0
         page.on("pageerror", lambda error: self.errors.append(f"script: {error}"))
         page.on("console", self._said)
 
@@ -82,7 +83,8 @@ class Tab:
 
     def open(self, path: str) -> Page:
         """Go to a path of the console and wait for its editors and charts; checks may be under way."""
-        self.page.goto(self.url + path)
+        answer = self.page.goto(self.url + path)
+        self.status = 0 if answer is None else answer.status
         self.settle()
         return self.page
 

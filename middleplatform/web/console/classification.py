@@ -51,6 +51,7 @@ _LEVEL_NAMES = {level: name for name, level in LEVELS.items()}
 _PLAIN = ("level", "sharing", "law", "basis", "release")
 _NUMBERS = ("min_units", "cap")
 _TEXT_MAX = 500
+_SAME = ("It stands there already: nothing is changed.", "原已如此：未作更改。")
 
 
 def register(app: FastAPI) -> None:
@@ -214,7 +215,22 @@ def _classify(request: Request) -> Response:
     files = draft.files or files_in_force(lifecycle, services_of(request).settings)
     made = classified(files, dataset.name, column.name, rule, purposes)
     changed = [name for name, text in made.items() if files.get(name) != text]
-    return draft_page(request, made, reason=draft.reason, open_file=changed[0] if changed else "")
+    file, name = changed[0] if changed else "", f"{dataset.name}.{column.name}"
+    told = (f"{name} stands in {file} now.", f"{name} 已写入 {file}。") if file else _SAME
+    return draft_page(
+        request,
+        made,
+        reason=draft.reason,
+        open_file=file,
+        told=told,
+        column=_after(dataset, column),
+    )
+
+
+def _after(dataset: Dataset, column: Column) -> str:
+    """Return the column that follows in the catalogue; after the last one the first."""
+    names = list(dataset.columns)
+    return f"{dataset.name}.{names[(names.index(column.name) + 1) % len(names)]}"
 
 
 def _rule(

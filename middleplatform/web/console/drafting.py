@@ -54,11 +54,13 @@ def draft_page(
         open_file: Name of the file that is shown at once.
         status: Of the answer.
         values: For the template: ``spots`` or ``tried``; without, the files are checked. What a simulation was to be
-            (``trial``), and what was ``wrong`` with it or kept it from beginning (``refusal``).
+            (``trial``), and what was ``wrong`` with it or kept it from beginning (``refusal``). What was done
+            (``told``, English and Chinese), and the ``column`` that is offered for classification next.
     """
     lifecycle = services_of(request).lifecycle
     shown: dict[str, Any] = {
         "tried": None, "changes": None, "spots": None, "trial": _trial(request), "wrong": {}, "refusal": None,
+        "told": None, "column": "",
     } | values  # fmt: skip
     if shown["spots"] is None and shown["tried"] is None:
         shown["spots"] = drafts.spots(files, lifecycle)

@@ -116,10 +116,15 @@ def test_several_columns_are_classified_in_one_draft(world):
     place = f"{HOME}/classify?dataset=ga.population&column=sex"
     first = world.post(place, "officer_a", level="core", **sent(files_in(page), reason="two"))
     assert "two</textarea>" in first.text
+    assert "ga.population.sex stands in columns.yaml now." in text_of(first)
+    assert "<option selected>ga.population.birth_year</option>" in first.text, "the next column"
     page = world.post(at, "officer_a", column="ga.population.birth_year", **sent(files_in(first)))
     assert 'value="5"' in page.text, "the entry that the draft has is shown"
     place = f"{HOME}/classify?dataset=ga.population&column=birth_year"
     both = files_in(world.post(place, "officer_a", generalise="10", **sent(files_in(page))))
+    again = world.post(place, "officer_a", "zh", generalise="10", **sent(both))
+    assert "原已如此" in text_of(again)
+    assert files_in(again) == both
     changed = {name for name in files if files[name] != both[name]}
     assert changed == {"columns.yaml"}
     assert "sex: {level: core}" in both["columns.yaml"]
