@@ -1,0 +1,157 @@
+"""What a node makes of a template: as published, where its own file lets it, for the fragment that names it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from doors import CountingRng, HandClock
+from policy_world import ANALYST, configured, files, small_catalog
+
+from middleplatform.authorization.authorize import Asking
+from middleplatform.crypto.identity import IdentityKey, PinnedKeys
+from middleplatform.governance.examined import loaded
+from middleplatform.model.plan import Fragment
+from middleplatform.node.held_policies import HeldPolicies, with_template
+from middleplatform.node.judging import judged
+from middleplatform.policy.written import content_digest
+from middleplatform.sql.parse import parse
+from middleplatform.sql.qualify import qualify
+from middleplatform.wire.policies import POLICY, PolicyDocument
+
+KEY = IdentityKey.generate(CountingRng())
+PINS = PinnedKeys({"gateway": KEY.public_key})
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+SQL = "SELECT region_code, COUNT(*) AS n FROM ga.population GROUP BY region_code"
+TEMPLATE = f"""templates:
+  regions:
+    title_zh: 各区人数
+    title_en: People by region
+    sql: {SQL}
+    departments: [drc]
+    purposes: [statistics]
+    regions: ["*"]
+    starts: 2026-01-01
+    ends: 2027-01-01
+    basis: 《统计法》第三条
+    risk: {{secrecy: 不涉及, personal: 仅汇总, assessed_by: 王, assessed_on: 2025-12-01}}
+"""
+CLOSED, OPEN = "region_code: {sharing: conditional, basis: 《某法》第一条}", "region_code: {}"
+
+
+class Desk:
+    """The policies of one node."""
+
+    def __init__(self, folder, own=None, *, own_grants=False):
+        self.clock, self.events = HandClock(), []
+        self.held = HeldPolicies(
+            "ga", small_catalog(), own or configured(), PINS, self.clock, self.events.append,
+            folder=folder, own_grants=own_grants,
+        )  # fmt: skip
+
+    def take(self, found):
+        raw = found.to_bytes()
+        return self.held.take(raw, KEY.sign(POLICY, raw))
+
+
+def written(template=TEMPLATE, *, closed=True, **how):
+    found = files(**how)
+    if closed:
+        found["columns.yaml"] = found["columns.yaml"].replace(OPEN, CLOSED)
+    return {**found, "templates.yaml": template} if template else found
+
+
+def published(found, number=1, before=None):
+    previous = content_digest(before) if before else ""
+    return PolicyDocument(number, content_digest(found), previous, AT, found)
+
+
+def verdict(desk, template="regions", digest=None, who=ANALYST, purpose="statistics"):
+    """Return the rule by which a fragment is refused that says it is of a template; empty where it runs."""
+    held = desk.held.newest
+    fragment = Fragment(
+        "q", 1, 0, "ga", "local", ("ga",), SQL, who, purpose, "drc", held.digest if digest is None else digest,
+        AT.isoformat(), template=template,
+    )  # fmt: skip
+    rules = with_template(desk.held.rules(held), fragment, small_catalog())
+    facts = qualify(parse(SQL, rules.document.limits), small_catalog()).facts
+    found = judged(facts, Asking(who, purpose, desk.clock.now()), rules, small_catalog())
+    assert found.rule or found.decision.grants == (("T/regions",) if "G1" in _bare(desk) else ())
+    return found.rule
+
+
+def _bare(desk):
+    """Return the rules that refuse the same without a template."""
+    rules = desk.held.rules(desk.held.newest)
+    facts = qualify(parse(SQL, rules.document.limits), small_catalog()).facts
+    return judged(
+        facts, Asking(ANALYST, "statistics", desk.clock.now()), rules, small_catalog()
+    ).rule
+
+
+def own(template="", **how):
+    return loaded(written(template, **how), small_catalog())
+
+
+def test_what_is_published_counts_where_the_own_file_is_silent_about_templates(tmp_path):
+    desk = Desk(tmp_path / "policy", own=own(ga=30))
+    assert desk.take(published(written()))
+    assert verdict(desk) == ""
+    assert [verdict(desk, name) for name in ("", "other")] == ["G1", "G1"]
+    assert verdict(desk, digest="0" * 64) == "G1"
+    assert verdict(desk, who=replace(ANALYST, department="ss")) == "G1"
+
+
+def test_a_column_that_the_own_file_alone_makes_conditional_is_not_opened(tmp_path):
+    """The template opens what is conditional where it was approved: of this column nobody has said anything."""
+    desk = Desk(tmp_path / "policy", own=own(ga=30))
+    assert desk.take(published(written(closed=False)))
+    assert verdict(desk) == "G1"
+
+
+def test_a_department_that_writes_down_grants_itself_writes_down_templates_too(tmp_path):
+    for number, (mine, rule) in enumerate({
+        "": "G1",
+        TEMPLATE: "",
+        TEMPLATE.replace("2027-01-01", "2026-12-31"): "G1",
+        TEMPLATE.replace("GROUP BY region_code", "GROUP BY 1"): "G1",
+    }.items()):  # fmt: skip
+        desk = Desk(tmp_path / str(number), own=own(mine, ga=30), own_grants=True)
+        assert desk.take(published(written()))
+        assert verdict(desk) == rule, mine
+        assert ("templates" in str(desk.events[0]["stricter"])) is bool(rule)
+
+
+def test_a_template_of_the_own_file_alone_opens_nothing(tmp_path):
+    """Its form is checked by nobody: the gateway does not know it."""
+    desk = Desk(tmp_path / "policy", own=own(TEMPLATE, ga=30))
+    assert desk.take(published(written("")))
+    assert verdict(desk) == "G1"
+
+
+def test_before_any_version_came_it_counts_under_the_very_same_rules_only(tmp_path):
+    desk = Desk(tmp_path / "policy", own=own(TEMPLATE))
+    assert desk.held.number == 0
+    assert verdict(desk) == ""
+    assert verdict(desk, digest="0" * 64) == "G1"
+
+
+def unchanged(desk, held):
+    return desk.held.unchanged(held, ("T/regions",), ANALYST, "statistics")
+
+
+def test_one_that_a_later_version_takes_out_or_changes_holds_no_longer_for_what_runs(tmp_path):
+    desk, first = Desk(tmp_path / "policy"), written()
+    assert desk.take(published(first))
+    began = desk.held.newest
+    assert unchanged(desk, began)
+    same = written(label="2")
+    assert desk.take(published(same, 2, first))
+    assert unchanged(desk, began)
+    assert desk.take(published(written(""), 3, same))
+    assert not unchanged(desk, began)
+
+
+def test_one_that_has_ended_holds_no_longer(tmp_path):
+    desk = Desk(tmp_path / "policy")
+    assert desk.take(published(written()))
+    desk.clock.moment += timedelta(days=400)
+    assert not unchanged(desk, desk.held.newest)
