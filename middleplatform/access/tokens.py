@@ -14,7 +14,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -87,11 +87,15 @@ class PlannedToken:
     record: TokenRecord
 
 
+Check = Callable[[Sequence[Sequence[str]]], None]
+"""Looks at every record that is kept, and refuses by raising."""
+
+
 class TokenRows(Protocol):
     """Where tokens are kept: a gateway's own file, or the store that several gateways share."""
 
-    def add(self, values: Mapping[str, object]) -> None:
-        """Keep a token, by column."""
+    def add(self, values: Mapping[str, object], check: "Check") -> None:
+        """Keep a token, by column, unless ``check`` of all records refuses; nobody writes in between."""
         ...
 
     def find(self, token_id: str) -> tuple[bytes, Sequence[str]] | None:
@@ -133,15 +137,22 @@ class _FileRows:
         with self._lock:
             self._store.close()
 
-    def add(self, values: Mapping[str, object]) -> None:
-        """Keep a token."""
+    def add(self, values: Mapping[str, object], check: Check) -> None:
+        """Keep a token, unless ``check`` refuses."""
         with self._lock, _refusals():
-            self._store.execute(
-                "INSERT INTO token (id, digest, login, department, roles, regions, note,"
-                " created_at, expires_at) VALUES (:id, :digest, :login, :department, :roles,"
-                " :regions, :note, :created_at, :expires_at)",
-                dict(values),
-            )
+            self._store.execute("BEGIN IMMEDIATE")  # other processes write before or after
+            try:
+                check(self._all())
+                self._store.execute(
+                    "INSERT INTO token (id, digest, login, department, roles, regions, note,"
+                    " created_at, expires_at) VALUES (:id, :digest, :login, :department, :roles,"
+                    " :regions, :note, :created_at, :expires_at)",
+                    dict(values),
+                )
+            except BaseException:
+                self._store.execute("ROLLBACK")
+                raise
+            self._store.execute("COMMIT")
 
     def find(self, token_id: str) -> tuple[bytes, Sequence[str]] | None:
         """Return digest and record of a token, or None."""
@@ -155,9 +166,12 @@ class _FileRows:
     def all(self) -> Sequence[Sequence[str]]:
         """Return every record, oldest first."""
         with self._lock, _refusals():
-            return self._store.execute(
-                f"SELECT {_COLUMNS} FROM token ORDER BY created_at, id"  # noqa: S608 - constants only
-            ).fetchall()
+            return self._all()
+
+    def _all(self) -> Sequence[Sequence[str]]:
+        return self._store.execute(
+            f"SELECT {_COLUMNS} FROM token ORDER BY created_at, id"  # noqa: S608 - constants only
+        ).fetchall()
 
     def revoke(self, token_id: str, at: str) -> None:
         """Withdraw a token."""
@@ -168,7 +182,12 @@ class _FileRows:
 
 
 class TokenStore:
-    """The tokens; many threads may use it."""
+    """The tokens; many threads may use it.
+
+    Attributes:
+        changing: Held by who makes or withdraws tokens in several steps, so that those of this process come one after
+            the other.
+    """
 
     def __init__(self, kept: Path | TokenRows, clock: Clock, rng: Rng) -> None:
         """Open the tokens in a SQLite file, begun where missing, or with another keeper.
@@ -177,6 +196,7 @@ class TokenStore:
             ConfigError: C011 when the file cannot be opened or written.
         """
         self._clock, self._rng = clock, rng
+        self.changing = threading.Lock()
         self._rows: TokenRows = _FileRows(kept) if isinstance(kept, Path) else kept
 
     def __enter__(self) -> Self:
@@ -242,18 +262,23 @@ class TokenStore:
         return PlannedToken(token, TokenRecord(token_id, subject, note, now, now + valid, None))
 
     def keep(self, made: "PlannedToken") -> None:
-        """Have a planned token hold from now on.
+        """Have a planned token hold from now on; judged once more on what others have kept since it was planned.
 
         Raises:
+            QueryError: Q040 roles that conflict with those of another token of the login.
             ConfigError: C011.
         """
         record, subject = made.record, made.record.subject
+
+        def check(rows: Sequence[Sequence[str]]) -> None:
+            check_person(subject.id, subject.roles, self._holding(rows))
+
         self._rows.add({
             "id": record.id, "digest": _digest(made.token), "login": subject.id,
             "department": subject.department, "roles": json.dumps(sorted(subject.roles)),
             "regions": json.dumps(subject.regions), "note": record.note,
             "created_at": record.created_at.isoformat(), "expires_at": record.expires_at.isoformat(),
-        })  # fmt: skip
+        }, check)  # fmt: skip
 
     def authenticate(self, token: str) -> Subject:
         """Return whom ``token`` lets in.
@@ -291,10 +316,13 @@ class TokenStore:
 
     def holders(self) -> list[tuple[str, frozenset[Role]]]:
         """Return login and roles of every token that lets somebody in now."""
+        return self._holding(self._rows.all())
+
+    def _holding(self, rows: Iterable[Sequence[str]]) -> list[tuple[str, frozenset[Role]]]:
         now = self._clock.now()
         return [
             (each.subject.id, each.subject.roles)
-            for each in self.records()
+            for each in map(_record, rows)
             if each.revoked_at is None and each.created_at <= now < each.expires_at
         ]
 

@@ -11,9 +11,9 @@ from middleplatform.model.request import Subject
 __all__ = ["add_person", "person"]
 
 
-def add_person(parser: argparse.ArgumentParser, say: Say) -> None:
-    """Add the two ways to say who acts, one of which is needed."""
-    who = parser.add_mutually_exclusive_group(required=True)
+def add_person(parser: argparse.ArgumentParser, say: Say, *, required: bool = True) -> None:
+    """Add the two ways to say who acts, one of which is needed where ``required``."""
+    who = parser.add_mutually_exclusive_group(required=required)
     who.add_argument(
         "--as", dest="persona", metavar="PERSONA",
         help=say("act as a person of the demonstration", "以演示人物身份操作"),

@@ -2,6 +2,8 @@
 
 The entry comes first: a process that dies in between leaves the tokens as they were, and the act is done again. So no
 token holds of which the log does not know; an entry may speak of one that never came to hold. No secret is in an entry.
+Of several administrators at once one comes after the other; what two processes do at once is judged once more when the
+token is kept, so no two tokens ever hold that the separation of roles forbids.
 
 Spec: docs/spec/login.md, "Administration".
 """
@@ -30,6 +32,7 @@ class TokenDesk:
         tokens: Where they are kept.
         desk: Where acts are done.
         beside: Gives login and roles of what else lets somebody in now: sessions.
+        account: Of the machine, where nobody logged in acts: the operator at its command line.
     """
 
     def __init__(
@@ -37,8 +40,9 @@ class TokenDesk:
         tokens: TokenStore,
         desk: Performer,
         beside: Callable[[], Iterable[tuple[str, frozenset[Role]]]] = lambda: (),
+        account: str = "",
     ) -> None:
-        self._tokens, self._desk, self._beside = tokens, desk, beside
+        self._tokens, self._desk, self._beside, self._account = tokens, desk, beside, account
 
     def listed(self, actor: Subject) -> tuple[TokenRecord, ...]:
         """Return all tokens' records, oldest first.
@@ -69,9 +73,10 @@ class TokenDesk:
         """
         _check(actor, reason, note)
         valid = timedelta(days=min(max(days, 0), VALID_DAYS_MAX + 1))
-        made = self._tokens.planned(subject, valid, note.strip(), self._beside())
-        self._enter(actor, "token_made", made.record, reason)
-        self._tokens.keep(made)
+        with self._tokens.changing:
+            made = self._tokens.planned(subject, valid, note.strip(), self._beside())
+            self._enter(actor, "token_made", made.record, reason)
+            self._tokens.keep(made)
         return made
 
     def revoke(self, actor: Subject, token_id: str, reason: str) -> TokenRecord:
@@ -84,16 +89,17 @@ class TokenDesk:
             ConfigError: C011.
         """
         _check(actor, reason)
-        found = self._tokens.record(token_id)
-        if found is None:
-            raise QueryError("Q041", what=("such token", "该令牌"))
-        if found.revoked_at is not None:
-            raise QueryError("Q040", what=("the token was revoked before", "该令牌已吊销"))
-        self._enter(actor, "token_revoked", found, reason)
-        return self._tokens.revoke(token_id)
+        with self._tokens.changing:
+            found = self._tokens.record(token_id)
+            if found is None:
+                raise QueryError("Q041", what=("such token", "该令牌"))
+            if found.revoked_at is not None:
+                raise QueryError("Q040", what=("the token was revoked before", "该令牌已吊销"))
+            self._enter(actor, "token_revoked", found, reason)
+            return self._tokens.revoke(token_id)
 
     def _enter(self, actor: Subject, what: str, about: TokenRecord, reason: str) -> None:
-        body = {
+        body: dict[str, object] = {
             "what": what,
             "token": about.id,
             "subject": about.subject.id,
@@ -106,6 +112,8 @@ class TokenDesk:
             "roles": sorted(str(role) for role in actor.roles),
             "reason": reason.strip(),
         }
+        if self._account:
+            body |= {"how": "command line", "account": self._account}
 
         def decide(_: Connection, __: int) -> Act:
             return Act(EVENT, body, ())

@@ -3,7 +3,7 @@
 What a token is and when it holds is for ``access.tokens``, which asks for these rows through its own interface.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Column, LargeBinary, String, Table, Text, func, insert, select, update
 
@@ -28,6 +28,7 @@ tokens = Table(
 """One row a token: the columns of the file that one gateway keeps."""
 
 _SHOWN = [each for each in tokens.c if each.name != "digest"]
+_ALL = select(*_SHOWN).order_by(tokens.c.created_at, tokens.c.id)
 
 
 class SharedTokens:
@@ -41,9 +42,12 @@ class SharedTokens:
     def __init__(self, store: Store, *, owned: bool = False) -> None:
         self._store, self._owned = store, owned
 
-    def add(self, values: Mapping[str, object]) -> None:
-        """Keep a token."""
-        with self._store.apart() as connection:
+    def add(
+        self, values: Mapping[str, object], check: Callable[[Sequence[Sequence[str]]], None]
+    ) -> None:
+        """Keep a token, unless ``check`` of all records refuses; of several gateways one writes at a time."""
+        with self._store.writing() as connection:
+            check([tuple(row) for row in connection.execute(_ALL)])
             connection.execute(insert(tokens).values(**values))
 
     def find(self, token_id: str) -> tuple[bytes, Sequence[str]] | None:
@@ -57,10 +61,7 @@ class SharedTokens:
     def all(self) -> list[Sequence[str]]:
         """Return every record, oldest first."""
         with self._store.glance() as connection:
-            rows = connection.execute(
-                select(*_SHOWN).order_by(tokens.c.created_at, tokens.c.id)
-            ).all()
-        return [tuple(row) for row in rows]
+            return [tuple(row) for row in connection.execute(_ALL)]
 
     def revoke(self, token_id: str, at: str) -> None:
         """Withdraw a token; withdrawing twice keeps the first moment."""

@@ -1,7 +1,14 @@
-"""``token``: make, list and revoke service tokens."""
+"""``token``: make, list and revoke service tokens; each change is an entry of the log, as at the console's desk.
+
+Without a person's token the operator of the machine acts: so the first token can be made, and its entry says so.
+"""
 
 import argparse
-from datetime import timedelta
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -12,9 +19,16 @@ from middleplatform.cli.asking import store
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, group, leaf
+from middleplatform.cli.person import add_person, person
 from middleplatform.model.request import Role, Subject
 
+if TYPE_CHECKING:
+    from middleplatform.login.token_desk import TokenDesk
+
 __all__ = ["add"]
+
+_OPERATOR = Subject("operator", "platform", frozenset({Role.SYSTEM_ADMINISTRATOR}))
+_REASON = "at the command line"
 
 
 def add(commands: Commands, say: Say) -> None:
@@ -51,9 +65,50 @@ def add(commands: Commands, say: Say) -> None:
         ),
     )
     made.add_argument("--note", default="", help=say("what it is for", "用途说明"))
+    _add_actor(made, say)
     leaf(mine, say, "list", _list, say("List the tokens", "列出令牌"))
     gone = leaf(mine, say, "revoke", _revoke, say("Revoke a token at once", "立即吊销令牌"))
     gone.add_argument("id", metavar="ID", help=say("its id, from the list", "令牌编号（见列表）"))
+    _add_actor(gone, say)
+
+
+def _add_actor(made: argparse.ArgumentParser, say: Say) -> None:
+    made.add_argument("--reason", default=_REASON, help=say("why, for the log", "理由（记入日志）"))
+    add_person(made, say, required=False)
+
+
+@contextmanager
+def _desk(context: Context, options: argparse.Namespace) -> "Iterator[tuple[TokenDesk, Subject]]":
+    """Give the desk of tokens, and who acts: whoever said so, else the operator of the machine.
+
+    Raises:
+        AuditError: A002 the log does not verify.
+        ConfigError: C001, C002, C003, C011 or C015.
+        PolicyError: P005.
+        QueryError: Q040.
+    """
+    from middleplatform.cli.applying import opened_handling  # noqa: PLC0415 - slow to import
+    from middleplatform.login.sessions import Sessions  # noqa: PLC0415 - the same
+    from middleplatform.login.token_desk import TokenDesk  # noqa: PLC0415 - the same
+
+    named = options.persona is not None or options.token is not None
+    actor = person(context, options) if named else _OPERATOR
+    with opened_handling(context) as handling, store(context) as tokens:
+        desk = handling.desk
+        sessions = Sessions(desk.store, desk.clock, desk.rng)
+
+        def beside() -> list[tuple[str, frozenset[Role]]]:
+            return [(each.subject.id, each.subject.roles) for each in sessions.listed()]
+
+        yield TokenDesk(tokens, desk, beside, "" if named else _account()), actor
+
+
+def _account() -> str:
+    """Return the name of the machine's account that runs this; its number where it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _add(context: Context, options: argparse.Namespace) -> int:
@@ -63,9 +118,9 @@ def _add(context: Context, options: argparse.Namespace) -> int:
         frozenset(map(Role, options.role)),
         tuple(options.region or ["*"]),
     )
-    days = min(max(options.days, 0), VALID_DAYS_MAX + 1)  # timedelta has bounds of its own
-    with store(context) as tokens:
-        token, record = tokens.add(subject, timedelta(days=days), options.note)
+    with _desk(context, options) as (desk, actor):
+        made = desk.make(actor, subject, options.days, options.note, options.reason)
+    token, record = made.token, made.record
     if context.as_json:
         context.emit({"token": token} | _shape(record))
         return 0
@@ -107,8 +162,8 @@ def _row(each: TokenRecord) -> tuple[str, ...]:
 
 
 def _revoke(context: Context, options: argparse.Namespace) -> int:
-    with store(context) as tokens:
-        record = tokens.revoke(options.id)
+    with _desk(context, options) as (desk, actor):
+        record = desk.revoke(actor, options.id, options.reason)
     if context.as_json:
         context.emit(_shape(record))
     else:

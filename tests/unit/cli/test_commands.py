@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import sys
 from pathlib import Path
@@ -195,6 +196,75 @@ def test_tokens_are_made_listed_and_revoked(shell):
         ).code
         == 10
     )
+
+
+def _logins(shell, tmp_path):
+    """Return the bodies of the log's entries about who is let in."""
+    path = tmp_path / "export.jsonl"
+    path.unlink(missing_ok=True)
+    assert shell("audit", "export", str(path)).code == 0
+    lines = map(json.loads, path.read_text().splitlines())
+    entries = (each["entry"] for each in lines if "entry" in each)
+    return [each["body"] for each in entries if each["event"] == "login"]
+
+
+def test_every_token_that_is_made_or_revoked_is_in_the_log_with_who_did_it(shell, tmp_path):
+    first = json.loads(
+        shell("token", "add", "root", "--department", "db", "--role", "system_administrator", "--json").out
+    )  # fmt: skip
+    (tmp_path / "root").write_text(first["token"])
+    made = json.loads(shell(
+        "token", "add", "lin", "--department", "drc", "--role", "analyst", "--reason", "新入职",
+        "--token", "@root", "--json",
+    ).out)  # fmt: skip
+    assert shell("token", "revoke", made["id"], "--reason", "离职", "--token", "@root").code == 0
+    operator, root, gone = _logins(shell, tmp_path)
+    assert (operator["what"], operator["token"], operator["by"]) == (
+        "token_made", first["id"], "operator",
+    )  # fmt: skip
+    assert (operator["how"], operator["account"]) == (
+        "command line",
+        pwd.getpwuid(os.getuid()).pw_name,
+    )
+    assert operator["reason"] == "at the command line"
+    assert (root["what"], root["subject"], root["by"], root["reason"]) == (
+        "token_made", "lin", "root", "新入职",
+    )  # fmt: skip
+    assert "account" not in root  # a person acted
+    assert (gone["what"], gone["token"], gone["reason"]) == ("token_revoked", made["id"], "离职")
+    for secret in (first["token"], made["token"]):
+        assert secret not in json.dumps([operator, root, gone])
+
+
+def test_tokens_are_made_by_no_other_role_and_refusals_leave_no_entry(shell, tmp_path):
+    lin = shell("token", "add", "lin", "--department", "drc", "--role", "analyst")
+    (tmp_path / "lin").write_text(lin.out)
+    assert len(_logins(shell, tmp_path)) == 1
+    add = ("token", "add", "mo", "--department", "drc", "--role", "analyst")
+    for said, code in (
+        ((*add, "--token", "@lin"), 11), ((*add, "--reason", " "), 10), ((*add, "--days", "0"), 10),
+        (("token", "revoke", "0" * 16), 10), ((*add, "--token", "mpt_x"), 11),
+    ):  # fmt: skip
+        assert shell(*said).code == code, said
+    assert len(_logins(shell, tmp_path)) == 1
+    assert len(json.loads(shell("token", "list", "--json").out)) == 1
+
+
+def test_without_a_log_that_takes_the_entry_no_token_is_made_or_revoked(shell, tmp_path):
+    made = json.loads(
+        shell("token", "add", "lin", "--department", "drc", "--role", "analyst", "--json").out
+    )
+    key = tmp_path / "state" / "audit.key"
+    kept = key.read_text()
+    key.write_text("broken\n")
+    for said in (
+        ("token", "add", "mo", "--department", "drc", "--role", "analyst"),
+        ("token", "revoke", made["id"]),
+    ):
+        assert shell(*said).code == 17
+    key.write_text(kept)
+    (listed,) = json.loads(shell("token", "list", "--json").out)
+    assert (listed["id"], listed["revoked_at"]) == (made["id"], None)
 
 
 def test_version_names_the_parts(shell):

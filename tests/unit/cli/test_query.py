@@ -227,7 +227,8 @@ def test_explain_shows_steps_rewrites_and_limits(shell):
     assert json.loads(shell("explain", *ASK[1:], "--json").out)["verdict"] == "permit"
 
 
-def test_token_lets_its_subject_ask(shell):
+def test_token_lets_its_subject_ask(shell, monkeypatch):
+    monkeypatch.setenv("MIDDLEPLATFORM_ORIGIN", "doors.example/audit")  # the fake gateway's log
     made = shell(
         "token", "add", "lin", "--department", "drc", "--role", "analyst", "--region", "990101"
     )
