@@ -119,6 +119,32 @@ class PersonBody(_Body):
     regions: list[str]
 
 
+class ParameterBody(_Body):
+    """A placeholder of a template, and the literals that may stand in its place, as SQL."""
+
+    name: str
+    values: list[str]
+
+
+class TemplateBody(_Body):
+    """An approved query template: its statement, and an example with literals in the places of placeholders."""
+
+    name: str
+    title: str
+    purposes: list[str]
+    parameters: list[ParameterBody]
+    sql: str
+    example: str
+    basis: str
+    until: str
+
+
+class TemplatesBody(_Body):
+    """The templates that are open to the caller."""
+
+    templates: list[TemplateBody]
+
+
 class ColumnBody(_Body):
     """Name and type of an output column; decimals and dates are text in the rows."""
 

@@ -42,6 +42,7 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/audit/consistency"): _ALL,
     ("GET", "/v1/audit/entries"): frozenset({Role.AUDITOR}),
     ("GET", "/v1/me"): _ALL,
+    ("GET", "/v1/templates"): _ASKERS,
     ("GET", "/v1/policy"): _ALL,
     ("GET", "/v1/policy/versions"): _GOVERNING,
     ("GET", "/v1/policy/versions/{version}"): _GOVERNING,

@@ -25,6 +25,7 @@ from middleplatform.web import (
     problems,
     sealing_routes,
     simulation_routes,
+    template_routes,
     ticket_routes,
 )
 from middleplatform.web.checks import Checks
@@ -57,7 +58,7 @@ def register(app: FastAPI) -> None:
     }
     areas = (
         policy_routes, simulation_routes, application_routes, freeze_routes, account_routes,
-        ticket_routes,
+        ticket_routes, template_routes,
     )  # fmt: skip
     for each in (*_routes(), *(route for area in areas for route in area.ROUTES)):
         told: dict[int | str, dict[str, Any]] = {"default": any_problem}

@@ -143,6 +143,9 @@ class FakeGateway:
         step = Step("parse", "gateway", ("one SELECT", "一条 SELECT"), request.sql, ("it", "它"))
         return Explanation("permit", "", (), "local", (step,), (("a", "甲"),), (("b", "乙"),))
 
+    def rules(self) -> Bundle:
+        return self.bundle
+
     def advise(self, request: QueryRequest) -> Advice:
         return self.advised or Advice(self.explain(request))
 

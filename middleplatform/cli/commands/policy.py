@@ -9,7 +9,13 @@ from rich.text import Text
 
 from middleplatform.access.system import SystemClock
 from middleplatform.cli import printable
-from middleplatform.cli.commands import policy_diff, policy_simulate, policy_versions, policy_watch
+from middleplatform.cli.commands import (
+    policy_diff,
+    policy_simulate,
+    policy_templates,
+    policy_versions,
+    policy_watch,
+)
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say, pick
 from middleplatform.cli.parser import Commands, group, leaf
@@ -46,6 +52,7 @@ def add(commands: Commands, say: Say) -> None:
                 "--suite", help=say("only the suite of this name", "只运行该名称的测试")
             )
     leaf(mine, say, "show", _show, say("Show the bundle in force", "显示生效的策略包"))
+    policy_templates.add(mine, say)
     policy_diff.add(mine, say)
     policy_simulate.add(mine, say)
     policy_versions.add(mine, say)
@@ -163,7 +170,10 @@ def _show(context: Context, _: argparse.Namespace) -> int:
         context.emit({"digest": bundle.digest, "bundle": policy.canonical_form(bundle)})
         return 0
     context.write(f"{bundle.name} {bundle.version}  {bundle.digest}\n")
-    for table in (_datasets(context, bundle), _grants(context, bundle)):
+    tables = [_datasets(context, bundle), _grants(context, bundle)]
+    if bundle.templates:
+        tables.append(policy_templates.table(context, bundle.templates.values()))
+    for table in tables:
         context.out.print(table)
     return 0
 
