@@ -38,6 +38,7 @@ class Settings:
         origin: Name of this platform's log, as written in its checkpoints.
         retention_years: How long entries are kept, at least 3 (decree 809 art. 29).
         queries_max: Questions that run at once.
+        queries_own_max: Questions of one person that run at once; 0 for three quarters of ``queries_max``, rounded up.
         deadline_s: Seconds that one department has for one fragment.
         memory_mb: Megabytes that one department's engine may use.
         threads: Threads of one department's engine.
@@ -63,6 +64,7 @@ class Settings:
     origin: str = "middleplatform.example/audit"
     retention_years: int = 3
     queries_max: int = 8
+    queries_own_max: int = 0
     deadline_s: int = 60
     memory_mb: int = 4096
     threads: int = 2
@@ -81,6 +83,8 @@ class Settings:
         for name in ("queries_max", "deadline_s", "memory_mb", "threads"):
             if getattr(self, name) < 1:
                 raise ConfigError("C003", what=f"{name} must be at least 1")
+        if self.queries_own_max < 0:
+            raise ConfigError("C003", what="queries_own_max must be at least 0")
         if not 0 <= self.port <= 65535:  # noqa: PLR2004 - TCP
             raise ConfigError("C003", what="port must lie between 0 and 65535")
 

@@ -18,6 +18,7 @@ from middleplatform.web.console import app as console
 from middleplatform.web.guard import ENDPOINTS, GuardedRoute, Tokens
 from middleplatform.web.jobs import Bounds, JobTable
 from middleplatform.web.limits import RateLimits
+from middleplatform.web.places import Places
 from middleplatform.web.services import Services
 from middleplatform.web.shared_jobs import SharedJobTable
 from middleplatform.web.shell import REQUESTS_MAX, Shell
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from middleplatform.gateway import Gateway
 
 __all__ = ["build"]
+
+_SHARE = 8
+"""One person has at most this part of the requests under way at once."""
 
 
 def build(  # noqa: PLR0913 - the gateway and all around it
@@ -88,6 +92,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
     app.state.services, app.state.simulations, app.state.checks = services, simulations, Checks()
+    app.state.places = Places(requests_max, max(1, requests_max // _SHARE))
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)

@@ -54,7 +54,7 @@ def create() -> FastAPI:
     if platform.lifecycle is not None:
         desk = platform.lifecycle.desk
         login = open_login(chosen, desk.store, desk, tokens, PERSONAS, clock, rng)
-    bounds = Bounds(running_max=chosen.queries_max)
+    bounds = Bounds(running_max=chosen.queries_max, own_running_max=chosen.queries_own_max)
     return build(
         platform.gateway,
         tokens,

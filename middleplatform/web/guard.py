@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from middleplatform.errors import PolicyError
 from middleplatform.model.request import Role, Subject
+from middleplatform.web.places import Places
 
 __all__ = ["ENDPOINTS", "GuardedRoute", "Tokens", "still_entitled", "subject_of"]
 
@@ -119,7 +120,7 @@ class Tokens(Protocol):
 
 
 class GuardedRoute(APIRoute):
-    """A route whose caller is known and entitled before its handler runs."""
+    """A route whose caller is known, entitled and not here too often already before its handler runs."""
 
     def get_route_handler(self) -> _Handler:
         """Return the handler behind the guard."""
@@ -127,10 +128,14 @@ class GuardedRoute(APIRoute):
         allowed = _allowed(self.methods or set(), self.path)
 
         async def guarded(request: Request) -> Response:
-            if allowed is not None:
-                request.state.allowed = allowed
-                request.state.subject = _entitled(request, allowed)
-            return await handler(request)
+            if allowed is None:
+                return await handler(request)
+            request.state.allowed = allowed
+            request.state.subject = subject = _entitled(request, allowed)
+            places: Places = request.app.state.places
+            places.check(subject)
+            with places.one(subject):
+                return await handler(request)
 
         return guarded
 

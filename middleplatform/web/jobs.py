@@ -1,13 +1,13 @@
 """The questions that were asked over HTTP: running, waiting and answered, in bounds.
 
 A full table refuses new questions; it never drops another subject's answer. One subject's own
-oldest finished answer makes room for its next question. Answers expire.
+oldest finished answer makes room for its next question. Answers expire. Nobody takes the places of
+everybody else, neither in the table nor at work (``places``).
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,9 +19,10 @@ from middleplatform.errors import (
     PolicyError,
     QueryError,
 )
-from middleplatform.model.request import QueryRequest, Subject, person_key, same_person
+from middleplatform.model.request import QueryRequest, Subject, same_person
 from middleplatform.model.result import Answer
 from middleplatform.ports import Progress
+from middleplatform.web.places import Places, Room, fair
 
 __all__ = ["Bounds", "Job", "JobTable", "KeptAnswer", "Stage", "Submits"]
 
@@ -47,6 +48,7 @@ class Bounds:
 
     Attributes:
         running_max: Questions at work at once.
+        own_running_max: Of one person; 0 for three quarters of ``running_max``, rounded up.
         jobs_max: Questions in the table, finished ones included.
         per_subject_max: Of one subject.
         keep_s: Seconds for which a finished one is kept.
@@ -55,11 +57,17 @@ class Bounds:
     """
 
     running_max: int = 8
+    own_running_max: int = 0
     jobs_max: int = 512
     per_subject_max: int = 64
     keep_s: float = 900.0
     watched_max: int = 8
     streams_max: int = 64
+
+    @property
+    def own_running(self) -> int:
+        """Return how many questions of one person are at work at once."""
+        return self.own_running_max or -(-self.running_max * 3 // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +166,8 @@ class JobTable:
         self._gateway, self._bounds, self._timer, self._log = gateway, bounds, timer, log
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running = asyncio.Semaphore(bounds.running_max)
-        self._watching: Counter[str] = Counter()
+        self._room = Room(bounds.running_max, bounds.own_running)
+        self._watching = Places(bounds.streams_max, bounds.watched_max)
 
     def submit(self, request: QueryRequest) -> Job:
         """Take a question and start it as soon as there is room.
@@ -186,12 +194,15 @@ class JobTable:
         if job.ended is None:  # it was canceled before it began
             self._end(job, "canceled", LimitError("L003"))
 
-    def find(self, query_id: str, subject: Subject) -> Job:
+    async def find(self, query_id: str, subject: Subject) -> Job:
         """Return a subject's own question.
 
         Raises:
             QueryError: Q041 when there is none, or it is another's, or it has expired.
         """
+        return self._found(query_id, subject)
+
+    def _found(self, query_id: str, subject: Subject) -> Job:
         self._expire()
         job = self._jobs.get(query_id)
         own = job is not None and job.subject.department == subject.department
@@ -205,20 +216,11 @@ class JobTable:
         Raises:
             LimitError: L001.
         """
-        own, all_of_them = self._watching[person_key(subject.id)], self._watching.total()
-        if own >= self._bounds.watched_max or all_of_them >= self._bounds.streams_max:
-            raise LimitError("L001")
+        self._watching.check(subject)
 
-    @contextmanager
-    def watching(self, subject: Subject) -> Iterator[None]:
+    def watching(self, subject: Subject) -> AbstractContextManager[None]:
         """Count one stream of events more while within."""
-        person = person_key(subject.id)
-        self._watching[person] += 1
-        try:
-            yield
-        finally:
-            self._watching[person] -= 1
-            self._watching += Counter()  # keeps only those who still watch
+        return self._watching.one(subject)
 
     async def wait(self, job: Job, seconds: float) -> None:
         """Wait until ``job`` has ended, at most ``seconds``."""
@@ -233,13 +235,12 @@ class JobTable:
     def _make_room(self, subject: Subject) -> None:
         self._expire()
         own = [job for job in self._jobs.values() if same_person(job.subject.id, subject.id)]
-        if len(own) >= self._bounds.per_subject_max:
+        free = self._bounds.jobs_max - len(self._jobs)
+        if not fair(len(own), free, self._bounds.per_subject_max):
             finished = [job for job in own if job.ended is not None]
             if not finished:
                 raise LimitError("L001")
             del self._jobs[min(finished, key=lambda job: job.ended or 0.0).id]
-        if len(self._jobs) >= self._bounds.jobs_max:
-            raise LimitError("L001")
 
     def _expire(self) -> None:
         limit = self._timer() - self._bounds.keep_s
@@ -249,7 +250,7 @@ class JobTable:
 
     async def _work(self, job: Job, request: QueryRequest) -> None:
         try:
-            async with self._running:
+            async with self._room.one(request.subject):
                 job.status = "running"
                 job.tell()
                 job.answer = await self._gateway.submit(request, job.hear)

@@ -39,7 +39,7 @@ async def query_events(request: Request, query_id: str) -> Response:
     """Tell how far one of your questions is, as it changes, until it has ended or for ten minutes."""
     table: JobTable = request.app.state.jobs
     subject = subject_of(request)
-    job = table.find(query_id, subject)
+    job = await table.find(query_id, subject)
     table.check_watching(subject)
     grid_ms = request.app.state.gateway.bundle.limits.answer_grid_ms
     return _Events(_told(request, job, grid_ms), table, subject)
@@ -48,7 +48,7 @@ async def query_events(request: Request, query_id: str) -> Response:
 async def cancel_query(request: Request, query_id: str) -> Response:
     """End one of your questions that is waiting or at work; one that has ended stays as it is."""
     table: JobTable = request.app.state.jobs
-    job = table.find(query_id, subject_of(request))
+    job = await table.find(query_id, subject_of(request))
     await table.cancel(job)
     return json_reply(progress(request, job))
 

@@ -127,13 +127,13 @@ async def _submit(request: Request, statement: bodies.Statement, wait: Wait = 0)
 
 async def _status(request: Request, query_id: str) -> Response:
     """Say how far one of your questions is."""
-    return json_reply(progress(request, _own(request, query_id)))
+    return json_reply(progress(request, await _own(request, query_id)))
 
 
 async def _result(request: Request, query_id: str) -> Response:
     """Give the answer of one of your questions, as JSON or as an Arrow stream."""
     wanted = _wanted(request)
-    return _outcome(request, _own(request, query_id), wanted)
+    return _outcome(request, await _own(request, query_id), wanted)
 
 
 async def _explain(request: Request, statement: bodies.Statement) -> Response:
@@ -257,9 +257,9 @@ def _asked(request: Request, statement: bodies.Statement) -> QueryRequest:
     )
 
 
-def _own(request: Request, query_id: str) -> Job:
+async def _own(request: Request, query_id: str) -> Job:
     table: JobTable = request.app.state.jobs
-    return table.find(query_id, subject_of(request))
+    return await table.find(query_id, subject_of(request))
 
 
 def _wanted(request: Request) -> str:

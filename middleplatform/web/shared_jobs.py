@@ -126,7 +126,7 @@ class SharedJobTable(JobTable):
         if (begun := self._begun.get(job.id)) is not None:
             await begun.wait()
 
-    def find(self, query_id: str, subject: Subject) -> Job:
+    async def find(self, query_id: str, subject: Subject) -> Job:
         """Return a subject's own question, also one that another gateway took.
 
         Raises:
@@ -134,9 +134,9 @@ class SharedJobTable(JobTable):
             ConfigError: C015 the store cannot be read.
         """
         try:
-            return super().find(query_id, subject)
-        except QueryError:
-            found = self._kept.find(query_id, subject)
+            return self._found(query_id, subject)
+        except QueryError:  # the store may keep whoever asks waiting, but nobody else
+            found = await asyncio.to_thread(self._kept.find, query_id, subject)
             if found is None:
                 raise
         job = self._followed.get(query_id) or Job(_asked(found, subject))

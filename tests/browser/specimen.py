@@ -16,6 +16,7 @@ from middleplatform.model.request import Role, Subject
 from middleplatform.web import problems
 from middleplatform.web.console import app as console
 from middleplatform.web.console import forms, home, listing, login, pages
+from middleplatform.web.places import Places
 from middleplatform.web.shell import Shell
 
 SQL = "SELECT sex, id_number FROM ga.population p -- 人口"
@@ -82,6 +83,7 @@ class Specimen:
         self.url, self.checks = "", []
         self.app = app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         app.state.operator_log = QuietLog()
+        app.state.places = Places(256, 32)
         app.state.services = SimpleNamespace(sessions=HandSessions())
         problems.install(app)
         console.register(app, (home, login))

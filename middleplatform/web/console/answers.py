@@ -51,14 +51,14 @@ def register(app: FastAPI) -> None:
         pages.add(app, method, path, handler, ASKERS)
 
 
-def _job(request: Request) -> Job:
+async def _job(request: Request) -> Job:
     table: JobTable = request.app.state.jobs
-    return table.find(request.path_params["query_id"], request.state.subject)
+    return await table.find(request.path_params["query_id"], request.state.subject)
 
 
 async def _page(request: Request) -> Response:
     try:
-        job = _job(request)
+        job = await _job(request)
     except QueryError as error:
         if error.code != "Q041":
             raise
@@ -90,7 +90,7 @@ def _state(request: Request, job: Job) -> dict[str, Any]:
 
 async def _progress(request: Request) -> Response:
     """Return the part that says how far it is; the whole page anew once it has ended."""
-    job = _job(request)
+    job = await _job(request)
     await job.changed(job.changes, _WAIT_S)
     await _on_grid(request, job)
     if job.ended is None:
@@ -109,7 +109,7 @@ async def _on_grid(request: Request, job: Job) -> None:
 
 
 async def _cancel(request: Request) -> Response:
-    job = _job(request)
+    job = await _job(request)
     table: JobTable = request.app.state.jobs
     await table.cancel(job)
     form_of(request)
@@ -251,7 +251,7 @@ def _way(protocol: str, place: int) -> list[str]:
 
 
 async def _chart(request: Request) -> Response:
-    found = _of(request)
+    found = await _of(request)
     wanted = request.query_params.get("y", "")[:9]
     _, values = axes(found)
     y = int(wanted) if wanted.isascii() and wanted.isdigit() else -1
@@ -262,7 +262,7 @@ async def _chart(request: Request) -> Response:
 
 async def _export(request: Request) -> Response:
     """Give the answer as a file."""
-    found, wanted = _of(request), request.path_params["format"]
+    found, wanted = await _of(request), request.path_params["format"]
     made = await asyncio.to_thread(exported, found, wanted, pages.locale(request))
     if made is None:
         raise QueryError("Q041", what=("such file of this answer", "该结果的此类文件"))
@@ -292,13 +292,13 @@ _REPORTS = {"html": "text/html", "json": "application/json"}
 _QUERY_ID = re.compile("[0-9a-f]{32}")
 
 
-def _of(request: Request) -> Answered:
+async def _of(request: Request) -> Answered:
     """Return the answer.
 
     Raises:
         QueryError: Q041 it is not there.
     """
-    found = answered_of(_job(request))
+    found = answered_of(await _job(request))
     if found is None:
         raise QueryError("Q041", what=("answer yet", "结果"))
     return found

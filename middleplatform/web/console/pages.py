@@ -30,6 +30,7 @@ from middleplatform.web.console import forms, session
 from middleplatform.web.console.static_files import Files
 from middleplatform.web.console.waiting import Counts, counts_of
 from middleplatform.web.language import locale_of
+from middleplatform.web.places import Places
 
 __all__ = [
     "ALL",
@@ -153,8 +154,15 @@ def add(
     app.state.console.table[method, path] = roles
 
     async def guarded(request: Request) -> Response:
-        if roles is not None:
-            request.state.subject = await run_in_threadpool(session.require, request, *roles)
+        if roles is None:
+            return await answered(request)
+        request.state.subject = await run_in_threadpool(session.require, request, *roles)
+        places: Places = request.app.state.places
+        places.check(request.state.subject)
+        with places.one(request.state.subject):
+            return await answered(request)
+
+    async def answered(request: Request) -> Response:
         if method != "GET":
             request.state.form = await forms.read(request)
             forms.check(request, request.state.form)

@@ -594,17 +594,42 @@ def test_a_question_of_one_gateway_can_be_followed_at_the_other_to_its_end(join,
         here, there = table(one, gateway, tmp_path), table(two, None, tmp_path)
         job = here.submit(request(1))
         await here.accepted(job)
-        seen = there.find(job.id, LIN)
+        seen = await there.find(job.id, LIN)
         assert seen.status == "running"
         with pytest.raises(QueryError) as caught:
             await there.cancel(seen)
         assert caught.value.code == "Q042"
         with pytest.raises(QueryError):
-            there.find(job.id, Subject("wang", "drc", frozenset(), ()))
+            await there.find(job.id, Subject("wang", "drc", frozenset(), ()))
         gateway.go.set()
         assert await seen.finished(30)
         assert (seen.status, seen.error.message("en")) == ("refused", job.error.message("en"))
-        assert there.find(job.id, LIN).status == "refused"
+        assert (await there.find(job.id, LIN)).status == "refused"
+        await here.close()
+        await there.close()
+
+    asyncio.run(follow())
+
+
+def test_the_loop_goes_on_while_the_store_is_asked_for_anothers_question(join, tmp_path):
+    one, two = join(), join()
+    find, go = two.kept.find, Event()
+
+    def slow(query_id, subject):
+        assert go.wait(30)  # set by the loop alone: were it the loop that waits here, nobody would
+        return find(query_id, subject)
+
+    async def follow():
+        gateway = Refusing()
+        here, there = table(one, gateway, tmp_path), table(two, None, tmp_path)
+        job = here.submit(request(1))
+        await here.accepted(job)
+        two.kept.find = slow
+        asked = asyncio.create_task(there.find(job.id, LIN))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(go.set)
+        assert (await asked).status == "running"
+        gateway.go.set()
         await here.close()
         await there.close()
 
@@ -619,7 +644,7 @@ def test_a_canceled_question_is_canceled_for_all(join, tmp_path):
         job = here.submit(request(1))
         await here.accepted(job)
         await here.cancel(job)
-        assert there.find(job.id, LIN).status == "canceled"
+        assert (await there.find(job.id, LIN)).status == "canceled"
         await here.close()
 
     asyncio.run(cancel())

@@ -121,9 +121,9 @@ def test_same_login_of_another_department_is_another_subject(service):
     async def script(client):
         taken = await client.post("/v1/queries?wait=5", json=BODY)
         table = service.app.state.jobs
-        found = table.find(taken.json()["query_id"], service.gateway.asked[0].subject)
+        found = await table.find(taken.json()["query_id"], service.gateway.asked[0].subject)
         with pytest.raises(Exception, match="no such query"):
-            table.find(found.id, Subject("user_analyst", "tax", found.subject.roles))
+            await table.find(found.id, Subject("user_analyst", "tax", found.subject.roles))
 
     run(service, script)
 
@@ -207,8 +207,10 @@ def test_too_many_requests_at_once_are_refused_and_the_rest_still_served(make_se
 
     async def script(client):
         service.gateway.gate = asyncio.Event()
+        other = service.client("data_bureau")
         waiting = [
-            asyncio.create_task(client.post("/v1/queries?wait=20", json=BODY)) for _ in range(2)
+            asyncio.create_task(each.post("/v1/queries?wait=20", json=BODY))
+            for each in (client, other)
         ]
         while len(service.gateway.asked) < 2:  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0)

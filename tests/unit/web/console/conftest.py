@@ -13,6 +13,7 @@ from middleplatform.errors import ConfigError
 from middleplatform.model.request import Role, Subject
 from middleplatform.web import problems
 from middleplatform.web.console import app as console
+from middleplatform.web.places import Places
 from middleplatform.web.shell import Shell
 from tests.fakes.doors import CountingRng, HandClock
 
@@ -80,6 +81,7 @@ def browser(tmp_path) -> Browser:
     app.state.operator_log = log
     app.state.services = NoStore()
     problems.install(app)
+    app.state.places = Places(256, 32)
     console.register(app)
     app.add_middleware(Shell, operator_log=log)
     return Browser(app)
