@@ -163,8 +163,13 @@ def _leave(request: Request) -> Response:
 
 
 async def _leave_provider(request: Request) -> Response:
-    """Send the browser to where it logs out at the provider of identities."""
+    """Send the browser to where it logs out at the provider of identities, if a page of ours asks.
+
+    A link and no form, whose redirection to another host our own content security policy would stop: so the link bears
+    the token that a form would.
+    """
     try:
+        csrf.check_visitor(request, request.query_params.get(csrf.FIELD, ""))
         where = await _oidc(request).logout_url()
     except MiddleplatformError as error:
         return _told(request, error)

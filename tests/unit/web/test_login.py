@@ -329,12 +329,30 @@ def test_why_a_login_failed_is_for_the_operator(place):
 def test_going_out_also_leads_out_of_the_provider(place, issuer):
     async def steps(browser):
         out = await browser.get("/console/login?out=1")
-        assert "/console/logout/provider" in out.text
-        return await browser.get("/console/logout/provider")
+        (link,) = re.findall(r'href="(/console/logout/provider[^"]*)"', out.text)
+        return await browser.get(link, headers={"sec-fetch-site": "same-origin"})
 
     where = drive(place.browser(), steps).headers["location"]
     assert where.startswith(f"{issuer}/oauth2/end_session?")
     assert parse_qs(urlsplit(where).query)["post_logout_redirect_uri"] == [f"{HERE}/console/login"]
+
+
+@pytest.mark.parametrize(
+    ("site", "change"),
+    [
+        ("cross-site", None), ("same-site", None), ("none", None), ("same-origin", ""),
+        ("same-origin", "?visit="), ("same-origin", "?visit=" + "A" * 43), ("cross-site", ""),
+    ],
+)  # fmt: skip
+def test_another_site_leads_nobody_out_of_the_provider(place, site, change):
+    async def steps(browser):
+        out = await browser.get("/console/login?out=1")
+        (link,) = re.findall(r'href="(/console/logout/provider[^"]*)"', out.text)
+        link = link if change is None else link.partition("?")[0] + change
+        return await browser.get(link, headers={"sec-fetch-site": site})
+
+    made = drive(place.browser(client=("127.0.0.6", 1)), steps)
+    assert (made.status_code, "location" in made.headers) == (403, False)
 
 
 def test_provider_that_is_down_is_told_and_tokens_still_let_in(parts):
