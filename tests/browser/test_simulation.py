@@ -5,11 +5,9 @@ import socket
 import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from playwright.sync_api import expect
 
@@ -17,12 +15,9 @@ from middleplatform.errors import ConfigError
 from middleplatform.governance.replay import Asked, Ended, Why
 from middleplatform.governance.simulation import Kind, Outcome, Simulation, Terms, Unjudged
 from middleplatform.policy.suite import Verdict
-from middleplatform.web import problems
-from middleplatform.web.console import app as console
-from middleplatform.web.console import home, login, pages, simulate
-from middleplatform.web.shell import Shell
+from middleplatform.web.console import pages, simulate
 from middleplatform.web.simulations import Simulations, Trial
-from tests.browser.specimen import HandSessions, QuietLog
+from tests.browser.specimen import HandSessions, QuietLog, Specimen
 from tests.fakes.doors import CountingRng
 
 JOBS = "/console/policy/simulations"
@@ -50,30 +45,36 @@ def made(changes, unjudged):
     return Simulation("ab" * 32, "cd" * 32, tuple(outcomes), tuple(rest))
 
 
-class Standing:
+class NoStore:
+    """The services of a platform without a store: nothing waits anywhere, since nobody can say."""
+
+    sessions = HandSessions()
+
+    @property
+    def lifecycle(self):
+        raise ConfigError("C015", what=("there is none", "未配置"))
+
+
+class Standing(Specimen):
     """The console's pages of simulation over work of the test's own.
 
     Attributes:
-        url: Where they are served.
         gate: What work that waits waits for.
     """
 
     def __init__(self) -> None:
-        self.url, self.gate = "", threading.Event()
+        super().__init__()
+        self.gate = threading.Event()
+        self.app.state.services = NoStore()
+        self.app.state.simulations = Simulations(CountingRng(), QuietLog())
+        self.app.router.lifespan_context = self._open
+        simulate.register(self.app)
+        pages.add(self.app, "GET", "/console/begin/{work}", self._begin, pages.ALL)
 
-        @asynccontextmanager
-        async def lifespan(app):
-            yield
-            await app.state.simulations.close()
-
-        self.app = app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-        app.state.operator_log = QuietLog()
-        app.state.services = SimpleNamespace(sessions=HandSessions())
-        app.state.simulations = Simulations(CountingRng(), QuietLog())
-        problems.install(app)
-        console.register(app, (home, login, simulate))
-        app.add_middleware(Shell, operator_log=app.state.operator_log)
-        pages.add(app, "GET", "/console/begin/{work}", self._begin, pages.ALL)
+    @asynccontextmanager
+    async def _open(self, app):
+        yield
+        await app.state.simulations.close()
 
     async def _begin(self, request):
         work, trial = getattr(self, request.path_params["work"]), Trial(files={"a.yaml": ""})
