@@ -55,6 +55,7 @@ PAGES = {
     "/console/policy/proposals/{proposal}": ["officer_a"],
     "/console/policy/versions/{version}": ["officer_a"],
     "/console/saved": ["analyst_drc"],
+    "/console/templates": ["analyst_drc"],
     "/console/tickets": ["analyst_drc"],
     "/console/tickets/new": ["analyst_drc"],
     "/console/tickets/{ticket}": ["steward_ga"],

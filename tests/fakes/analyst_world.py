@@ -95,9 +95,11 @@ def text_of(page):
 
 
 @contextmanager
-def opened_world(folder, data, clock=None):
+def opened_world(folder, data, clock=None, bundle=None):
     clock, rng = clock or FixedClock(), SeededRng()
-    settings = Settings(state=folder / "state", data=data, threads=1, memory_mb=512, deadline_s=120)
+    settings = Settings(
+        state=folder / "state", data=data, bundle=bundle, threads=1, memory_mb=512, deadline_s=120
+    )
     with (
         closing(asyncio.new_event_loop()) as loop,
         open_platform(settings, clock=clock, rng=rng, governed=True) as platform,

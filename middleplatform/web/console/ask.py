@@ -18,6 +18,7 @@ from middleplatform.model.advice import Advice
 from middleplatform.model.budget import POLICY
 from middleplatform.model.request import QueryRequest, Subject, same_person
 from middleplatform.policy.entitled import purposes_of
+from middleplatform.policy.templates import offers
 from middleplatform.web.console import pages
 from middleplatform.web.console.catalog import ASKERS
 from middleplatform.web.console.completion import completions, diagnostics, form_body
@@ -156,11 +157,14 @@ def open_question(
         "projects": [("", _OWN[place]), *((each, each) for each in bundle.limits.projects)],
         "noises": [("", _EXACT[place]), (POLICY, _NOISY[place])],
         "keys": [("", _PLAIN[place]), *((each, f"{each[:12]}…") for each in keys)],
+        "templates": offers(bundle, subject, gateway.clock.now())[:_TEMPLATES_SHOWN],
         "advice": None,
     }
     return pages.render(request, "analyst/ask.html", status=status, **{**values, **more})
 
 
+_TEMPLATES_SHOWN = 5
+"""Beside the editor; all of them have a page of their own."""
 _OWN = ("my department's own", "本部门项目")
 _EXACT = ("as policy says", "按策略规定")
 _NOISY = ("with differential privacy", "以差分隐私方式作答")
