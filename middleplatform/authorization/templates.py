@@ -14,6 +14,7 @@ Spec: docs/spec/grants.md, "Approved templates".
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 from middleplatform.authorization.authorize import Asking, counted, operation_of
 from middleplatform.errors import MiddleplatformError
@@ -22,7 +23,7 @@ from middleplatform.model.policy import Bundle, Grant, Limits, Template
 from middleplatform.model.query import ParsedQuery, QueryFacts
 from middleplatform.policy import evaluate
 from middleplatform.policy.templates import approval, stands
-from middleplatform.sql.forms import Form, canonical, statements
+from middleplatform.sql.forms import Form, canonical, names, statements
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 
@@ -51,6 +52,9 @@ def matching(parsed: ParsedQuery, asking: Asking, bundle: Bundle) -> str:
 def is_of(parsed: ParsedQuery, template: Template, limits: Limits) -> bool:
     """Say whether a statement is one of a template's."""
     try:
+        # Names are the same in all of a template's statements: most questions are told apart by them alone.
+        if names(parsed.tree) != _names(template, limits):
+            return False
         return canonical(parsed.tree) in forms(template, limits)
     except MiddleplatformError:
         return False
@@ -87,13 +91,21 @@ def approvals(template: Template, bundle: Bundle, catalog: Catalog) -> tuple[Gra
     )
 
 
-def columns_of(template: Template, bundle: Bundle, catalog: Catalog) -> Opened:
+def columns_of(
+    template: Template, bundle: Bundle, catalog: Catalog, *, first: bool = False
+) -> Opened:
     """Return the columns that a template's statements name, by operation.
 
     Also what their rows are filtered by without being asked: the region of each dataset, and withheld codes.
+
+    Args:
+        template: Which.
+        bundle: Whose rules say what is withheld.
+        catalog: What exists.
+        first: Look at the first statement only: to tell of a template, not to open it.
     """
     found: dict[str, set[str]] = {}
-    for facts in _facts(template, bundle.limits, _Same(catalog)):
+    for facts in _facts(template, bundle.limits, _Same(catalog), first=first):
         for use in (*facts.uses, *counted(facts, catalog)):
             operation = operation_of(use)
             if operation is not None and use.dataset and use.column != "*":
@@ -124,6 +136,12 @@ def _filtered(facts: QueryFacts, bundle: Bundle, catalog: Catalog) -> Iterator[s
         for column, each in () if rule is None else rule.columns.items():
             if each.withheld:
                 yield f"{name}.{column}"
+
+
+@lru_cache(maxsize=1024)
+def _names(template: Template, limits: Limits) -> tuple[str, ...] | None:
+    first = next(_parsed(template, limits), None)
+    return None if first is None else names(first.tree)
 
 
 @lru_cache(maxsize=256)
@@ -157,10 +175,12 @@ class _Same:
         return isinstance(other, _Same) and other.catalog is self.catalog
 
 
-@lru_cache(maxsize=256)
-def _facts(template: Template, limits: Limits, known: _Same) -> tuple[QueryFacts, ...]:
+@lru_cache(maxsize=1024)
+def _facts(
+    template: Template, limits: Limits, known: _Same, *, first: bool = False
+) -> tuple[QueryFacts, ...]:
     found: dict[QueryFacts, None] = {}
-    for parsed in _parsed(template, limits):
+    for parsed in islice(_parsed(template, limits), 1 if first else None):
         try:
             found[qualify(parsed, known.catalog).facts] = None
         except MiddleplatformError:

@@ -77,7 +77,7 @@ def _covering(
     for offer in offers(bundle, asking.subject, asking.now):
         if asking.purpose not in {each.code for each in offer.purposes}:
             continue
-        opened_by = columns_of(offer.template, bundle, catalog)
+        opened_by = columns_of(offer.template, bundle, catalog, first=True)
         if frozenset().union(*opened_by.values()) >= set(columns):
             return offer.template
     return None

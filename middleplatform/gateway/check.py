@@ -26,13 +26,16 @@ __all__ = ["check"]
 Said = tuple[Severity, str, tuple[str, str]]
 
 
-def check(bundle: Bundle, catalog: Catalog, now: datetime) -> tuple[Finding, ...]:
+def check(
+    bundle: Bundle, catalog: Catalog, now: datetime, *, thorough: bool = True
+) -> tuple[Finding, ...]:
     """Return every finding, errors first, then by place; a template's is at its number.
 
     Args:
         bundle: A loaded bundle.
         catalog: Today's catalogue.
         now: Aware; decides what has expired.
+        thorough: Judge every statement of a template; only the first of each, while somebody types.
     """
     found = list(lint.check(bundle, catalog, now))
     taken: dict[Form, str] = {}
@@ -41,7 +44,7 @@ def check(bundle: Bundle, catalog: Catalog, now: datetime) -> tuple[Finding, ...
         judged = (
             ()
             if any(each[0] is Severity.ERROR for each in said)
-            else _judged(template, bundle, catalog)
+            else _judged(template, bundle, catalog, thorough=thorough)
         )
         for severity, code, what in (*said, *judged):
             found.append(Finding(severity, code, number(template), what))
@@ -78,10 +81,12 @@ def _same_form(template: Template, bundle: Bundle, taken: dict[Form, str]) -> It
         yield Severity.ERROR, "template-twice", what
 
 
-def _judged(template: Template, bundle: Bundle, catalog: Catalog) -> Iterator[Said]:
+def _judged(
+    template: Template, bundle: Bundle, catalog: Catalog, *, thorough: bool
+) -> Iterator[Said]:
     """Yield the first refusal: of each statement, for each purpose."""
     alone = replace(bundle, grants=(), templates={template.name: template})
-    texts = statements(template.sql, template.parameters)
+    texts = statements(template.sql, template.parameters)[: None if thorough else 1]
     for purpose, text in product(sorted(template.purposes), texts):
         case = Case(
             text,

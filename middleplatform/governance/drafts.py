@@ -82,7 +82,8 @@ def spots(files: Mapping[str, str], lifecycle: Lifecycle) -> tuple[Spot, ...]:
     except ConfigError as error:
         return refused(error)
     merged = merge(Written("bundle", files))
-    found = check(bundle, lifecycle.catalog, lifecycle.desk.clock.now())
+    now = lifecycle.desk.clock.now()
+    found = check(bundle, lifecycle.catalog, now, thorough=False)
     return tuple(
         _spot(merged.problem(_path(each.where, bundle), each.what), str(each.severity))
         for each in found

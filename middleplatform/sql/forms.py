@@ -15,7 +15,7 @@ from middleplatform.errors import QueryError
 from middleplatform.sql.parse import DIALECT
 from middleplatform.sql.scope import identifier
 
-__all__ = ["Form", "Parameters", "canonical", "filled", "placeholders", "statements"]
+__all__ = ["Form", "Parameters", "canonical", "filled", "names", "placeholders", "statements"]
 
 Form = tuple[str, ...]
 """A tree, written out."""
@@ -49,6 +49,15 @@ def canonical(tree: exp.Expr) -> Form:
         else:
             written += (type(each).__name__, str(each))
     return tuple(written)
+
+
+def names(tree: exp.Expr) -> tuple[str, ...]:
+    """Return every name in a tree, sorted: no literal changes them.
+
+    Raises:
+        QueryError: Q010 a name that may not be.
+    """
+    return tuple(sorted(identifier(each) for each in tree.find_all(exp.Identifier)))
 
 
 class _Name(str):
