@@ -4,14 +4,13 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from jinja2 import ChoiceLoader, FileSystemLoader
 
 from middleplatform.access.problems import problem
-from middleplatform.errors import PolicyError
+from middleplatform.errors import ConfigError, PolicyError
 from middleplatform.model.request import Role, Subject
 from middleplatform.web import problems
 from middleplatform.web.console import app as console
@@ -61,6 +60,16 @@ class HandSessions:
         self.ended.append(secret)
 
 
+class NoStore:
+    """The services of a platform without a store: how much waits nobody can say."""
+
+    sessions = HandSessions()
+
+    @property
+    def lifecycle(self):
+        raise ConfigError("C015", what=("there is none", "未配置"))
+
+
 class QuietLog:
     """Keeps what nobody foresaw, and ends the test by it."""
 
@@ -84,7 +93,7 @@ class Specimen:
         self.app = app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         app.state.operator_log = QuietLog()
         app.state.places = Places(256, 32)
-        app.state.services = SimpleNamespace(sessions=HandSessions())
+        app.state.services = NoStore()
         problems.install(app)
         console.register(app, (home, login))
         own = FileSystemLoader(Path(__file__).parent / "templates")

@@ -17,7 +17,7 @@ from middleplatform.governance.simulation import Kind, Outcome, Simulation, Term
 from middleplatform.policy.suite import Verdict
 from middleplatform.web.console import pages, simulate
 from middleplatform.web.simulations import Simulations, Trial
-from tests.browser.specimen import HandSessions, QuietLog, Specimen
+from tests.browser.specimen import QuietLog, Specimen
 from tests.fakes.doors import CountingRng
 
 JOBS = "/console/policy/simulations"
@@ -45,16 +45,6 @@ def made(changes, unjudged):
     return Simulation("ab" * 32, "cd" * 32, tuple(outcomes), tuple(rest))
 
 
-class NoStore:
-    """The services of a platform without a store: nothing waits anywhere, since nobody can say."""
-
-    sessions = HandSessions()
-
-    @property
-    def lifecycle(self):
-        raise ConfigError("C015", what=("there is none", "未配置"))
-
-
 class Standing(Specimen):
     """The console's pages of simulation over work of the test's own.
 
@@ -65,7 +55,6 @@ class Standing(Specimen):
     def __init__(self) -> None:
         super().__init__()
         self.gate = threading.Event()
-        self.app.state.services = NoStore()
         self.app.state.simulations = Simulations(CountingRng(), QuietLog())
         self.app.router.lifespan_context = self._open
         simulate.register(self.app)
