@@ -158,6 +158,12 @@ def list_findings(
     })  # fmt: skip
 
 
+def show_inspection(request: Request) -> Response:
+    """Work through the checklist of an inspection; the whole log is recomputed for it."""
+    checks = governed(request).inspection(request.app.state.tokens)
+    return json_reply({"checks": [asdict(each) for each in checks]})
+
+
 def list_assets(request: Request) -> Response:
     """Say how each dataset stands by the objections and corrections about it."""
     assets = [
@@ -213,6 +219,7 @@ ROUTES = (
     Route("GET", "/v1/receipts", list_receipts, bodies.OwnReceiptsBody),
     Route("GET", "/v1/figures", list_figures, bodies.FiguresBody),
     Route("GET", "/v1/findings", list_findings, bodies.FindingsBody),
+    Route("GET", "/v1/inspection", show_inspection, bodies.InspectionBody),
     Route("GET", "/v1/assets", list_assets, bodies.AssetsBody),
     Route(
         "GET", "/v1/decisions/{decision}", show_decision, bodies.ReportBody,

@@ -8,9 +8,9 @@ from middleplatform.web.bodies import NoteBody, ReceiptBody
 from middleplatform.web.bodies_policy import Next, Said, Text
 
 __all__ = [
-    "AssetsBody", "FiguresBody", "FindingsBody", "NoteDraft", "OwnReceiptsBody", "ReleasesBody", "ReportBody",
-    "SayingBody", "TicketAnswer", "TicketBody", "TicketDraft", "TicketExtension", "TicketsBody", "TransparencyBody",
-    "UsageBody", "WrittenNoteBody",
+    "AssetsBody", "FiguresBody", "FindingsBody", "InspectionBody", "NoteDraft", "OwnReceiptsBody", "ReleasesBody",
+    "ReportBody", "SayingBody", "TicketAnswer", "TicketBody", "TicketDraft", "TicketExtension", "TicketsBody",
+    "TransparencyBody", "UsageBody", "WrittenNoteBody",
 ]  # fmt: skip
 
 
@@ -177,6 +177,22 @@ class FindingsBody(_Body):
 
     findings: list[FindingBody]
     next: Next
+
+
+class CheckBody(_Body):
+    """One line of the list: `good` is null where nothing can be said."""
+
+    code: str
+    what_en: str
+    what_zh: str
+    good: bool | None
+    seen: str
+
+
+class InspectionBody(_Body):
+    """The checklist of an inspection."""
+
+    checks: list[CheckBody]
 
 
 class AssetBody(_Body):

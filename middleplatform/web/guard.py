@@ -24,6 +24,7 @@ _GOVERNING = _OFFICER | _STEWARD | _BUREAU | {Role.AUDITOR}
 _WATCHING = _GOVERNING - _STEWARD
 _APPLYING = frozenset({Role.ANALYST}) | _STEWARD
 _CONCERNED = _GOVERNING | {Role.ANALYST}
+_ADMINISTRATOR = frozenset({Role.SYSTEM_ADMINISTRATOR})
 
 ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/queries"): _ASKERS,
@@ -91,6 +92,7 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/receipts"): _ASKERS,
     ("GET", "/v1/figures"): _GOVERNING,
     ("GET", "/v1/findings"): _GOVERNING,
+    ("GET", "/v1/inspection"): frozenset({Role.AUDITOR}),
     ("GET", "/v1/assets"): _ALL,
     ("GET", "/v1/decisions/{decision}"): _CONCERNED,
     ("GET", "/v1/transparency"): None,
@@ -103,6 +105,13 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("POST", "/v1/tickets/{ticket}/reopen"): _APPLYING,
     ("POST", "/v1/tickets/{ticket}/close"): _APPLYING | _BUREAU,
     ("POST", "/v1/tickets/{ticket}/withdraw"): _APPLYING,
+    ("GET", "/v1/saved"): _ASKERS,
+    ("POST", "/v1/saved"): _ASKERS,
+    ("GET", "/v1/saved/{question}"): _ASKERS,
+    ("DELETE", "/v1/saved/{question}"): _ASKERS,
+    ("GET", "/v1/tokens"): _ADMINISTRATOR,
+    ("POST", "/v1/tokens"): _ADMINISTRATOR,
+    ("POST", "/v1/tokens/{token}/revoke"): _ADMINISTRATOR,
     ("GET", "/v1/health"): None,
     ("GET", "/v1/errors/{code}"): None,
 }

@@ -23,10 +23,12 @@ from middleplatform.web import (
     freeze_routes,
     policy_routes,
     problems,
+    saved_routes,
     sealing_routes,
     simulation_routes,
     template_routes,
     ticket_routes,
+    token_routes,
 )
 from middleplatform.web.checks import Checks
 from middleplatform.web.guard import subject_of
@@ -58,7 +60,7 @@ def register(app: FastAPI) -> None:
     }
     areas = (
         policy_routes, simulation_routes, application_routes, freeze_routes, account_routes,
-        ticket_routes, template_routes,
+        ticket_routes, template_routes, saved_routes, token_routes,
     )  # fmt: skip
     for each in (*_routes(), *(route for area in areas for route in area.ROUTES)):
         told: dict[int | str, dict[str, Any]] = {"default": any_problem}

@@ -5,7 +5,9 @@ from functools import cached_property
 
 from fastapi import Request
 
+from middleplatform.access.tokens import TokenStore
 from middleplatform.accountability.accounts import Accounts
+from middleplatform.accountability.inspection import Check
 from middleplatform.accountability.ticket_desk import TicketDesk
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.demo.runtime import Platform
@@ -18,6 +20,8 @@ from middleplatform.governance.terms import Rules
 from middleplatform.governance.workdays import Calendar
 from middleplatform.login.opened import Login
 from middleplatform.login.sessions import Sessions
+from middleplatform.login.token_desk import TokenDesk
+from middleplatform.model.request import Role
 from middleplatform.policy import holidays, regulation
 from middleplatform.settings import Settings
 from middleplatform.web.public_pages import PublicPages
@@ -86,6 +90,27 @@ class Services:
         """
         lifecycle = self.lifecycle
         return Freezing(lifecycle.desk, lifecycle.catalog)
+
+    def beside(self) -> list[tuple[str, frozenset[Role]]]:
+        """Return login and roles of every session that lets somebody in now."""
+        open_now = () if self.login is None else self.login.sessions.listed()
+        return [(each.subject.id, each.subject.roles) for each in open_now]
+
+    def token_desk(self, tokens: TokenStore) -> TokenDesk:
+        """Return the desk of service tokens.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        return TokenDesk(tokens, self.lifecycle.desk, self.beside)
+
+    def inspection(self, tokens: TokenStore) -> tuple[Check, ...]:
+        """Return the checklist of an inspection, over everybody whom a token or a session lets in now.
+
+        Raises:
+            ConfigError: C015 this platform has no store.
+        """
+        return self.accounts().inspection([*tokens.holders(), *self.beside()])
 
     def accounts(self) -> Accounts:
         """Return what can be accounted for, under the policy in force.

@@ -99,13 +99,7 @@ def _end_login(request: Request) -> Response:
 
 
 def _desk(request: Request) -> TokenDesk:
-    services = services_of(request)
-
-    def beside() -> list[tuple[str, frozenset[Role]]]:
-        open_now = () if services.login is None else services.login.sessions.listed()
-        return [(each.subject.id, each.subject.roles) for each in open_now]
-
-    return TokenDesk(request.app.state.tokens, services.lifecycle.desk, beside)
+    return services_of(request).token_desk(request.app.state.tokens)
 
 
 def _tokens(request: Request) -> Response:

@@ -115,12 +115,7 @@ def _inspection(request: Request) -> Response:
 
 def _inspect(request: Request) -> Response:
     """Work through the list: it recomputes the whole log, so only who asks for it causes that."""
-    services = services_of(request)
-    holders = list(request.app.state.tokens.holders())
-    if services.login is not None:
-        found = services.login.sessions.listed()
-        holders += [(each.subject.id, each.subject.roles) for each in found]
-    checks = services.accounts().inspection(holders)
+    checks = services_of(request).inspection(request.app.state.tokens)
     return pages.render(request, "audit/inspection.html", checks=checks)
 
 

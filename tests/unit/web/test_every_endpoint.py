@@ -17,7 +17,7 @@ PROTECTED = [row for row in ROWS if ENDPOINTS[row] is not None]
 OPEN = [row for row in ROWS if ENDPOINTS[row] is None]
 PLACES = {
     "number": "GX999", "ticket": "YY999", "decision": "0" * 32, "key_id": "0" * 64, "dataset": "ga.population",
-    "code": "P001",
+    "code": "P001", "token": "0" * 16,
 }  # fmt: skip
 """What stands for a parameter of a path; ``1`` for any other."""
 ASK = {"sql": "SELECT 1", "purpose": "statistics"}

@@ -104,6 +104,11 @@ class World:
         self.send(officer, "/v1/freezes", drill)
         wrong = {"kind": "objection", "dataset": "ga.population", "text": "行政区划有误"}
         self.send(Role.ANALYST, "/v1/tickets", wrong)
+        draft = {"login": "sun", "department": "drc", "roles": ["analyst"], "reason": "新入职"}
+        made = [self.send(Role.SYSTEM_ADMINISTRATOR, "/v1/tokens", draft) for _ in range(3)]
+        self.known["token"] = [each["id"] for each in made]
+        keep = {"name": "按性别", "sql": SQL[0], "purpose": "statistics"}
+        self.known["question"] = [self.send(Role.ANALYST, "/v1/saved", keep)["number"]]
         self.known["decision"] = [*self.asked.values(), "0", "3"]
 
     def places(self, role, name):
