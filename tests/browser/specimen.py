@@ -63,7 +63,8 @@ class HandSessions:
 class NoStore:
     """The services of a platform without a store: how much waits nobody can say."""
 
-    sessions = HandSessions()
+    def __init__(self) -> None:
+        self.sessions = HandSessions()
 
     @property
     def lifecycle(self):
