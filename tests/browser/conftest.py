@@ -103,9 +103,9 @@ class Tab:
         if self.scripts:
             assert self.page.evaluate("window.stopped ?? []") == []
 
-    def axe(self) -> list[str]:
-        """Return what axe-core finds against the accessibility of the page as it is."""
-        found = Axe().run(self.page, options=AXE).response["violations"]
+    def axe(self, part: str | None = None) -> list[str]:
+        """Return what axe-core finds against the accessibility of the page as it is, or of a part of it."""
+        found = Axe().run(self.page, part, options=AXE).response["violations"]
         return [
             f"{each['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
             for each in found
@@ -118,10 +118,10 @@ class Tab:
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
 
-    def shoot(self, name: str) -> None:
-        """Keep a picture, for people to look at."""
+    def shoot(self, name: str, *, whole: bool = True) -> None:
+        """Keep a picture, for people to look at: of the whole page, or of what the window shows."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.language}.png", full_page=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.language}.png", full_page=whole)
 
 
 @pytest.fixture(scope="module")

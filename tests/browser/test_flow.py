@@ -60,15 +60,15 @@ class Person:
         self.page.keyboard.press("Enter")
         expect(self.page.get_by_role("heading", level=1)).to_contain_text(name)
 
-    def look(self, heading: str | re.Pattern = "") -> None:
-        """Wait for the page of that heading, keep its picture, and fail for anything wrong with it."""
+    def look(self, heading: str | re.Pattern = "", part: str | None = None) -> None:
+        """Wait for the page of that heading, keep its picture, and fail for anything wrong with it, or with a part."""
         if heading:
             expect(self.page.get_by_role("heading", level=1)).to_contain_text(heading)
         self.tab.settle()
         self.seen += 1
-        self.tab.shoot(f"flow-{self.name}-{self.seen:02}")
+        self.tab.shoot(f"flow-{self.name}-{self.seen:02}", whole=part is None)
         self.tab.check()
-        found = self.tab.axe()
+        found = self.tab.axe(part)
         assert not found, "\n".join((self.page.url, *found))
 
     def walk(self, english: str, chinese: str) -> None:
@@ -94,9 +94,10 @@ class Person:
         """Press a button that asks before it acts, look at what it asks, fill it in, and say yes."""
         self.press(english, chinese)
         asked = self.page.get_by_role("dialog")
+        expect(asked).to_be_visible()
         for name, text in typed.items():
             asked.locator(f"[name={name}]").fill(text)
-        self.look()
+        self.look(part="dialog[open]")
         asked.get_by_role("button", name=self.say(english, chinese), exact=True).click()
 
     def told(self, english: str, chinese: str) -> None:
