@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from middleplatform.errors import ConfigError
+from policies.documents import read
 
-__all__ = ["BYTES_MAX", "ENDINGS", "FILES_MAX", "Written", "check_files", "content_digest"]
+__all__ = ["BYTES_MAX", "ENDINGS", "FILES_MAX", "Written", "check_files", "content_digest", "said"]
 
 FILES_MAX = 256
 BYTES_MAX = 4_000_000
@@ -46,6 +47,18 @@ def check_files(files: Mapping[str, str]) -> None:
             f"策略包至多 {FILES_MAX} 个 UTF-8 编码的 YAML 文件，合计不超过 {BYTES_MAX} 字节",
         )
         raise ConfigError("C001", what=what)
+
+
+def said(name: str, text: str) -> object:
+    """Return what one file says, read as strictly as a bundle's files are.
+
+    Raises:
+        ConfigError: C001 it is no such YAML.
+    """
+    document, problems = read(name, text)
+    if problems:
+        raise ConfigError("C001", problems=problems, what=problems[0].what)
+    return document.value
 
 
 def _sound(text: str) -> bool:

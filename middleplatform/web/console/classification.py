@@ -213,7 +213,13 @@ def _classify(request: Request) -> Response:
     if wrong:
         return _form(request, dataset, column, draft, rule, wrong, purposes)
     files = draft.files or files_in_force(lifecycle, services_of(request).settings)
-    made = classified(files, dataset.name, column.name, rule, purposes)
+    try:
+        made = classified(files, dataset.name, column.name, rule, purposes)
+    except ConfigError as error:
+        return draft_page(
+            request, files, reason=draft.reason, spots=refused(error),
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        )  # fmt: skip
     changed = [name for name, text in made.items() if files.get(name) != text]
     file, name = changed[0] if changed else "", f"{dataset.name}.{column.name}"
     told = (f"{name} stands in {file} now.", f"{name} 已写入 {file}。") if file else _SAME

@@ -12,7 +12,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request, Response
 
 from middleplatform.errors import ConfigError, QueryError
-from middleplatform.governance import drafts
+from middleplatform.governance import drafts, line_ends
 from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.model.catalog import Catalog
 from middleplatform.web.console import pages
@@ -157,7 +157,8 @@ def _check(request: Request) -> Response:
 
 def _propose(request: Request) -> Response:
     form, lifecycle = form_of(request), _lifecycle(request)
-    files, reason = sent_files(form), form.text("reason")
+    standing = drafts.files_in_force(lifecycle, services_of(request).settings)
+    files, reason = line_ends.kept(sent_files(form), standing), form.text("reason")
     try:
         number = lifecycle.propose(request.state.subject, files, reason)
     except ConfigError as error:

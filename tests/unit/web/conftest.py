@@ -51,7 +51,7 @@ class Service:
 def make_service(tmp_path) -> Callable[..., Service]:
     opened = []
 
-    def make(bounds: Bounds = Bounds(), requests_max: int = 64) -> Service:  # noqa: B008 - frozen
+    def make(bounds: Bounds = Bounds(), requests_max: int = 256) -> Service:  # noqa: B008 - frozen
         clock = HandClock()
         gateway = open_fake(tmp_path)
         tokens = TokenStore(tmp_path / "tokens.sqlite", clock, CountingRng())

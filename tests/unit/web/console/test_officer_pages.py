@@ -153,6 +153,19 @@ def test_a_draft_that_does_not_load_is_shown_with_its_faults_before_a_column_is_
     assert world.post(at, "officer_a", **sent(files, column="no.such.column")).status_code == 404
 
 
+def test_an_entry_that_cannot_be_written_alone_is_told_at_the_draft(world):
+    files = drafted(world)
+    before, _, after = files["columns.yaml"].partition("      sex: {}")
+    files["columns.yaml"] = f"{before}      ? sex\n      : {{}}{after}"
+    place = f"{HOME}/classify?dataset=ga.population&column=sex"
+    for language, said in (("en", "cannot be changed alone"), ("zh", "无法单独修改")):
+        page = world.post(place, "officer_a", language, level="core", **sent(files, reason="why"))
+        assert page.status_code == 422
+        assert said in text_of(page)
+        assert files_in(page) == files
+        assert "why</textarea>" in page.text
+
+
 def test_one_person_stops_and_two_let_go_on(world):
     place = "/console/freezes"
     assert world.post(place, "analyst_drc", scope="platform", reason="r").status_code == 403
