@@ -4,17 +4,21 @@ Spec: docs/spec/freezes.md.
 """
 
 from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from middleplatform.errors import QueryError
+from middleplatform.access.problems import problem
+from middleplatform.errors import AuditError, MiddleplatformError, PolicyError, QueryError
 from middleplatform.governance.freezes import Standing, may_end, may_freeze
 from middleplatform.model.freeze import Scope
 from middleplatform.model.request import Role, same_person
 from middleplatform.store.freezes import Alert
 from middleplatform.web.console import pages
-from middleplatform.web.console.forms import form_of
+from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
+from middleplatform.web.problems import status_of
 from middleplatform.web.services import services_of
 
 __all__ = ["register"]
@@ -24,6 +28,8 @@ _STOPPERS = frozenset({Role.SECURITY_OFFICER, Role.DATA_BUREAU, Role.DEPARTMENT_
 _READERS = _STOPPERS | {Role.AUDITOR, Role.SYSTEM_ADMINISTRATOR}
 _ALERTED = frozenset({Role.SECURITY_OFFICER, Role.AUDITOR})
 _HOURS_MAX = 24 * 366
+_TOLD = (QueryError, PolicyError, AuditError)
+"""Refusals that are shown at the form, with what was typed in it."""
 _STATES = {
     "open": ("bad", ("in force", "冻结中")),
     "lifted": ("muted", ("ended by two people", "已由两人解除")),
@@ -51,6 +57,11 @@ def register(app: FastAPI) -> None:
 
 
 def _show(request: Request) -> Response:
+    return _page(request, Form({}))
+
+
+def _page(request: Request, typed: Form, refusal: MiddleplatformError | None = None) -> Response:
+    """Return the list with the form, and in it what was typed and why it was refused."""
     person, desk = request.state.subject, services_of(request).freezes
     wanted = request.query_params.get("state", "")
     found = [each for each in desk.listed(person)[::-1] if wanted in ("", each.state)]
@@ -67,10 +78,21 @@ def _show(request: Request) -> Response:
         if may_freeze(person, scope, person.department, desk.catalog) or _stewards(request, scope)
     }
     return pages.render(
-        request, "policy/freezes.html", rows=listed(request, found, _words), wanted=wanted,
+        request, "policy/freezes.html", typed=typed, **_refused(request, refusal),
+        rows=listed(request, found, _words), wanted=wanted,
         states=_STATES, scopes=scopes, names=_SCOPES, departments=departments, may=may,
         stopper=bool(person.roles & _STOPPERS), alerted=bool(person.roles & _ALERTED),
     )  # fmt: skip
+
+
+def _refused(request: Request, error: MiddleplatformError | None) -> dict[str, Any]:
+    """Return status and problem of a page on which a form was refused."""
+    if error is None:
+        return {"status": HTTPStatus.OK, "problem": None}
+    request.app.state.operator_log.detail(error)
+    status = status_of(error)
+    told = problem(error, pages.locale(request), status=int(status))
+    return {"status": status, "problem": told}
 
 
 def _stewards(request: Request, scope: Scope) -> bool:
@@ -86,28 +108,48 @@ def _words(each: Standing) -> str:
 def _freeze(request: Request) -> Response:
     form, desk = form_of(request), services_of(request).freezes
     try:
-        scope, hours = Scope(form.one("scope")), int(form.one("hours") or "0")
-    except ValueError:
-        hours, scope = -1, Scope.PLATFORM
-    if not 0 <= hours <= _HOURS_MAX:
-        what = (f"a kind, and hours from 1 to {_HOURS_MAX}", f"类型与 1 至 {_HOURS_MAX} 小时")  # fmt: skip
-        raise QueryError("Q040", what=what)
-    made = desk.freeze(
-        request.state.subject, scope, form.one("target"), form.text("reason"),
-        ends=desk.desk.clock.now() + timedelta(hours=hours) if hours else None,
-        drill=form.ticked("drill"),
-    )  # fmt: skip
+        scope, hours = _asked(form)
+        made = desk.freeze(
+            request.state.subject, scope, form.one("target"), form.text("reason"),
+            ends=desk.desk.clock.now() + timedelta(hours=hours) if hours else None,
+            drill=form.ticked("drill"),
+        )  # fmt: skip
+    except _TOLD as error:
+        return _page(request, form, error)
     return pages.redirect(
         request, _AT, (f"Freeze {made.number} is recorded.", f"冻结 {made.number} 已生效。")
     )
 
 
+def _asked(form: Form) -> tuple[Scope, int]:
+    """Return kind and hours; 0 for until two people end it.
+
+    Raises:
+        QueryError: Q040 they are none.
+    """
+    try:
+        scope, hours = Scope(form.one("scope")), int(form.one("hours") or "0")
+    except ValueError:
+        hours, scope = -1, Scope.PLATFORM
+    if not 0 <= hours <= _HOURS_MAX:
+        what = (f"a kind, and hours from 1 to {_HOURS_MAX}", f"类型与 1 至 {_HOURS_MAX} 小时")
+        raise QueryError("Q040", what=what)
+    return scope, hours
+
+
 def _end(request: Request) -> Response:
     text, desk, person = request.path_params["freeze"], services_of(request).freezes, request.state.subject  # fmt: skip
-    seen = {str(each.freeze.number): each.freeze.number for each in desk.listed(person)}
+    seen = {str(each.freeze.number): each for each in desk.listed(person)}
     if text not in seen:
         raise QueryError("Q041", what=("such a freeze", "该冻结"))
-    standing = desk.unfreeze(person, seen[text], form_of(request).text("reason"))
+    form, freeze = form_of(request), seen[text].freeze
+    try:
+        standing = desk.unfreeze(person, freeze.number, form.text("reason"))
+    except _TOLD as error:
+        return pages.render(
+            request, "policy/unfreeze.html", freeze=freeze, names=_SCOPES, typed=form,
+            **_refused(request, error),
+        )  # fmt: skip
     over = ("It has ended.", "冻结已解除。")
     more = ("Agreed. A second person must agree.", "已同意，尚需第二人同意。")
     return pages.redirect(request, _AT, more if standing.state == "open" else over)

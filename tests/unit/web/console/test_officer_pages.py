@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 from analyst_world import opened_world, text_of
+from markupsafe import escape
 
 HOME = "/console/policy"
 
@@ -166,6 +167,40 @@ def test_an_entry_that_cannot_be_written_alone_is_told_at_the_draft(world):
         assert "why</textarea>" in page.text
 
 
+@pytest.mark.parametrize(
+    ("typed", "status", "said"),
+    [
+        ({"scope": "dataset", "target": "ga.<no>", "reason": 'a "leak"', "hours": "3"}, 404, ("ga.&lt;no&gt;", "ga.&lt;no&gt;")),
+        ({"scope": "user", "target": "lin", "reason": "", "hours": "5", "drill": "yes"}, 400, ("reason", "理由")),
+        ({"scope": "project", "target": "drc", "reason": "why", "hours": "many"}, 400, ("hours", "小时")),
+        ({"scope": "moon", "target": "x", "reason": "why"}, 400, ("a kind", "类型")),
+    ],
+)  # fmt: skip
+def test_a_freeze_that_is_refused_is_told_at_its_form_with_what_was_typed(
+    world, typed, status, said
+):
+    for place, language in enumerate(("en", "zh")):
+        page = world.post("/console/freezes", "officer_a", language, **typed)
+        assert page.status_code == status
+        told, _, form = page.text.partition('<form method="post" action="/console/freezes#stop">')
+        assert said[place] in told.rpartition('<section aria-labelledby="stop">')[2]
+        assert f'value="{escape(typed["target"])}"' in form
+        assert f"{escape(typed['reason'])}</textarea>" in form
+        assert f'value="{typed.get("hours", "")}"' in form
+        assert ("checked" in form) is ("drill" in typed)
+        if typed["scope"] != "moon":
+            assert f'<option value="{typed["scope"]}" selected>' in form
+
+
+def test_who_may_not_stop_this_is_told_at_the_form(world):
+    page = world.post(
+        "/console/freezes", "steward_ga", scope="dataset", target="tax.payment", reason="theirs"
+    )
+    assert page.status_code == 403
+    assert "theirs</textarea>" in page.text
+    assert "P004" in page.text
+
+
 def test_one_person_stops_and_two_let_go_on(world):
     place = "/console/freezes"
     assert world.post(place, "analyst_drc", scope="platform", reason="r").status_code == 403
@@ -187,6 +222,13 @@ def test_one_person_stops_and_two_let_go_on(world):
     assert "a leak" in text_of(world.get(place, "officer_b", "zh"))
     assert world.post(f"{place}/1/end", "officer_a", reason="over").status_code == 303
     assert "in force" in text_of(world.get(f"{place}?state=open", "officer_a"))
+    for language, back in (("en", "Unfreeze"), ("zh", "解除冻结")):
+        again = world.post(f"{place}/1/end", "officer_a", language, reason="a second yes")
+        assert again.status_code == 409
+        assert f"<h1>{back}</h1>" in again.text
+        assert "a second yes</textarea>" in again.text
+    assert world.post(f"{place}/1/end", "officer_b", reason="").status_code == 400
+    assert world.post(f"{place}/99/end", "officer_b", reason="x").status_code == 404
     assert world.post(f"{place}/1/end", "officer_b", reason="over").status_code == 303
     assert "No" in text_of(world.get(f"{place}?state=open", "officer_a"))
     assert "a leak" in text_of(world.get(f"{place}?state=lifted", "auditor"))
