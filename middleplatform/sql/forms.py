@@ -1,4 +1,4 @@
-"""Statements that are written once for many: placeholders filled in, and the one form by which trees are compared.
+"""Statements that are written once for many: blanks filled in, and the one form by which trees are compared.
 
 Two statements have the same form only if their parsed trees are the same, node by node. Comments, white space, the
 case of key words and unquoted names are no part of a tree; everything else is.
@@ -15,7 +15,7 @@ from middleplatform.errors import QueryError
 from middleplatform.sql.parse import DIALECT
 from middleplatform.sql.scope import identifier
 
-__all__ = ["Form", "Parameters", "canonical", "filled", "names", "placeholders", "statements"]
+__all__ = ["Form", "Parameters", "blanks", "canonical", "filled", "names", "statements"]
 
 Form = tuple[str, ...]
 """A tree, written out."""
@@ -71,8 +71,8 @@ def _filled(part: object) -> bool:
     return part is not None and part is not False and part != []
 
 
-def placeholders(sql: str) -> tuple[str, ...]:
-    """Return the names of the placeholders of ``sql``, each once, in the order in which they stand.
+def blanks(sql: str) -> tuple[str, ...]:
+    """Return the names of the blanks of ``sql``, each once, in the order in which they stand.
 
     Raises:
         QueryError: Q001 no SQL.
@@ -81,7 +81,7 @@ def placeholders(sql: str) -> tuple[str, ...]:
 
 
 def filled(sql: str, values: Mapping[str, str]) -> str:
-    """Return ``sql`` with each placeholder replaced by its literal; what has no value stays as it is.
+    """Return ``sql`` with each blank replaced by its literal; what has no value stays as it is.
 
     Args:
         sql: With ``:name`` in the places of literals.
@@ -103,14 +103,14 @@ def statements(sql: str, parameters: Parameters) -> tuple[str, ...]:
     """Return every statement that ``sql`` stands for, in the order in which the literals are listed.
 
     Raises:
-        QueryError: Q001 no SQL; Q010 a placeholder without literals, or literals for none.
+        QueryError: Q001 no SQL; Q010 a blank without literals, or literals for none.
     """
     names = [name for name, _ in parameters]
-    wrong = sorted({*placeholders(sql)} ^ {*names})
+    wrong = sorted({*blanks(sql)} ^ {*names})
     if wrong:
         shown = ", ".join(f":{name}" for name in wrong)
         what = (
-            f"placeholders that do not match the literals ({shown})",
+            f"blanks that do not match the literals ({shown})",
             f"占位符与取值不符（{shown}）",
         )
         raise QueryError("Q010", rule="R0", what=what)
@@ -119,7 +119,7 @@ def statements(sql: str, parameters: Parameters) -> tuple[str, ...]:
 
 
 def _places(sql: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (name, start, end) of every placeholder: a colon with a word right behind it."""
+    """Yield (name, start, end) of every blank: a colon with a word right behind it."""
     try:
         tokens = sqlglot.tokenize(sql, dialect=DIALECT)
     except SqlglotError:

@@ -120,14 +120,14 @@ class PersonBody(_Body):
 
 
 class ParameterBody(_Body):
-    """A placeholder of a template, and the literals that may stand in its place, as SQL."""
+    """A blank of a template, and the literals that may stand in its place, as SQL."""
 
     name: str
     values: list[str]
 
 
 class TemplateBody(_Body):
-    """An approved query template: its statement, and an example with literals in the places of placeholders."""
+    """An approved query template: its statement, and an example with literals in the places of blanks."""
 
     name: str
     title: str

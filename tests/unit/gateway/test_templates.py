@@ -276,5 +276,5 @@ def test_who_it_is_open_to_is_offered_it_for_the_purposes_that_are_open_too():
     assert offers(OPEN, made.ANALYST, TEMPLATE.ends) == ()
 
 
-def test_the_placeholder_itself_is_no_statement(platform):
+def test_the_blank_itself_is_no_statement(platform):
     assert code(platform, SQL)[0].startswith("Q")

@@ -1,10 +1,10 @@
-"""Placeholders are filled where literals stand, and two statements have one form only if their trees are the same."""
+"""Blanks are filled where literals stand, and two statements have one form only if their trees are the same."""
 
 import pytest
 
 from middleplatform.errors import QueryError
 from middleplatform.model.policy import Limits
-from middleplatform.sql.forms import canonical, filled, placeholders, statements
+from middleplatform.sql.forms import blanks, canonical, filled, statements
 from middleplatform.sql.parse import parse
 
 
@@ -12,9 +12,9 @@ def form(sql):
     return canonical(parse(sql, Limits()).tree)
 
 
-def test_a_placeholder_is_a_colon_with_a_word_right_behind_it():
+def test_a_blank_is_a_colon_with_a_word_right_behind_it():
     sql = "SELECT a::text, ':no', \":no\" FROM t -- :no\n WHERE b = :yes AND c = :also AND d > :yes"
-    assert placeholders(sql) == ("yes", "also")
+    assert blanks(sql) == ("yes", "also")
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,15 @@ def test_every_combination_is_a_statement_in_the_order_of_the_lists():
 
 
 @pytest.mark.parametrize("parameters", [(), (("b", ("1",)),), (("a", ("1",)), ("b", ("1",)))])
-def test_names_and_placeholders_must_match(parameters):
+def test_names_and_blanks_must_match(parameters):
     with pytest.raises(QueryError) as refused:
         statements("SELECT :a", parameters)
     assert refused.value.code == "Q010"
 
 
-def test_what_is_no_sql_has_no_placeholders():
+def test_what_is_no_sql_has_no_blanks():
     with pytest.raises(QueryError):
-        placeholders("SELECT 'open")
+        blanks("SELECT 'open")
 
 
 @pytest.mark.parametrize(
