@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog, Column, ColumnType, Dataset, Department, TypeKind
 
-__all__ = ["Match", "describe", "search"]
+__all__ = ["LEVEL_WORDS", "Match", "describe", "search"]
+
+LEVEL_WORDS: Mapping[str, tuple[str, str]] = {
+    **{f"general-{number}": (f"general-{number}", f"一般{number}级") for number in range(1, 5)},
+    "important": ("important", "重要"),
+    "core": ("core", "核心"),
+}
+"""(English, Chinese) by the level's name in the YAML."""
 
 
 @dataclass(frozen=True, slots=True)

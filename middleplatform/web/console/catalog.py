@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 
 from middleplatform.accountability.assets import AssetState
-from middleplatform.catalog.browse import level_name, type_name
+from middleplatform.catalog.browse import LEVEL_WORDS, level_name, type_name
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog, Dataset, Sharing, Use
 from middleplatform.model.request import Role, Subject
@@ -162,7 +162,7 @@ def _choices(catalog: Catalog, locale: str) -> dict[str, list[tuple[str, str]]]:
     owners = sorted({each.owner for each in datasets})
     frequencies = sorted({each.update_frequency for each in datasets})
     return {
-        "level": [(level_name(each), level_name(each)) for each in levels],
+        "level": [(level_name(each), LEVEL_WORDS[level_name(each)][place]) for each in levels],
         "sharing": [(name, words[place]) for name, words in SHARING.items()],
         "use": [(str(each), USES[str(each)][place]) for each in Use],
         "owner": [(each, _department(catalog, each, place)) for each in owners],

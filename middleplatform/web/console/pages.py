@@ -25,6 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from middleplatform.catalog.browse import LEVEL_WORDS
 from middleplatform.model.request import Role, Subject
 from middleplatform.web.console import forms, session
 from middleplatform.web.console.static_files import Files
@@ -106,6 +107,7 @@ def _environment(locale_name: str) -> Environment:
     made.globals.update(t=said, locale=locale_name, asset=_files().address, csrf=_field)
     filters: dict[str, Callable[..., str]] = {
         "said": lambda pair: said(*pair), "when": _when, "number": _number,
+        "level": lambda name: said(*LEVEL_WORDS[name]),
     }  # fmt: skip
     made.filters.update(filters)
     return made

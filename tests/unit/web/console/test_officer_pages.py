@@ -132,6 +132,13 @@ def test_several_columns_are_classified_in_one_draft(world):
     assert "birth_year: {generalise: 10}" in both["columns.yaml"]
 
 
+def test_levels_are_words_in_chinese_and_codes_in_the_address(world):
+    board = world.get(f"{HOME}/classification?dataset=health.encounter_year", "officer_a", "zh")
+    assert "一般4级" in text_of(board)
+    assert "general-" not in text_of(board)
+    assert '<option value="general-4">一般4级</option>' in board.text
+
+
 def test_a_dataset_without_rules_is_named_whole(world):
     files = drafted(world)
     rules = files["columns.yaml"]
