@@ -196,7 +196,14 @@ class Client:
         Raises:
             Refused: As ``ask``.
         """
-        return self._call("GET", f"/v1/budget?{urlencode({'project': project})}")
+        found: dict[str, Any] = {"budgets": [], "missing": {}}
+        after: int | None = 0
+        while after is not None:
+            page = self.get("/v1/budget", project=project, after=after)
+            found["budgets"] += page["budgets"]
+            found["missing"] |= {each["department"]: each for each in page["missing"]}
+            after = page["next"]
+        return {**page, **found, "missing": [*found["missing"].values()]}
 
     def publish(self, key: OpeningKey, replaces: str = "") -> dict[str, Any]:
         """Publish the public half of a key with its proof.

@@ -32,13 +32,17 @@ class Asks(Protocol):
     dispatcher: Dispatcher
 
 
-async def budgets(gateway: Asks, subject: Subject, project: str = "") -> Budgets:
+async def budgets(
+    gateway: Asks, subject: Subject, project: str = "", after: int = 0, most: int | None = None
+) -> Budgets:
     """Return what is left, for a subject in a project.
 
     Args:
         gateway: Which.
         subject: Who asks; sees what oneself may spend.
         project: The subject's department's own unless named.
+        after: Budgets to leave out, in the order of departments and datasets.
+        most: Budgets to tell at most; None for all. Only their departments are asked.
 
     Raises:
         PolicyError: P004 the project is not registered (R14: G5 refuses its questions too).
@@ -50,20 +54,27 @@ async def budgets(gateway: Asks, subject: Subject, project: str = "") -> Budgets
             "P004", what=("ask in a project that is not registered", "在未登记的项目下查询")
         )
     named = project or subject.department
-    departments = sorted({
-        holder
+    offered = sorted(
+        (holder, name)
         for name, rule in bundle.datasets.items()
         if rule.disclosure.privacy is not None and name in catalog.datasets
         for holder in catalog.datasets[name].held_by
-    })  # fmt: skip
+    )
+    wanted = offered[after:] if most is None else offered[after : after + most]
+    departments = sorted({holder for holder, _ in wanted})
     told = await asyncio.gather(
         *(_asked(gateway.dispatcher, department, named, subject.id) for department in departments)
     )
-    found = tuple(each for balances, _ in told for each in balances)
+    known_by = {
+        (each.department, each.left.snapshot.dataset): each
+        for balances, _ in told
+        for each in balances
+    }
+    found = tuple(known_by[each] for each in wanted if each in known_by)
     missing = tuple(
         (department, code) for department, (_, code) in zip(departments, told, strict=True) if code
     )
-    return Budgets(named, subject.id, found, missing)
+    return Budgets(named, subject.id, found, missing, len(offered))
 
 
 async def _asked(

@@ -169,12 +169,14 @@ class Budgets:
         analyst: Login.
         balances: Of every dataset that offers differential privacy, by department and dataset.
         missing: (department, error code) of those that could not be asked.
+        total: Budgets that there are, those of other pages too: one a department and dataset.
     """
 
     project: str
     analyst: str
     balances: tuple[Balance, ...]
     missing: tuple[tuple[str, str], ...] = ()
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

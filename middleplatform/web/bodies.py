@@ -332,6 +332,7 @@ class BudgetsBody(_Body):
     analyst: str
     budgets: list[BudgetBody]
     missing: list[MissingBody]
+    next: int | None = Field(description="`after` of the next page; null on the last.")
 
 
 class AnswerBody(_Body):

@@ -35,7 +35,7 @@ from middleplatform.web.guard import subject_of
 from middleplatform.web.jobs import Job, JobTable
 from middleplatform.web.language import media_type_of
 from middleplatform.web.query_events import cancel_query, progress, query_events
-from middleplatform.web.replies import JSON, PAGE_MAX, Route, json_reply, locale
+from middleplatform.web.replies import JSON, PAGE_MAX, After, Limit, Route, json_reply, locale
 
 if TYPE_CHECKING:
     from middleplatform.gateway import Gateway
@@ -148,11 +148,15 @@ async def _explain(request: Request, statement: bodies.Statement) -> Response:
 
 
 async def _budget(
-    request: Request, project: Annotated[str, Query(max_length=100)] = ""
+    request: Request,
+    project: Annotated[str, Query(max_length=100)] = "",
+    after: After = 0,
+    limit: Limit = 100,
 ) -> Response:
     """Say what you may still spend on differentially private answers, dataset by dataset."""
-    found = await budgets(_gateway(request), subject_of(request), project)
-    return json_reply(shapes.budgets(found))
+    found = await budgets(_gateway(request), subject_of(request), project, after, limit)
+    following = after + limit if after + limit < found.total else None
+    return json_reply({**shapes.budgets(found), "next": following})
 
 
 async def _me(request: Request) -> Response:

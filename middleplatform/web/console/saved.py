@@ -11,7 +11,7 @@ from middleplatform.web.console import pages
 from middleplatform.web.console.ask import Question
 from middleplatform.web.console.catalog import ASKERS
 from middleplatform.web.console.forms import form_of
-from middleplatform.web.console.listing import Listing, listed
+from middleplatform.web.console.listing import SIZE, Listing, listed, number_of
 from middleplatform.web.services import services_of
 
 __all__ = ["register"]
@@ -102,12 +102,17 @@ def _remove(request: Request) -> Response:
 async def _budget(request: Request) -> Response:
     gateway, subject = request.app.state.gateway, request.state.subject
     project = request.query_params.get("project", "")[:100]
-    found = await budgets(gateway, subject, project)
+    number = number_of(request)
+    found = await budgets(gateway, subject, project, (number - 1) * SIZE, SIZE)
+    pages_there = Listing((), found.total, size=SIZE).pages
+    if number > pages_there:
+        number = pages_there
+        found = await budgets(gateway, subject, project, (number - 1) * SIZE, SIZE)
     told = budgets_shape(found)
     return pages.render(
         request,
         "analyst/budget.html",
-        rows=Listing(told["budgets"], len(told["budgets"]), size=1000),  # type: ignore[arg-type]  # lists
+        rows=Listing(told["budgets"], found.total, number, SIZE),  # type: ignore[arg-type]  # a list
         missing=told["missing"],
         project=project,
         projects=[*gateway.bundle.limits.projects],

@@ -146,6 +146,17 @@ def test_a_budget_is_told_by_every_department_that_holds_a_part(noisy):
     assert (found.project, found.analyst) == (made.ANALYST.department, made.ANALYST.id)
 
 
+def test_pages_of_budgets_are_all_of_them_once_in_order(noisy):
+    whole = asked(noisy)
+    pages = [
+        asyncio.run(budgets(noisy.gateway, made.ANALYST, "", after, 2))
+        for after in range(0, whole.total, 2)
+    ]
+    assert sum((each.balances for each in pages), ()) == whole.balances
+    assert {each.total for each in pages} == {whole.total}
+    assert all(len(each.balances) <= 2 for each in pages)
+
+
 def test_what_is_spent_is_what_the_ledger_of_the_department_says(noisy):
     node = noisy.nodes["ga"]
     who = {"query_id": "q", "at": made.NOW.isoformat()}

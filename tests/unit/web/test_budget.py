@@ -65,6 +65,23 @@ def test_a_budget_is_told_by_dataset_with_rho_exactly_and_epsilon(offering):
     assert found["missing"] == [{"department": "tax", "code": "S001"}]
 
 
+def test_budgets_come_page_by_page_and_only_their_departments_are_asked(offering):
+    asked, seen, after = offering.gateway.dispatcher.asked, [], 0
+    while after is not None:
+        asked.clear()
+        page = offering.ask("GET", f"/v1/budget?limit=1&after={after}").json()
+        assert len(asked) <= 1
+        assert len(page["budgets"]) + len(page["missing"]) == 1
+        seen += [each["dataset"] for each in page["budgets"]]
+        after = page["next"]
+    assert seen == ["ga.population"]
+    asked.clear()
+    last = offering.ask("GET", "/v1/budget?after=7").json()
+    assert (last["budgets"], last["missing"], last["next"], asked) == ([], [], None, [])
+    for wrong in ("limit=0", "limit=1001", "after=-1", "after=x"):
+        assert offering.ask("GET", f"/v1/budget?{wrong}").status_code == 400
+
+
 def test_the_budget_is_the_callers_own_whatever_is_asked(offering):
     offering.ask("GET", "/v1/budget?analyst=wang")
     offering.ask("GET", "/v1/budget", role="data_bureau")

@@ -19,7 +19,7 @@ from middleplatform.demo.runtime import PERSONAS
 from middleplatform.errors import SourceError
 from middleplatform.governance import acts
 from middleplatform.web import arrow
-from middleplatform.web.console import answers
+from middleplatform.web.console import answers, saved
 from middleplatform.web.jobs import Job, KeptAnswer
 
 COUNT = "SELECT region_code, COUNT(*) AS n FROM ga.population GROUP BY region_code"
@@ -549,3 +549,17 @@ def test_an_application_can_be_made_anew_for_longer(world):
     form = world.post(f"{_apply(world)}/again")
     assert 'value="2028-01-01"' in form.text
     assert 'name="number"' not in form.text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_budgets_are_cut_into_pages_and_a_page_too_far_is_the_last(world, monkeypatch, language):
+    whole = world.get("/console/budget", "analyst_drc", language)
+    every = re.findall(r'href="/console/catalog/([^"]+)"', whole.text)
+    monkeypatch.setattr(saved, "SIZE", 1)
+    seen = []
+    for number in range(1, len(every) + 1):
+        page = world.get(f"/console/budget?page={number}", "analyst_drc", language)
+        seen += re.findall(r'href="/console/catalog/([^"]+)"', page.text)
+    assert seen == every
+    far = world.get("/console/budget?page=999", "analyst_drc", language)
+    assert re.findall(r'href="/console/catalog/([^"]+)"', far.text) == every[-1:]
