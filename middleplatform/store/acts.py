@@ -8,7 +8,7 @@ entry is not in the log. One act at a time is pending: what it was decided on st
 Spec: docs/spec/policy-lifecycle.md, "The order of an act".
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -202,9 +202,11 @@ def settle(connection: Connection, number: int, index: int) -> bool:
     return True
 
 
-def newest(connection: Connection) -> int:
-    """Return the number of the newest act that is in force; 0 where none is."""
-    wanted = select(func.max(acts.c.number)).where(acts.c.audit_index.is_not(None))
+def newest(connection: Connection, apart_from: Collection[str] = ()) -> int:
+    """Return the number of the newest act that is in force, of other events than those named; 0 where none is."""
+    wanted = select(func.max(acts.c.number)).where(
+        acts.c.audit_index.is_not(None), acts.c.event.not_in(apart_from)
+    )
     return connection.execute(wanted).scalar() or 0
 
 

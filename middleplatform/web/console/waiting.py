@@ -20,6 +20,8 @@ from middleplatform.web.services import services_of
 __all__ = ["Counts", "Line", "counts_of"]
 
 _KEPT_MAX = 2000
+_OF_NO_MATTER = ("login", "saved")
+"""Events of acts after which nothing else waits for anybody: who comes in, and what people keep for themselves."""
 _Stamp = tuple[int, datetime]
 
 
@@ -91,7 +93,7 @@ def _stamp(request: Request) -> _Stamp:
     """
     desk = services_of(request).lifecycle.desk
     with desk.store.glance() as connection:
-        number = newest(connection)
+        number = newest(connection, _OF_NO_MATTER)
     return number, desk.clock.now().replace(second=0, microsecond=0)
 
 
