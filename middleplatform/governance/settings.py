@@ -383,13 +383,22 @@ def _summary(rule: object) -> str:
         )
         return f"{who}: {what} ({rule.ends:%Y-%m-%d})"
     if isinstance(rule, Template):
-        people = ", ".join(sorted(rule.departments | rule.subjects))
-        return f"{people}: {rule.sql} ({rule.ends:%Y-%m-%d})"
+        return _template_text(rule)
     if isinstance(rule, ColumnRule):
         return f"{_text(rule.uses)}, {_text(rule.sharing)}"
     if isinstance(rule, DatasetRule):
         return _text(rule.purposes)
     return _text(rule.roles) if isinstance(rule, Purpose) else "+"
+
+
+def _template_text(rule: Template) -> str:
+    """Return all that who approves it must weigh."""
+    people = ", ".join(sorted(rule.departments | rule.subjects))
+    literals = "".join(f" :{name} = {' | '.join(values)};" for name, values in rule.parameters)
+    return (
+        f"{people}, {_text(rule.purposes)}, {_text(rule.regions)}, {rule.starts:%Y-%m-%d}/{rule.ends:%Y-%m-%d}: "
+        f"{' '.join(rule.sql.split())};{literals} {rule.basis}; {_text(rule.risk)}"
+    )
 
 
 def _rule_text(rule: ProbingRule | Withheld | Risk) -> str:

@@ -1,14 +1,18 @@
 """A template is loaded only with its basis and its recorded risk, and published only when its statements would pass."""
 
+import re
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+import policies
 from middleplatform.errors import ConfigError
 from middleplatform.gateway.check import check
+from middleplatform.gateway.judge import judge
 from middleplatform.model.policy import Risk
-from middleplatform.policy import load
+from middleplatform.policy import load, suite
 from middleplatform.policy.templates import literal
 
 BUNDLE = (Path(__file__).parent / "small_bundle.yaml").read_text(encoding="utf-8")
@@ -158,3 +162,21 @@ def test_two_templates_of_one_statement_are_an_error(write, catalog):
 
 def test_literals_are_written_as_sql_and_a_quote_ends_none():
     assert [literal(each) for each in (1, -2, "F32", "a'b", "1")] == ["1", "-2", "'F32'", "'a''b'", "'1'"]  # fmt: skip
+
+
+def test_the_guide_tells_a_template_that_passes_and_the_cases_that_hold_it(tmp_path, catalog):
+    page = (policies.root().parent / "docs/howto/approve-a-template.md").read_text(encoding="utf-8")
+    template, cases = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert template in (policies.root().parent / "docs/spec/grants.md").read_text(encoding="utf-8")
+    folder = tmp_path / "bundle"
+    shutil.copytree(policies.root() / "examples" / "demo", folder)
+    (folder / "templates.yaml").write_text(template, encoding="utf-8")
+    (folder / "templates_test.yaml").write_text(f"now: 2026-06-01T00:00:00Z\n{cases}", encoding="utf-8")  # fmt: skip
+    bundle = load(folder, catalog)
+    assert not [each for each in check(bundle, catalog, NOW) if each.where.startswith("T/")]
+    (found,) = [each for each in suite.load(folder) if each.name == "templates_test.yaml"]
+    report = suite.run(found, lambda case: judge(case, catalog, bundle))
+    assert len(report.passed) == 2
+    assert not report.failed
+    without = load(policies.root() / "examples" / "demo", catalog)
+    assert [each.case.id for each in suite.run(found, lambda case: judge(case, catalog, without)).failed] == ["template"]  # fmt: skip

@@ -15,6 +15,10 @@ SELECT s.plan_code, AVG(s.contribution_base) AS base
       FROM ss.insurance s WHERE s.copay_pct >= :least GROUP BY s.plan_code"""
 NORMAL = SQL.replace("\n      ", "\n").replace(":least", "25")
 """As the YAML gives it, without the margin."""
+JOINED = (
+    "SELECT p.sex, COUNT(*) AS n, SUM(s.contribution_base) AS base FROM ga.population p "
+    "JOIN ss.insurance s ON p.id_number = s.id_number GROUP BY p.sex"
+)
 WRITTEN = f"""
 templates:
   base:
@@ -31,6 +35,17 @@ templates:
     basis: 《统计法》第三条；缴费基数公示
     risk: {{secrecy: 不涉及, personal: 仅汇总, assessed_by: 社保局, assessed_on: 2025-12-01}}
     approved_by: [officer_a, officer_b, steward_ss]
+  joined:
+    title_zh: 按性别的缴费基数合计
+    title_en: Contribution bases by sex
+    sql: {JOINED}
+    departments: [drc]
+    purposes: [planning]
+    regions: ["*"]
+    starts: 2026-01-01
+    ends: 2036-01-01
+    basis: 《统计法》第三条
+    risk: {{secrecy: 不涉及, personal: 仅汇总, assessed_by: 社保局, assessed_on: 2025-12-01}}
 """
 
 
@@ -76,6 +91,17 @@ def test_taken_asked_and_answered_with_no_human_step_and_the_log_names_it(world)
     said = text_of(refused)
     assert "P003" in said
     assert "Approved template base covers this: Average contribution base by plan." in said
+
+
+def test_rows_of_two_departments_are_joined_under_one_and_every_party_lets_it_pass(world):
+    _, answered = world.answered(JOINED, purpose="planning")
+    (entry,) = list(world.platform.gateway.audit.entries())[-1:]
+    body = entry.record.body
+    assert (entry.record.event, body["protocol"]) == ("released", "private_join"), text_of(answered)
+    assert "T/joined" in body["grants"]
+    world.answered(JOINED.replace("COUNT(*) AS n, ", ""), purpose="planning")
+    (entry,) = list(world.platform.gateway.audit.entries())[-1:]
+    assert (entry.record.event, entry.record.body["rule"]) == ("refused", "G1")
 
 
 @pytest.mark.usefixtures("many")
