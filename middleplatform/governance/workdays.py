@@ -13,7 +13,7 @@ Spec: docs/spec/grants.md, "Working days".
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
-from functools import cache
+from functools import cache, lru_cache
 
 from middleplatform.policy.holidays import Notice
 
@@ -57,6 +57,14 @@ def _known_years() -> frozenset[int]:
     return frozenset(each.year for each in chinese_calendar.holidays)
 
 
+@lru_cache(maxsize=4096)
+def _worked(day: date) -> bool:
+    """Say whether a day of a known year is worked; the library goes through all its holidays each time."""
+    import chinese_calendar  # noqa: PLC0415 - as in ``Calendar.working``
+
+    return bool(chinese_calendar.is_workday(day))
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Which days are worked.
@@ -76,12 +84,10 @@ class Calendar:
         weekday = day.weekday() < _SATURDAY
         if day.year in self.notice.years:
             return weekday, True
-        # Imported when first asked: only commands that count days pay for it.
-        import chinese_calendar  # noqa: PLC0415 - see above
-
+        # The library is imported when first asked: only commands that count days pay for it.
         if day.year not in _known_years():
             return weekday, False
-        return bool(chinese_calendar.is_workday(day)), True
+        return _worked(day), True
 
     def due(self, start: datetime, working_days: int) -> Due:
         """Return the last day of a term of ``working_days`` that something coming in at ``start`` begins.

@@ -50,9 +50,9 @@ def _for_bureau(state: State, rules: Rules, now: datetime) -> str:
         return "consent"
     if state.step not in ("", STEPS[0]):
         return "settle"
-    review = any(
-        each.name == "emergency_review" and each.met_at is None for each in terms(state, rules, now)
-    )
+    if state.application.lane is not Lane.EMERGENCY:
+        return ""
+    review = any(each.met_at is None for each in terms(state, rules, now))
     return "review" if review else ""
 
 
