@@ -1,6 +1,8 @@
 """Tokens, published keys and questions in a shared store: what one gateway keeps, the other goes by."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from doors import CountingRng, HandClock
@@ -52,6 +54,30 @@ def test_a_token_of_one_gateway_lets_in_at_the_other_until_either_withdraws_it(k
             each.authenticate(token)
     with pytest.raises(QueryError):
         here.revoke("0" * 16)
+
+
+def test_two_gateways_at_once_give_one_person_no_roles_that_exclude_each_other(kept, other):
+    clock, rng = HandClock(), CountingRng()
+    stores = [TokenStore(SharedTokens(each), clock, rng) for each in (kept, other)]
+    roles = (Role.AUDITOR, Role.SECURITY_OFFICER)
+    for number in range(10):
+        planned = [
+            store.planned(Subject(f"p{number}", "db", frozenset({role})), DAY)
+            for store, role in zip(stores, roles, strict=True)
+        ]  # each was judged before the other was kept
+        ready = Barrier(2)
+
+        def keep(place, planned=planned, ready=ready):
+            ready.wait()
+            try:
+                stores[place].keep(planned[place])
+            except QueryError as error:
+                return error.code
+            return ""
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(keep, range(2))) == ["", "Q040"]
+    assert len(stores[0].records()) == 10
 
 
 def test_closing_tokens_closes_a_store_of_their_own_only(kept, kept_url):
