@@ -27,7 +27,7 @@ from middleplatform.accountability.report import (
 from middleplatform.accountability.ticket_desk import TicketDesk, tickets
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.reader import LogView
-from middleplatform.audit.search import ReleaseQuery, Usage, event_needle
+from middleplatform.audit.search import ReleaseQuery, Usage
 from middleplatform.errors import PolicyError, QueryError
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.terms import Rules
@@ -129,7 +129,7 @@ class Accounts:
     def findings(self, period: Period | None = None) -> tuple[conduct.Finding, ...]:
         """Return every duty that was not met."""
         span, now = period or Period(), self.clock.now()
-        refusals = self.log.holding(event_needle("refused"))
+        refusals = conduct.beyond(self.log)
         with self.store.reading() as connection:
             known, complaints = cases(connection), tickets(connection)
         return conduct.findings(

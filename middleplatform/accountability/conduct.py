@@ -6,22 +6,28 @@ Spec: docs/spec/accountability.md, "Findings". Decree 809 art. 17, 21, 22, 25, 2
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 from middleplatform.accountability.figures import Case, Figures
 from middleplatform.accountability.periods import Period
 from middleplatform.accountability.tickets import Ticket, term
 from middleplatform.audit.entry import LogEntry
+from middleplatform.audit.reader import LogView
+from middleplatform.audit.search import event_needle
 from middleplatform.governance.terms import Rules, Term, terms
 
-__all__ = ["SANCTIONS", "Finding", "findings", "plain"]
+__all__ = ["SANCTIONS", "Finding", "Refused", "beyond", "findings", "plain"]
 
 SANCTIONS = {"provider": "第三十九条", "demander": "第四十条", "authority": "第四十一条"}
 """Articles under which each side answers."""
 
 _BEYOND = frozenset({"P002", "P003"})
+Refused = tuple[datetime, str]
+"""When a question was refused, and the department that asked it."""
 _SIDES = {"answer_conditional": "provider", "deliver": "provider", "correct": "provider"}
 
 
@@ -55,7 +61,7 @@ class Finding:
 def findings(
     known: Iterable[Case],
     complaints: Iterable[Ticket],
-    refusals: Iterable[LogEntry],
+    refusals: Iterable[Refused],
     all_figures: Iterable[Figures],
     rules: Rules,
     now: datetime,
@@ -66,7 +72,7 @@ def findings(
     Args:
         known: Applications with their histories.
         complaints: Tickets.
-        refusals: Entries of refused questions.
+        refusals: Of questions beyond a purpose or grant, as ``beyond`` gives them.
         all_figures: Of the providers, for stale assets.
         rules: Deadlines and working days.
         now: The moment as of which terms run.
@@ -120,13 +126,39 @@ def _stale(all_figures: Iterable[Figures]) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _beyond(refusals: Iterable[LogEntry], period: Period) -> Iterator[Finding]:
+def beyond(log: LogView) -> Sequence[Refused]:
+    """Return what was refused because it went beyond a purpose or grant, oldest first.
+
+    What was read of a log is kept: the next time only its newer entries are read.
+    """
+    with _LOCK:
+        size = log.size
+        read, found = _READ.get(log, (0, ()))
+        if size > read:
+            new = log.holding(event_needle("refused"), start=read)
+            found = (*found, *(_refused(each) for each in new if _is_beyond(each, size)))
+            _READ[log] = size, found
+    return found
+
+
+_LOCK = Lock()
+_READ: "WeakKeyDictionary[LogView, tuple[int, tuple[Refused, ...]]]" = WeakKeyDictionary()
+"""By log, how many entries were read, and what was found in them."""
+
+
+def _is_beyond(entry: LogEntry, size: int) -> bool:
+    record = entry.record
+    return entry.index < size and record.event == "refused" and record.body.get("code") in _BEYOND
+
+
+def _refused(entry: LogEntry) -> Refused:
+    return entry.at, str(entry.record.body.get("department"))
+
+
+def _beyond(refusals: Iterable[Refused], period: Period) -> Iterator[Finding]:
     """Yield how often each department asked beyond its purposes or grants; the platform refused it."""
     counts: Counter[str] = Counter()
-    for entry in refusals:
-        body = entry.record.body
-        if body.get("code") in _BEYOND and period.holds(entry.at):
-            counts[str(body.get("department"))] += 1
+    counts.update(department for at, department in refusals if period.holds(at))
     for department, count in sorted(counts.items()):
         yield Finding(
             "demander", department, "第二十五条",

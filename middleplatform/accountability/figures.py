@@ -8,7 +8,6 @@ Spec: docs/spec/accountability.md, "Figures". Decree 809 art. 15, 17, 21, 22, 26
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,7 +23,8 @@ from middleplatform.governance.handling import label
 from middleplatform.governance.terms import Rules, answer_term
 from middleplatform.governance.workdays import Due, local_day
 from middleplatform.model.catalog import Catalog
-from middleplatform.store.applications import events_all
+from middleplatform.store.applications import StoredEvent, events_after
+from middleplatform.store.folded import Folded
 
 __all__ = ["STALE_DAYS", "Case", "Figures", "cases", "figures", "percent"]
 
@@ -132,12 +132,16 @@ def percent(part: int, whole: int) -> int | None:
 
 
 def cases(connection: Connection) -> tuple[Case, ...]:
-    """Return all applications with their histories, oldest first."""
-    found = []
-    for number, group in groupby(events_all(connection), key=lambda each: each.number):
-        events = tuple(event_from(each.body) for each in group)
-        found.append(Case(fold(label(number), events), events))
-    return tuple(found)
+    """Return all applications with their histories, oldest first, for a list; what was folded before is kept."""
+    return _CASES.all(connection)
+
+
+def _case(number: int, stored: Iterable[StoredEvent]) -> Case:
+    events = tuple(event_from(each.body) for each in stored)
+    return Case(fold(label(number), events), events)
+
+
+_CASES = Folded(events_after, _case)
 
 
 def figures(

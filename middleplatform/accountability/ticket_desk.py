@@ -6,7 +6,6 @@ Spec: docs/spec/accountability.md, "Tickets".
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 
 from sqlalchemy import Connection
 
@@ -28,7 +27,8 @@ from middleplatform.governance.terms import Rules
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.request import Role, Subject
 from middleplatform.store.acts import Act
-from middleplatform.store.tickets import TicketEvent, change, new_number, tickets_all, tickets_of
+from middleplatform.store.folded import Folded
+from middleplatform.store.tickets import TicketEvent, change, new_number, tickets_after, tickets_of
 
 __all__ = ["PREFIX", "TicketDesk", "label", "number_of", "tickets", "told", "visible"]
 
@@ -65,9 +65,8 @@ def visible(ticket: Ticket, who: Subject) -> bool:
 
 
 def tickets(connection: Connection) -> tuple[Ticket, ...]:
-    """Return all tickets, oldest first."""
-    groups = groupby(tickets_all(connection), key=lambda each: each.number)
-    return tuple(_fold(number, list(events)) for number, events in groups)
+    """Return all tickets, oldest first, for a list: those that nothing happened to are not folded again."""
+    return _TICKETS.all(connection)
 
 
 def told(ticket: Ticket, rules: Rules, now: datetime) -> dict[str, object]:
@@ -214,6 +213,9 @@ def _fold(number: int, events: Sequence[TicketEvent]) -> Ticket:
     if not events:
         raise QueryError("Q041", what=(f"ticket {label(number)}", f"工单 {label(number)}"))
     return fold(label(number), (event_from(each.body) for each in events))
+
+
+_TICKETS = Folded(tickets_after, _fold)
 
 
 def _act(connection: Connection, number: int, before: int, event: Event, who: Subject) -> Act:

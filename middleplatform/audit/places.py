@@ -39,8 +39,10 @@ class LogStore(Protocol):
         """Yield (index, leaf) in order."""
         ...
 
-    def entries_holding(self, first: bytes, second: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield (index, leaf) where both byte strings occur; an empty second one occurs always."""
+    def entries_holding(
+        self, first: bytes, second: bytes, start: int = 0
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield (index, leaf) from ``start`` on where both byte strings occur; an empty second one occurs always."""
         ...
 
     def extent(self) -> tuple[int, int]:

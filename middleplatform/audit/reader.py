@@ -205,10 +205,10 @@ class LogView(ABC):
         with self._snapshot() as store:
             return export.write(path, store, self._profile)
 
-    def holding(self, first: bytes, second: bytes = b"") -> Iterator[LogEntry]:
-        """Yield the entries whose leaf holds both byte strings, in order: a sieve, not an answer."""
+    def holding(self, first: bytes, second: bytes = b"", start: int = 0) -> Iterator[LogEntry]:
+        """Yield the entries from ``start`` on whose leaf holds both byte strings, in order: a sieve, not an answer."""
         with self._snapshot() as store:
-            found = list(store.entries_holding(first, second))
+            found = list(store.entries_holding(first, second, start))
         yield from (LogEntry(index, leaf) for index, leaf in found)
 
     def releases(self, query: ReleaseQuery) -> Iterator[Usage]:

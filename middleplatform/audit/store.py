@@ -247,9 +247,11 @@ class Store:
         """Yield (index, leaf) in order."""
         yield from self._connection.execute(_STATEMENTS["entries"], (start, stop))
 
-    def entries_holding(self, first: bytes, second: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield (index, leaf) where both byte strings occur; an empty second one occurs always."""
-        yield from self._connection.execute(_STATEMENTS["entries_holding"], (first, second))
+    def entries_holding(
+        self, first: bytes, second: bytes, start: int = 0
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield (index, leaf) from ``start`` on where both byte strings occur; an empty second one occurs always."""
+        yield from self._connection.execute(_STATEMENTS["entries_holding"], (first, second, start))
 
     def extent(self) -> tuple[int, int]:
         """Return how many entries there are and the greatest index, -1 for none."""

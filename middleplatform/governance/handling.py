@@ -9,7 +9,6 @@ Spec: docs/spec/grants.md.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,11 +27,12 @@ from middleplatform.store.acts import Act
 from middleplatform.store.applications import (
     StoredEvent,
     change,
-    events_all,
+    events_after,
     events_of,
     new_number,
 )
 from middleplatform.store.database import Store
+from middleplatform.store.folded import Folded
 
 __all__ = ["PREFIX", "Handling", "label", "number_of", "state_of", "states", "visible"]
 
@@ -75,15 +75,17 @@ def state_of(connection: Connection, number: int) -> State:
 
 
 def states(connection: Connection) -> tuple[State, ...]:
-    """Return all applications, oldest first."""
-    groups = groupby(events_all(connection), key=lambda each: each.number)
-    return tuple(_fold(number, list(events)) for number, events in groups)
+    """Return all applications, oldest first, for a list: those that nothing happened to are not folded again."""
+    return _STATES.all(connection)
 
 
 def _fold(number: int, events: Sequence[StoredEvent]) -> State:
     if not events:
         raise QueryError("Q041", what=(f"application {label(number)}", f"申请 {label(number)}"))
     return fold(label(number), (event_from(each.body) for each in events))
+
+
+_STATES = Folded(events_after, _fold)
 
 
 @dataclass(frozen=True, slots=True)

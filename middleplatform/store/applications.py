@@ -20,7 +20,6 @@ __all__ = [
     "application_events",
     "change",
     "events_after",
-    "events_all",
     "events_of",
     "new_number",
 ]
@@ -70,16 +69,6 @@ def events_of(connection: Connection, number: int) -> tuple[StoredEvent, ...]:
         select(application_events)
         .where(application_events.c.number == number)
         .order_by(application_events.c.sequence)
-    )
-    return tuple(StoredEvent(row.number, row.sequence, row.body) for row in rows)
-
-
-def events_all(connection: Connection) -> tuple[StoredEvent, ...]:
-    """Return all applications' events, by application and in order."""
-    rows = connection.execute(
-        select(application_events).order_by(
-            application_events.c.number, application_events.c.sequence
-        )
     )
     return tuple(StoredEvent(row.number, row.sequence, row.body) for row in rows)
 

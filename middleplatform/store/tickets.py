@@ -15,7 +15,7 @@ from sqlalchemy import JSON, Column, Connection, ForeignKey, Integer, Table, sel
 from middleplatform.store.acts import Change, acts, next_number
 from middleplatform.store.database import metadata
 
-__all__ = ["TicketEvent", "change", "new_number", "ticket_events", "tickets_all", "tickets_of"]
+__all__ = ["TicketEvent", "change", "new_number", "ticket_events", "tickets_after", "tickets_of"]
 
 ticket_events = Table(
     "ticket_events",
@@ -66,9 +66,11 @@ def tickets_of(connection: Connection, number: int) -> tuple[TicketEvent, ...]:
     return tuple(TicketEvent(row.number, row.sequence, row.body) for row in rows)
 
 
-def tickets_all(connection: Connection) -> tuple[TicketEvent, ...]:
-    """Return all tickets' events, by ticket and in order."""
+def tickets_after(connection: Connection, act: int) -> tuple[tuple[int, TicketEvent], ...]:
+    """Return what acts beyond number ``act`` have added, in order, each with its act's number."""
     rows = connection.execute(
-        select(ticket_events).order_by(ticket_events.c.number, ticket_events.c.sequence)
+        select(ticket_events)
+        .where(ticket_events.c.act > act)
+        .order_by(ticket_events.c.act, ticket_events.c.number, ticket_events.c.sequence)
     )
-    return tuple(TicketEvent(row.number, row.sequence, row.body) for row in rows)
+    return tuple((row.act, TicketEvent(row.number, row.sequence, row.body)) for row in rows)

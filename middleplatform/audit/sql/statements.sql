@@ -26,7 +26,7 @@ SELECT position, leaf FROM entries WHERE position >= ? AND position < ? ORDER BY
 
 -- name: entries_holding
 SELECT position, leaf FROM entries
-WHERE instr(leaf, ?1) > 0 AND (length(?2) = 0 OR instr(leaf, ?2) > 0)
+WHERE position >= ?3 AND instr(leaf, ?1) > 0 AND (length(?2) = 0 OR instr(leaf, ?2) > 0)
 ORDER BY position;
 
 -- name: entries_extent

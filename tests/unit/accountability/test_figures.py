@@ -10,7 +10,7 @@ from steady import SeededRng
 from middleplatform import policy
 from middleplatform.accountability import ticket_acts, transparency
 from middleplatform.accountability.accounts import Accounts
-from middleplatform.accountability.conduct import plain
+from middleplatform.accountability.conduct import beyond, plain
 from middleplatform.accountability.figures import percent
 from middleplatform.accountability.periods import Period
 from middleplatform.accountability.tickets import Subject as About
@@ -156,6 +156,30 @@ def test_a_stale_dataset_is_fresh_again_when_it_was_corrected(accounts, desk, pe
         1,
     )
     assert accounts.assets([names[0]])[0].state == "disputed"
+
+
+def test_refusals_that_were_read_are_not_read_again(log, clock):
+    def refused(code, department="drc"):
+        at = clock.now().isoformat()
+        log.append(AuditRecord("refused", {"at": at, "code": code, "department": department}))
+
+    starts, holding = [], log.holding
+
+    def counted(first, second=b"", start=0):
+        starts.append(start)
+        return holding(first, second, start)
+
+    log.holding = counted
+    assert beyond(log) == ()
+    refused("P003")
+    refused("P001")
+    refused("P002", "tax")
+    said = [(clock.now(), "drc"), (clock.now(), "tax")]
+    for _ in range(3):
+        assert list(beyond(log)) == said
+    refused("P003")
+    assert list(beyond(log)) == [*said, (clock.now(), "drc")]
+    assert starts == [0, 3]
 
 
 @pytest.mark.usefixtures("history")

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from steady import FixedClock, SeededRng
 
 from middleplatform import catalog as catalogs
@@ -22,7 +22,8 @@ from middleplatform.policy import regulation
 from middleplatform.policy.examples import example
 from middleplatform.policy.suite import personas
 from middleplatform.store.acts import acts, undo
-from middleplatform.store.applications import application_events, events_all
+from middleplatform.store.applications import application_events, events_after
+from middleplatform.store.folded import Folded
 
 PEOPLE = personas(example("demo") / "personas.yaml")
 HEAD, BUREAU, SS = PEOPLE["steward_drc"], PEOPLE["bureau"], PEOPLE["steward_ss"]
@@ -70,7 +71,7 @@ def test_what_is_read_back_is_what_was_done_and_each_act_has_its_entry(handling,
     assert handling.listed(PEOPLE["auditor"]) == (state,)
     assert handling.listed(PEOPLE["visitor"]) == ()
     with store.reading() as connection:
-        kept = events_all(connection)
+        kept = [each for _, each in events_after(connection, 0)]
     assert [each.sequence for each in kept] == [1, 2, 3, 4]
     logged = [each for entry in log.entries() for each in entry.record.body["events"]]
     assert [each.body for each in kept] == logged
@@ -94,7 +95,7 @@ def test_what_is_refused_leaves_nothing(handling, store, log):
         handling.act(1, SS, lambda s, now: doing.answer(s, whole(state), SS, now))
     assert log.size == before
     with store.reading() as connection:
-        assert len(events_all(connection)) == 2
+        assert len(events_after(connection, 0)) == 2
         assert len(connection.execute(select(acts.c.number)).all()) == 1
 
 
@@ -216,3 +217,52 @@ def test_a_log_that_is_full_grants_nothing(handling, store, log):
         .parts["ss"]
         .answer
     )
+
+
+def test_what_was_folded_is_not_folded_again_unless_the_store_is_set_back(handling, store):
+    folded, read = [], []
+
+    def after(connection, act):
+        found = events_after(connection, act)
+        read.append(len(found))
+        return found
+
+    def fold(number, events):
+        folded.append(number)
+        return number, tuple(each.sequence for each in events)
+
+    kept = Folded(after, fold)
+
+    def looked():
+        folded.clear()
+        read.clear()
+        with store.reading() as connection:
+            return kept.all(connection), sorted(folded), read[0]
+
+    assert looked() == ((), [], 0)
+    answered(handling)
+    handling.apply(WISH, HEAD)
+    assert looked() == (((1, (1, 2, 3, 4)), (2, (1, 2))), [1, 2], 6)
+    assert looked() == (((1, (1, 2, 3, 4)), (2, (1, 2))), [], 0)
+    handling.act(2, BUREAU, lambda s, now: doing.accept(s, BUREAU, now))
+    assert looked() == (((1, (1, 2, 3, 4)), (2, (1, 2, 3))), [2], 1)
+    with store.writing() as connection:  # as a copy of before has it
+        (last,) = connection.execute(select(func.max(acts.c.number))).scalars()
+        connection.execute(delete(application_events).where(application_events.c.act == last))
+        connection.execute(delete(acts).where(acts.c.number == last))
+    assert looked() == (((1, (1, 2, 3, 4)), (2, (1, 2))), [1, 2], 6)
+    handling.act(2, BUREAU, lambda s, now: doing.accept(s, BUREAU, now))
+    assert looked() == (((1, (1, 2, 3, 4)), (2, (1, 2, 3))), [2], 1)
+    with store.writing() as connection:
+        connection.execute(update(acts).where(acts.c.number == last).values(id="f" * 32))
+    assert looked()[1] == [1, 2]
+
+
+@EMBEDDED
+def test_a_list_is_what_its_applications_are_one_by_one(handling):
+    for number in (1, 2, 3):
+        handling.apply(WISH, HEAD)
+        found = handling.listed(BUREAU)
+        assert found == tuple(handling.show(each, BUREAU) for each in range(1, number + 1))
+    handling.act(2, BUREAU, lambda s, now: doing.accept(s, BUREAU, now))
+    assert handling.listed(BUREAU)[1] == handling.show(2, BUREAU)
