@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_templates import TEMPLATE
 
 from middleplatform.errors import ConfigError
 from middleplatform.model.catalog import Level, Sharing, Use
@@ -196,7 +197,9 @@ def test_digest_ignores_layout_and_split_but_sees_every_rule(write, catalog, bun
 def test_digest_covers_every_field_of_the_bundle(bundle):
     form = canonical_form(bundle)
     names = {field.name for field in dataclasses.fields(bundle)} - {"digest", "raw"}
-    assert set(form) == names
+    assert set(form) == names - {"templates"}, "there are none"
+    with_one = dataclasses.replace(bundle, templates={TEMPLATE.name: TEMPLATE})
+    assert set(canonical_form(with_one)) == names
 
 
 def test_single_file_is_a_bundle(write, catalog, bundle):
