@@ -11,11 +11,12 @@ Spec: docs/spec/policy-bundle.md, "Files" and "Canonical form".
 import hashlib
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import lru_cache
+from threading import Lock
 
 import yaml
 
@@ -25,7 +26,11 @@ Path = tuple[str | int, ...]
 
 _BYTES_MAX = 4_000_000
 _DEPTH_MAX = 24
+_NODES_MAX = 200_000
+"""Of one document: a place is remembered for each, so memory is a matter of these and not of bytes."""
 _KEPT = 64  # a bundle and a catalog have a dozen or two
+_KEPT_NODES = 400_000
+"""Of all documents that are kept; drafts that are being typed come and go."""
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"[-+]?[0-9]+\.[0-9]+\Z")
 _WORDS: Mapping[str, object] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -81,7 +86,7 @@ class _RefusedError(Exception):
 class _Loader(yaml.SafeLoader):
     """Composes nodes only; nothing is ever constructed by tag."""
 
-    depth = 0
+    depth = nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in its stubs
@@ -96,7 +101,12 @@ class _Loader(yaml.SafeLoader):
                 event.start_mark,
                 (f"nested deeper than {_DEPTH_MAX} levels", f"嵌套超过 {_DEPTH_MAX} 层"),
             )
-        self.depth += 1
+        if self.nodes >= _NODES_MAX:
+            raise _RefusedError(
+                event.start_mark,
+                (f"more than {_NODES_MAX} values in one file", f"单个文件超过 {_NODES_MAX} 个值"),
+            )
+        self.depth, self.nodes = self.depth + 1, self.nodes + 1
         try:
             return super().compose_node(parent, index)  # type: ignore[arg-type]  # as handed in
         finally:
@@ -116,11 +126,48 @@ def read(name: str, text: str | bytes) -> tuple[Document, tuple[Problem, ...]]:
         The document, and what is wrong with it; a document with problems has the value ``None``
         unless only duplicate keys are wrong.
     """
-    document, problems = _read(name, text)
+    document, problems = _lately.of(name, text)
     return replace(document, value=deepcopy(document.value)), problems
 
 
-@lru_cache(maxsize=_KEPT)
+_Read = tuple[Document, tuple[Problem, ...]]
+
+
+class _Lately:
+    """What was read lately: so many documents, and so many values in all of them; many threads may use it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[str, str | bytes], _Read] = OrderedDict()
+        self._nodes = 0
+
+    def of(self, name: str, text: str | bytes) -> _Read:
+        with self._lock:
+            if (name, text) in self._kept:
+                self._kept.move_to_end((name, text))
+                return self._kept[name, text]
+        found = _read(name, text)
+        with self._lock:
+            self._keep((name, text), found)
+        return found
+
+    def _keep(self, key: tuple[str, str | bytes], found: _Read) -> None:
+        gone = self._kept.pop(key, None)
+        self._nodes += _weight(key, found) - (_weight(key, gone) if gone else 0)
+        self._kept[key] = found
+        while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._nodes > _KEPT_NODES):
+            self._nodes -= _weight(*self._kept.popitem(last=False))
+
+
+def _weight(key: tuple[str, str | bytes], found: _Read) -> int:
+    """Return how many values a document counts for; a long text that says little counts too."""
+    document, problems = found
+    return len(document.places) + len(problems) + len(key[1]) // 100 + 1
+
+
+_lately = _Lately()
+
+
 def _read(name: str, text: str | bytes) -> tuple[Document, tuple[Problem, ...]]:
     loader = None
     try:

@@ -4,7 +4,7 @@ The messages are our own: the validator's would quote values and know no Chinese
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,8 +12,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
-from policies.documents import Document, Path, Problem, place
+from policies.documents import Document, Path, Problem, canonical, place
 
 __all__ = ["Violation", "breaches", "schema", "violations"]
 
@@ -40,9 +41,33 @@ class Violation:
     what: tuple[str, str]
 
 
+def _unique(_: Any, wanted: bool, given: object, __: object) -> Iterator[ValidationError]:  # noqa: ANN401, FBT001 - the validator's own form
+    """Say whether a list has an item twice, in one look at each.
+
+    The validator's own keyword compares every item with every other where they are of several kinds: a draft of 1 MB
+    would keep a thread for hours.
+    """
+    if not wanted or not isinstance(given, list):
+        return
+    if len({_written(each) for each in given}) < len(given):
+        yield ValidationError("an item is there twice")
+
+
+def _written(value: object) -> bytes:
+    try:
+        return canonical(value)
+    except TypeError:  # a float, in what was no document of ours
+        return json.dumps(value, sort_keys=True, default=str).encode()
+
+
+_Validator = extend(  # type: ignore[no-untyped-call]  # untyped in its stubs
+    Draft202012Validator, {"uniqueItems": _unique}
+)
+
+
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER)
+def _validator(name: str) -> Any:  # noqa: ANN401 - the class is made above
+    return _Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def schema(name: str) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies import documents
 from policies.documents import canonical, digest, place, read
 
 
@@ -109,3 +110,27 @@ def test_canonical_form_is_plain():
 def test_shipped_yaml_means_the_same_to_a_common_parser():
     text = "a: [1, 'x', {b: true}]"
     assert value(text) == yaml.safe_load(text)
+
+
+def test_document_of_too_many_values_is_refused_before_it_takes_the_memory(monkeypatch):
+    monkeypatch.setattr(documents, "_NODES_MAX", 1_000)
+    assert value("[" + "a," * 999 + "]") == ["a"] * 999
+    found, problems = read("x.yaml", "[" + "a," * 1_000 + "]")
+    assert found.value is None
+    assert "more than 1000 values" in problems[0].what[0]
+
+
+def test_what_was_read_lately_is_kept_within_bounds(monkeypatch):
+    monkeypatch.setattr(documents, "_KEPT_NODES", 2_000)
+    lately = documents._Lately()
+    few = "[" + "a," * 10 + "]"
+    kept = lately.of("few", few)
+    assert lately.of("few", few) is kept
+    for number in range(20):
+        lately.of(f"{number}", "[" + "a," * 300 + "]" + "#" * 30_000)
+        assert lately._nodes <= 2_000
+    assert lately.of("few", few) is not kept, "it had to make room"
+    assert lately.of("few", few) == kept
+    for number in range(100):
+        lately.of(f"{number}", few)
+    assert len(lately._kept) == documents._KEPT
