@@ -25,7 +25,11 @@ BODY_BYTES_MAX_AT: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(
         (
             "/v1/policy/proposals",
-            *(f"/console/policy/draft/{act}" for act in ("files", "check", "simulate", "propose")),
+            *(
+                f"/console/policy/draft/{act}"
+                for act in ("files", "check", "classify", "simulate", "propose")
+            ),
+            "/console/policy/classify",
             "/v1/policy/simulations",
             "/console/audit/proof",
             "/console/department/receipts",

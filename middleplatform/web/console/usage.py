@@ -5,7 +5,7 @@ Spec: docs/spec/accountability.md, "Usage records".
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -80,9 +80,22 @@ def _records(request: Request, asked: _Asked) -> tuple[UsageRecord, ...]:
     accounts = services_of(request).accounts()
     accounts.check_department(request.state.subject, asked.department)
     start = when(asked.since) if asked.since else None
-    stop = when(asked.until) + _DAY if asked.until else None
+    stop = _day_after(asked.until) if asked.until else None
     window = ReleaseQuery(start=start, stop=stop)
     return accounts.usage_records(asked.department, asked.side, window)[::-1]
+
+
+def _day_after(text: str) -> datetime:
+    """Return the end of a written day.
+
+    Raises:
+        QueryError: Q040 it is none.
+    """
+    day = when(text)
+    try:
+        return day + _DAY
+    except OverflowError:  # the last of all
+        return day
 
 
 def _list(request: Request) -> Response:
@@ -122,7 +135,7 @@ def _export(request: Request) -> Response:
     records = _records(request, asked)
     found = listed(request, records, _words, size=max(1, len(records))).items
     if wanted == "csv":
-        content = as_csv(found).encode()
+        content = ("\ufeff" + as_csv(found)).encode()  # spreadsheets then read it as UTF-8
     else:
         content = json.dumps([plain(each) for each in found], ensure_ascii=False).encode()
     headers = {"Content-Disposition": f'attachment; filename="usage-{asked.side}.{wanted}"'}
