@@ -274,7 +274,7 @@ class Lifecycle:
         check_officer(person)
         with self.desk.store.reading() as connection:
             author = policies.proposal(connection, number).author
-        if person.id != author:
+        if person_key(person.id) != person_key(author):
             raise PolicyError("P004", what=("withdraw another's proposal", "撤回他人的提案"))
         self._close(person, number, State.WITHDRAWN, _comment(comment), {})
 
