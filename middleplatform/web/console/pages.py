@@ -24,6 +24,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.routing import Match
 
 from middleplatform.catalog.browse import LEVEL_WORDS
 from middleplatform.model.request import Role, Subject
@@ -210,7 +211,8 @@ def render(
     """Return the page, or the part of one, that ``template`` makes of ``values``.
 
     Beside ``values`` a template knows ``t(english, chinese)``, ``locale``, ``asset(name)``, ``csrf()``, ``person``,
-    ``entries``, ``here`` (path with query), ``path``, ``partial`` (asked by htmx) and ``url(**changes)``.
+    ``entries``, ``here`` (path with query), ``path``, ``others`` (parameters of the query but filter and page number),
+    ``partial`` (asked by htmx) and ``url(**changes)``.
     """
     subject = session.visitor(request)
     notice = _notice(request)
@@ -219,8 +221,11 @@ def render(
         "entries": entries_of(request, subject),
         "nav_counts": _counts(request),
         "token": session.csrf(request),
-        "here": here(request),
+        "here": _openable(request),
         "path": request.url.path,
+        "others": {
+            name: value for name, value in request.query_params.items() if name not in ("q", "page")
+        },
         "partial": "hx-request" in request.headers,
         "notice": notice,
         "url": lambda **changes: _changed(request, changes),
@@ -266,6 +271,21 @@ def here(request: Request) -> str:
     """Return path and query of the page."""
     query = request.url.query
     return request.url.path + (f"?{query}" if query else "")
+
+
+def _openable(request: Request) -> str:
+    """Return where the page can be opened; of one that answers a form, that is the nearest page above it."""
+    if request.method != "POST" or _opens(request, request.url.path):
+        return here(request)
+    path = request.url.path
+    while path.startswith("/console/") and not _opens(request, path):
+        path = path.rpartition("/")[0]
+    return path if path.startswith("/console") else "/console"
+
+
+def _opens(request: Request, path: str) -> bool:
+    asked = {"type": "http", "method": "GET", "path": path}
+    return any(each.matches(asked)[0] is Match.FULL for each in request.app.router.routes)
 
 
 def back(request: Request) -> str:

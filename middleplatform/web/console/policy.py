@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
-from middleplatform.errors import QueryError
+from middleplatform.errors import ConfigError, QueryError
 from middleplatform.governance.diff import Change, Difference, Direction, diff
 from middleplatform.governance.examined import loaded
 from middleplatform.governance.lifecycle import OPEN, Lifecycle, Weighed
@@ -28,6 +28,8 @@ READERS = OFFICERS | {Role.DEPARTMENT_STEWARD, Role.DATA_BUREAU, Role.AUDITOR}
 _APPROVERS = OFFICERS | {Role.DEPARTMENT_STEWARD}
 
 _HOME = "/console/policy"
+_WEIGHED_MAX = 20
+"""Proposals that are weighed for the number of what waits."""
 STATES: Mapping[State, tuple[str, tuple[str, str]]] = {
     State.PROPOSED: ("info", ("proposed", "待批准")),
     State.APPROVED: ("good", ("approved", "已批准")),
@@ -104,13 +106,28 @@ def _lifecycle(request: Request) -> Lifecycle:
 
 
 def _waiting(request: Request) -> int:
-    """Return how many proposals want an approval that this person could give."""
+    """Return how many of the latest proposals want an approval that this person could give."""
     person, lifecycle = request.state.subject, _lifecycle(request)
     if not person.roles & _APPROVERS:
         return 0
     standing = lifecycle.compared().number
-    found = (each for each in lifecycle.proposals() if each.state in OPEN)
-    return sum(each.base == standing and not same_person(each.author, person.id) for each in found)
+    found = [
+        each
+        for each in lifecycle.proposals()
+        if each.state is State.PROPOSED and each.base == standing
+        and not same_person(each.author, person.id)
+    ]  # fmt: skip
+    return sum(_wants(request, each.number) for each in found[-_WEIGHED_MAX:])
+
+
+def _wants(request: Request, number: int) -> bool:
+    """Say whether a proposal wants this person's approval; one that no longer loads wants nobody's."""
+    try:
+        return "approve" in _may(request, _lifecycle(request).weigh(number))
+    except ConfigError as error:
+        if error.code != "C001":
+            raise
+        return False
 
 
 # --- pages --------------------------------------------------------------------------------------------------------
@@ -141,13 +158,8 @@ def _version(request: Request) -> Response:
     lifecycle, number = _lifecycle(request), number_in(request, "version")
     files = lifecycle.files(number)
     versions = {each.number: each for each in lifecycle.versions()}
-    before = (
-        loaded(lifecycle.files(number - 1), lifecycle.catalog)
-        if number > 1
-        else lifecycle.configured
-    )
-    new = loaded(files, lifecycle.catalog)
-    difference = diff(before, new, lifecycle.catalog, lifecycle.desk.clock.now())
+    difference = _since_before(lifecycle, number)
+    changes = [] if difference is None else said_changes(difference)
     return pages.render(
         request,
         "policy/version.html",
@@ -155,9 +167,27 @@ def _version(request: Request) -> Response:
         newest=max(versions),
         files=files,
         difference=difference,
-        changes=listed(request, said_changes(difference), _text),
+        changes=listed(request, changes, _text),
         officer=bool(request.state.subject.roles & OFFICERS),
     )
+
+
+def _since_before(lifecycle: Lifecycle, number: int) -> Difference | None:
+    """Return what a version changed; None where one of the two no longer loads over today's catalogue.
+
+    Raises:
+        QueryError: Q041 there is no such version.
+    """
+    try:
+        new = loaded(lifecycle.files(number), lifecycle.catalog)
+        before = lifecycle.configured
+        if number > 1:
+            before = loaded(lifecycle.files(number - 1), lifecycle.catalog)
+    except ConfigError as error:
+        if error.code != "C001":
+            raise
+        return None
+    return diff(before, new, lifecycle.catalog, lifecycle.desk.clock.now())
 
 
 def _text(each: Said) -> str:

@@ -1,0 +1,174 @@
+"""The pages of officers, departments and auditors, used as nobody means them to be used."""
+
+import csv
+import dataclasses
+import io
+import re
+from html import unescape
+
+import pytest
+from analyst_world import opened_world, text_of
+
+from middleplatform.access import csv_cells
+
+HOME = "/console/policy"
+USAGE = "/console/department/usage"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, demo_data):
+    with opened_world(tmp_path_factory.mktemp("misused"), demo_data) as made:
+        yield made
+
+
+# --- days and files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", [USAGE, f"{USAGE}/export/csv"])
+def test_the_last_day_of_all_is_a_day(world, address):
+    asked = f"{address}?until=9999-12-31T23:00:00Z"
+    assert world.get(asked, "steward_ga").status_code == 200
+
+
+def test_usage_is_a_file_that_spreadsheets_read_as_utf_8(world):
+    assert world.get(f"{USAGE}/export/csv", "steward_ga").content.startswith(b"\xef\xbb\xbf")
+
+
+@pytest.mark.parametrize("text", ["a\r=1+1", "a\r\n=1+1", "a\n=1+1", "\r=1+1", ["a\r=1+1", "b"]])
+def test_no_cell_of_a_file_begins_within_a_text(text):
+    made = csv_cells.table(["head"], [[text]])
+    assert "\r" not in made
+    ((_,), (cell,)) = csv.reader(io.StringIO(made))
+    assert cell.splitlines()[0] in ("a", "'")
+
+
+# --- where one is ----------------------------------------------------------------------------------------------------
+
+FILES = {"name": ["a.yaml"], "text": ["x: 1\n"]}
+
+
+@pytest.mark.parametrize(
+    ("address", "person", "fields", "there"),
+    [
+        (f"{HOME}/draft/check", "officer_a", FILES, f"{HOME}/draft"),
+        (f"{HOME}/draft/classify", "officer_a", {**FILES, "column": "ga.population.sex"}, f"{HOME}/draft"),
+        (f"{HOME}/classify?dataset=ga.population&column=sex", "officer_a", {"min_units": "many"},
+         f"{HOME}/classify?dataset=ga.population&column=sex"),
+        (f"{HOME}/proposals/77/approve", "officer_a", {}, f"{HOME}/proposals/77"),
+        ("/console/freezes/77/end", "officer_a", {"reason": "r"}, "/console/freezes"),
+        ("/console/freezes", "officer_a", {"scope": "none"}, "/console/freezes"),
+        ("/console/tickets/TK77/close", "steward_ga", {}, "/console/tickets/TK77"),
+        ("/console/nowhere/at/all", "officer_a", {}, "/console"),
+    ],
+)  # fmt: skip
+def test_the_other_language_of_a_page_that_answers_a_form_is_a_page(
+    world, address, person, fields, there
+):
+    page = world.post(address, person, **fields)
+    assert page.status_code != 303
+    (link,) = re.findall(r'href="/console/language/zh\?next=([^"]*)"', page.text)
+    changed = world.get("/console/language/zh?next=" + unescape(link), person)
+    assert changed.headers["location"] == there
+    assert world.get(there, person).status_code in (200, 404)
+
+
+@pytest.mark.parametrize(
+    ("address", "person", "kept"),
+    [
+        ("/console/freezes?state=open&page=2", "officer_a", {"state": "open"}),
+        (f"{HOME}?state=proposed", "officer_a", {"state": "proposed"}),
+        (f"{HOME}/tests?only=failed", "officer_a", {"only": "failed"}),
+        ("/console/department/connectors?department=ga", "bureau", {"department": "ga"}),
+        ('/console/freezes?state="><script>', "officer_a", {"state": '"><script>'}),
+    ],
+)
+def test_a_search_keeps_what_the_list_is_narrowed_to_already(world, address, person, kept):
+    page = world.get(address, person)
+    (form,) = re.findall(r'<form class="filter" role="search".*?</form>', page.text, re.DOTALL)
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form)
+    assert {name: unescape(value) for name, value in fields} == kept
+    assert "><script>" not in page.text
+
+
+def test_a_draft_that_can_be_checked_can_be_classified(world):
+    long = {"name": ["a.yaml"], "text": ["# " + "x" * 200_000 + "\n"]}
+    for act in ("check", "classify"):
+        found = world.post(f"{HOME}/draft/{act}", "officer_a", column="ga.population.sex", **long)
+        assert found.status_code != 413, act
+    place = f"{HOME}/classify?dataset=ga.population&column=sex"
+    assert world.post(place, "officer_a", level="core", **long).status_code != 413
+
+
+# --- what waits -------------------------------------------------------------------------------------------------------
+
+
+def waiting(world, person):
+    page = world.get("/console/catalog", person)
+    found = re.findall(r'<a href="([^"]+)"[^>]*>[^<]*</a><span class="count">(\d+)<', page.text)
+    return int(dict(found).get(HOME, 0))
+
+
+def drafted(world, **changed):
+    """Return the fields of a draft over the files in force, some of them changed."""
+    page = world.get(f"{HOME}/draft", "officer_a")
+    names = re.findall(r'name="name" value="([^"]+)"', page.text)
+    texts = re.findall(r'name="text"[^>]*>\n(.*?)</textarea>', page.text, re.DOTALL)
+    files = dict(zip(names, map(unescape, texts), strict=True))
+    for name, (old, new) in changed.items():
+        assert old in files[f"{name}.yaml"]
+        files[f"{name}.yaml"] = files[f"{name}.yaml"].replace(old, new, 1)
+    return {"name": list(files), "text": list(files.values()), "reason": "for a test"}
+
+
+def proposed(world, fields):
+    made = world.post(f"{HOME}/draft/propose", "officer_a", **fields)
+    assert made.status_code == 303, text_of(made)[-500:]
+    return made.headers["location"]
+
+
+@pytest.fixture(scope="module")
+def published(world):
+    """Two versions, of which the second is stricter."""
+    first = drafted(world, manifest=("\n", " # kept\n"))
+    assert world.post(f"{proposed(world, first)}/publish", "officer_a").status_code == 303
+    place = f"{HOME}/classify?dataset=ga.population&column=sex"
+    page = world.post(place, "officer_a", min_units="50")
+    stricter = {
+        "name": re.findall(r'name="name" value="([^"]+)"', page.text),
+        "text": [unescape(each) for each in re.findall(r'name="text"[^>]*>\n(.*?)</textarea>', page.text, re.DOTALL)],
+    }  # fmt: skip
+    second = proposed(world, stricter | {"reason": "stricter"})
+    assert waiting(world, "officer_b") == 0, "what only tightens wants nobody's approval"
+    assert world.post(f"{second}/publish", "officer_a").status_code == 303
+    return first
+
+
+def test_what_waits_is_what_this_person_can_approve(world, published):
+    place = proposed(world, published)
+    everybody = ("officer_a", "officer_b", "steward_ga", "steward_tax")
+    assert [waiting(world, each) for each in everybody] == [0, 1, 1, 0]
+    assert world.post(f"{place}/approve", "officer_b").status_code == 303
+    assert [waiting(world, each) for each in everybody] == [0, 0, 1, 0]
+    assert world.post(f"{place}/approve", "steward_ga").status_code == 303
+    assert [waiting(world, each) for each in everybody] == [0, 0, 0, 0]
+    assert world.post(f"{place}/withdraw", "officer_a").status_code == 303
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "cannot be compared"), ("zh", "无法比较")])
+def test_a_version_that_the_catalogue_has_outgrown_can_still_be_read(
+    world, published, monkeypatch, language, said
+):
+    assert published
+    lifecycle = world.platform.lifecycle
+    population = lifecycle.catalog.datasets["ga.population"]
+    columns = {name: each for name, each in population.columns.items() if name != "sex"}
+    datasets = {**lifecycle.catalog.datasets}
+    datasets["ga.population"] = dataclasses.replace(population, columns=columns)
+    assert said not in text_of(world.get(f"{HOME}/versions/2", "auditor", language))
+    monkeypatch.setattr(
+        lifecycle, "catalog", dataclasses.replace(lifecycle.catalog, datasets=datasets)
+    )
+    page = world.get(f"{HOME}/versions/2", "auditor", language)
+    assert page.status_code == 200
+    assert said in text_of(page)
+    assert "ga.population:" in page.text
