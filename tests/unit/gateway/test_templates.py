@@ -162,6 +162,18 @@ def test_a_template_that_covers_other_columns_is_not_named(platform):
     assert "template" not in str(refused.value.reasons)
 
 
+def test_departments_that_answer_together_let_it_pass_too(platform):
+    sql = "SELECT section, SUM(staff) AS s FROM city.firm GROUP BY section"
+    shut = made.with_column(OPEN, "city.firm", "staff", sharing=Sharing.CONDITIONAL)
+    bundle = with_templates(replace(TEMPLATE, sql=sql, parameters=()), bundle=shut)
+    platform.gateway.bundle = bundle
+    for node in platform.nodes.values():
+        node.bundle = bundle
+    answer = platform.ask(sql)
+    assert (answer.protocol, answer.decision.grants) == ("secure_sum", ("T/education",))
+    assert code(platform, sql.replace("SUM", "AVG")) == ("P003", "G1")
+
+
 # --- taken away meanwhile -----------------------------------------------------------------------------------------
 
 
