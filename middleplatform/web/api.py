@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-_SHARE = 8
-"""One person has at most this part of the requests under way at once."""
-
 
 def build(  # noqa: PLR0913 - the gateway and all around it
     gateway: "Gateway",
@@ -91,19 +88,23 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     )
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
-    app.state.services, app.state.simulations, app.state.checks = services, simulations, Checks()
-    app.state.places = Places(requests_max, max(1, requests_max // _SHARE))
+    app.state.services, app.state.simulations = services, simulations
+    app.state.checks, app.state.places = Checks(), Places(requests_max)
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)
     if services is not None:
         console.register(app)
-    login = None if services is None else services.login
-    usual = Limits() if login is None else login.config.limits
-    app.add_middleware(RateLimits, limits=limits or usual)
+    app.add_middleware(RateLimits, limits=limits or _usual(services))
     app.add_middleware(Shell, operator_log=operator_log, requests_max=requests_max)
     _describe(app)
     return app
+
+
+def _usual(services: Services | None) -> Limits:
+    """Return how fast anybody may ask as the login's settings say."""
+    login = None if services is None else services.login
+    return Limits() if login is None else login.config.limits
 
 
 def _describe(app: FastAPI) -> None:

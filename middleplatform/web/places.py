@@ -17,6 +17,8 @@ from middleplatform.model.request import Subject, person_key
 
 __all__ = ["Places", "Room", "fair"]
 
+_SHARE = 8
+
 
 def fair(own: int, free: int, own_max: int) -> bool:
     """Say whether a person who holds ``own`` places gets one of ``free`` more."""
@@ -28,11 +30,11 @@ class Places:
 
     Args:
         most: Of everybody.
-        own_max: Of one person.
+        own_max: Of one person; 0 for an eighth of ``most``.
     """
 
-    def __init__(self, most: int, own_max: int) -> None:
-        self._most, self._own_max = most, own_max
+    def __init__(self, most: int, own_max: int = 0) -> None:
+        self._most, self._own_max = most, own_max or max(1, most // _SHARE)
         self._held: Counter[str] = Counter()
 
     def check(self, subject: Subject) -> None:

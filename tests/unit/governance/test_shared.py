@@ -3,17 +3,16 @@
 import asyncio
 from argparse import Namespace
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
 from doors import CountingRng, HandClock
 from node_world import until
-from postgres_server import ADMIN, running_server
-from sqlalchemy import update
+from postgres_server import ADMIN
+from shared_gateways import LIN, FreshRng, entry, finish, lost, request, stop
 
-from middleplatform.access.operator_log import OperatorLog
 from middleplatform.audit.checkpoint import parse_checkpoint
 from middleplatform.audit.opened import open_log as open_file
 from middleplatform.cli.context import Context, consoles
@@ -26,106 +25,20 @@ from middleplatform.errors import (
     QueryError,
     SourceError,
 )
-from middleplatform.governance import entering, membership
+from middleplatform.governance import entering
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.entering import SharedEntering
-from middleplatform.governance.kept import Kept, end_left_behind, error_form, error_from
+from middleplatform.governance.kept import error_form, error_from
 from middleplatform.governance.shared import agree, open_log, open_tokens, read_log
 from middleplatform.model.decision import Reason, Span
-from middleplatform.model.record import AuditRecord
-from middleplatform.model.request import QueryRequest, Role, Subject
-from middleplatform.settings import Settings
+from middleplatform.model.request import Subject
 from middleplatform.store import leases
 from middleplatform.store.acts import Act, claim, hand_over, pending
 from middleplatform.store.database import Store
-from middleplatform.web.jobs import Bounds
-from middleplatform.web.shared_jobs import SharedJobTable
-
-LIN = Subject("lin", "drc", frozenset({Role.ANALYST}), ("990101",))
-AT = "2026-03-01T08:00:00+00:00"
 
 
 class GoneError(Exception):
     """Ends a process at this point."""
-
-
-class FreshRng:
-    """Names that no other process has."""
-
-    count = 0
-
-    def token_bytes(self, size):
-        FreshRng.count += 1
-        return FreshRng.count.to_bytes(size, "big")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_server() as running:
-        running.run("CREATE ROLE platform LOGIN", "CREATE DATABASE ready OWNER platform")
-        Store.open(address(running, "ready")).close()
-        yield running
-
-
-def address(running, name):
-    return f"postgresql+pg8000://platform@127.0.0.1:{running.port}/{name}"
-
-
-@pytest.fixture
-def settings(server, tmp_path, monkeypatch):
-    """Return the settings of a platform whose store is an empty database."""
-    name = f"p{FreshRng().token_bytes(8).hex()}"
-    server.run(f"CREATE DATABASE {name} TEMPLATE ready OWNER platform")
-    monkeypatch.setattr(membership, "LOOK_S", 0.05)
-    return Settings(state=tmp_path / "state", store=address(server, name))
-
-
-@pytest.fixture
-def join(settings):
-    """Open the log as another process of the platform; all are closed in the end."""
-    opened = []
-
-    def joined(*, serving=True):
-        log, member = open_log(settings, HandClock(), FreshRng(), serving=serving)
-        opened.append(log)
-        return SimpleNamespace(log=log, member=member, kept=Kept(member, log))
-
-    yield joined
-    for each in opened:
-        each.close()
-
-
-def stop(process):
-    """Let a process renew its lease no more, as a stopped or killed one does not; its lease has expired."""
-    process.member.stop()
-    with process.member.store.writing() as connection:
-        connection.execute(
-            update(leases.leases)
-            .where(leases.leases.c.name == process.member.lease.name)
-            .values(expires_ms=1)
-        )
-
-
-def lost(process, other):
-    """Wait until another process has taken the lease of a stopped one."""
-
-    def gone():
-        with other.member.store.apart() as connection:
-            return not leases.hold(connection, process.member.lease)
-
-    until(gone, "the lease to be lost")
-
-
-def request(number):
-    return QueryRequest(f"{number:032x}", "SELECT 1", LIN, "statistics", "p", datetime.now(UTC))
-
-
-def entry(event, query_id, **more):
-    return AuditRecord(event, {"at": AT, "query_id": query_id, **more})
-
-
-def finish(process):
-    return end_left_behind(process.member, process.log, lambda: "0" * 64, HandClock())
 
 
 def ends(log):
@@ -565,137 +478,3 @@ def test_an_error_that_was_kept_says_what_it_said(error):
         error.message(each) for each in ("en", "zh")
     ]
     assert (again.reasons, again.audit_index, again.rule) == (error.reasons, 7, error.rule)
-
-
-# --- the table of questions -------------------------------------------------------------------------------------------
-
-
-class Refusing:
-    """A gateway that refuses every question once it may."""
-
-    def __init__(self):
-        self.go = asyncio.Event()
-
-    async def submit(self, asked, _progress=None):
-        await self.go.wait()
-        raise PolicyError("P004", what=(f"ask {asked.project}", "查询"))
-
-
-def table(process, gateway, tmp_path):
-    log = OperatorLog(tmp_path / "operator.log", HandClock(), CountingRng())
-    return SharedJobTable(gateway, Bounds(), lambda: 0.0, log, process.kept)
-
-
-def test_a_question_of_one_gateway_can_be_followed_at_the_other_to_its_end(join, tmp_path):
-    one, two = join(), join()
-
-    async def follow():
-        gateway = Refusing()
-        here, there = table(one, gateway, tmp_path), table(two, None, tmp_path)
-        job = here.submit(request(1))
-        await here.accepted(job)
-        seen = await there.find(job.id, LIN)
-        assert seen.status == "running"
-        with pytest.raises(QueryError) as caught:
-            await there.cancel(seen)
-        assert caught.value.code == "Q042"
-        with pytest.raises(QueryError):
-            await there.find(job.id, Subject("wang", "drc", frozenset(), ()))
-        gateway.go.set()
-        assert await seen.finished(30)
-        assert (seen.status, seen.error.message("en")) == ("refused", job.error.message("en"))
-        assert (await there.find(job.id, LIN)).status == "refused"
-        await here.close()
-        await there.close()
-
-    asyncio.run(follow())
-
-
-def test_the_loop_goes_on_while_the_store_is_asked_for_anothers_question(join, tmp_path):
-    one, two = join(), join()
-    find, go = two.kept.find, Event()
-
-    def slow(query_id, subject):
-        assert go.wait(30)  # set by the loop alone: were it the loop that waits here, nobody would
-        return find(query_id, subject)
-
-    async def follow():
-        gateway = Refusing()
-        here, there = table(one, gateway, tmp_path), table(two, None, tmp_path)
-        job = here.submit(request(1))
-        await here.accepted(job)
-        two.kept.find = slow
-        asked = asyncio.create_task(there.find(job.id, LIN))
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_soon(go.set)
-        assert (await asked).status == "running"
-        gateway.go.set()
-        await here.close()
-        await there.close()
-
-    asyncio.run(follow())
-
-
-def test_a_canceled_question_is_canceled_for_all(join, tmp_path):
-    one, two = join(), join()
-
-    async def cancel():
-        here, there = table(one, Refusing(), tmp_path), table(two, None, tmp_path)
-        job = here.submit(request(1))
-        await here.accepted(job)
-        await here.cancel(job)
-        assert (await there.find(job.id, LIN)).status == "canceled"
-        await here.close()
-
-    asyncio.run(cancel())
-
-
-def test_a_question_that_the_store_does_not_take_is_not_asked(join, tmp_path, server):
-    one = join()
-    server.run("DROP TABLE jobs", database=one.member.store.engine.url.database, user=ADMIN)
-
-    async def ask():
-        here = table(one, Refusing(), tmp_path)
-        job = here.submit(request(1))
-        await here.accepted(job)
-        assert (job.status, job.error.code) == ("failed", "C015")
-        await here.close()
-
-    asyncio.run(ask())
-
-
-@pytest.mark.parametrize("canceled", [False, True])
-def test_a_question_that_another_gateway_has_ended_ends_alike_here(join, tmp_path, canceled):
-    one, two = join(), join()
-
-    async def ask():
-        gateway = Refusing()
-        here = table(one, gateway, tmp_path)
-        job = here.submit(request(1))
-        await here.accepted(job)
-        stop(one)
-        await asyncio.to_thread(lost, one, two)
-        assert finish(two) == 1
-        if canceled:
-            await here.cancel(job)
-        else:
-            gateway.go.set()
-        assert await job.finished(30)
-        assert (job.status, job.error.code) == ("failed", "L006")
-        await here.close()
-
-    asyncio.run(ask())
-
-
-def test_a_question_that_was_canceled_before_it_began_is_no_gateways(join, tmp_path):
-    one = join()
-
-    async def cancel():
-        here = table(one, Refusing(), tmp_path)
-        job = here.submit(request(1))
-        await here.cancel(job)
-        await here.accepted(job)
-        assert (job.status, one.kept.find(job.id, LIN)) == ("canceled", None)
-        await here.close()
-
-    asyncio.run(cancel())
