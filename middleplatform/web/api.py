@@ -59,8 +59,7 @@ def build(  # noqa: PLR0913 - the gateway and all around it
         limits: How fast anybody may ask; as the login's settings say unless given.
         kept: Questions of all gateways that share a store; None where there is one gateway.
     """
-    around = (gateway, bounds, timer, operator_log)
-    jobs = JobTable(*around) if kept is None else SharedJobTable(*around, kept)
+    jobs = _table(gateway, bounds, timer, operator_log, kept)
     simulations = Simulations(gateway.rng, operator_log)
 
     @asynccontextmanager
@@ -99,6 +98,17 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     app.add_middleware(Shell, operator_log=operator_log, requests_max=requests_max)
     _describe(app)
     return app
+
+
+def _table(
+    gateway: "Gateway",
+    bounds: Bounds,
+    timer: Callable[[], float],
+    operator_log: OperatorLog,
+    kept: Kept | None,
+) -> JobTable:
+    around = (gateway, bounds, timer, operator_log)
+    return JobTable(*around) if kept is None else SharedJobTable(*around, kept)
 
 
 def _usual(services: Services | None) -> Limits:
