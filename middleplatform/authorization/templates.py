@@ -11,7 +11,7 @@ template a fragment belongs to, and ``by`` says whose rules decide what that ope
 Spec: docs/spec/grants.md, "Approved templates".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -27,7 +27,7 @@ from middleplatform.sql.forms import Form, canonical, names, statements
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 
-__all__ = ["approvals", "columns_of", "datasets_of", "forms", "is_of", "matching", "opened"]
+__all__ = ["approvals", "columns_of", "datasets_of", "forms", "matching", "opened"]
 
 Opened = Mapping[str, frozenset[str]]
 """Columns by operation."""
@@ -38,26 +38,23 @@ def matching(parsed: ParsedQuery, asking: Asking, bundle: Bundle) -> str:
 
     Two templates of one statement are refused by ``policy check``.
     """
-    return next(
-        (
-            name
-            for name, template in sorted(bundle.templates.items())
-            if stands(template, asking.subject, asking.purpose, asking.now)
-            and is_of(parsed, template, bundle.limits)
-        ),
-        "",
-    )
-
-
-def is_of(parsed: ParsedQuery, template: Template, limits: Limits) -> bool:
-    """Say whether a statement is one of a template's."""
+    theirs = [
+        (name, template)
+        for name, template in sorted(bundle.templates.items())
+        if stands(template, asking.subject, asking.purpose, asking.now)
+    ]
     try:
-        # Names are the same in all of a template's statements: most questions are told apart by them alone.
-        if names(parsed.tree) != _names(template, limits):
-            return False
-        return canonical(parsed.tree) in forms(template, limits)
+        return _first(parsed, theirs, bundle.limits) if theirs else ""
     except MiddleplatformError:
-        return False
+        return ""
+
+
+def _first(parsed: ParsedQuery, theirs: Sequence[tuple[str, Template]], limits: Limits) -> str:
+    """Names are the same in all of a template's statements: most questions are told apart by them alone."""
+    said = names(parsed.tree)
+    alike = [(name, each) for name, each in theirs if _names(each, limits) == said]
+    form = canonical(parsed.tree) if alike else b""
+    return next((name for name, each in alike if form in forms(each, limits)), "")
 
 
 def opened(bundle: Bundle, name: str, catalog: Catalog, by: Bundle | None = None) -> Bundle:
@@ -144,7 +141,7 @@ def _names(template: Template, limits: Limits) -> tuple[str, ...] | None:
     return None if first is None else names(first.tree)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def forms(template: Template, limits: Limits) -> frozenset[Form]:
     """Return the trees of a template's statements; one that cannot be parsed has none."""
     return frozenset(canonical(parsed.tree) for parsed in _parsed(template, limits))

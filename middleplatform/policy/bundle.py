@@ -71,6 +71,10 @@ _TWICE = (
     "a signal has one rule for each whom it is counted for",
     "同一信号对同一统计对象只能有一条规则",
 )
+_TEMPLATES_MANY = (
+    f"more than {templates.TEMPLATES_MAX} templates",
+    f"模板超过 {templates.TEMPLATES_MAX} 个",
+)
 _TEMPLATES_OWN = (
     f"a number that begins with {templates.PREFIX} is a template's",
     f"以 {templates.PREFIX} 开头的编号专属模板",
@@ -123,6 +127,8 @@ def _given_problems(merged: Merged, catalog: Catalog, purposes: frozenset[str]) 
             yield ("grants", index, "id"), _TEMPLATES_OWN
         for field, what in grants.problems_of(grant, catalog, purposes):
             yield ("grants", index, field), what
+    if len(merged.mapping("templates")) > templates.TEMPLATES_MAX:
+        yield ("templates",), _TEMPLATES_MANY
     for name, template in merged.mapping("templates").items():
         for field, what in templates.problems_of(cast("Raw", template), catalog, purposes):
             yield ("templates", name, field), what

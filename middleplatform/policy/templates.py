@@ -17,8 +17,8 @@ from middleplatform.model.request import Subject
 from middleplatform.policy import evaluate, grants
 
 __all__ = [
-    "PREFIX", "STATEMENTS_MAX", "Offer", "approval", "build", "named", "number", "offers", "problems_of",
-    "stands",
+    "CHARACTERS_MAX", "PREFIX", "STATEMENTS_MAX", "TEMPLATES_MAX", "Offer", "approval", "build", "named", "number",
+    "offers", "problems_of", "stands",
 ]  # fmt: skip
 
 PREFIX = "T/"
@@ -26,6 +26,12 @@ PREFIX = "T/"
 
 STATEMENTS_MAX = 256
 """Statements that one template may stand for: permitted literals multiply, and every statement is judged."""
+
+CHARACTERS_MAX = 100_000
+"""Characters of all of a template's statements: the first question that may be one of them has all of them read."""
+
+TEMPLATES_MAX = 256
+"""Templates of a policy: every question is held against each that is open to who asks."""
 
 Raw = Mapping[str, object]
 Said = tuple[str, tuple[str, str]]
@@ -93,6 +99,21 @@ def problems_of(raw: Raw, catalog: Catalog, purposes: Collection[str]) -> Iterat
             f"允许取值共组成 {count} 条语句，超过 {STATEMENTS_MAX} 条",
         )
         yield "parameters", what
+    elif (long := count * _length(raw)) > CHARACTERS_MAX:
+        what = (
+            f"all its statements together have {long} characters, more than {CHARACTERS_MAX}",
+            f"全部语句共 {long} 个字符，超过 {CHARACTERS_MAX} 个",
+        )
+        yield "sql", what
+
+
+def _length(raw: Raw) -> int:
+    """Return the characters of the longest statement, or a few more."""
+    sql = str(raw["sql"])
+    return len(sql) + sum(
+        sql.count(f":{name}") * max(len(literal(each)) for each in values)
+        for name, values in _parameters(raw).items()
+    )
 
 
 def _assessed_late(raw: Raw) -> Iterator[Said]:

@@ -4,7 +4,8 @@ Two statements have the same form only if their parsed trees are the same, node 
 case of key words and unquoted names are no part of a tree; everything else is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import pairwise, product
 
 import sqlglot
@@ -17,15 +18,15 @@ from middleplatform.sql.scope import identifier
 
 __all__ = ["Form", "Parameters", "blanks", "canonical", "filled", "names", "statements"]
 
-Form = tuple[str, ...]
-"""A tree, written out."""
+Form = bytes
+"""SHA-256 of a tree that is written out: a policy's forms are many, and all of them are kept."""
 
 Parameters = Sequence[tuple[str, Sequence[str]]]
 """(name, literals as SQL text)."""
 
 
 def canonical(tree: exp.Expr) -> Form:
-    """Return the tree written out, from the top: every node with its parts, their names and how many each has.
+    """Return the digest of the tree, written from the top: every node with its parts, their names and their number.
 
     Raises:
         QueryError: Q010 a name that may not be.
@@ -48,7 +49,7 @@ def canonical(tree: exp.Expr) -> Form:
             written.append(each)
         else:
             written += (type(each).__name__, str(each))
-    return tuple(written)
+    return sha256(repr(written).encode()).digest()
 
 
 def names(tree: exp.Expr) -> tuple[str, ...]:
@@ -90,8 +91,12 @@ def filled(sql: str, values: Mapping[str, str]) -> str:
     Raises:
         QueryError: Q001 no SQL.
     """
+    return _filled_in(sql, _places(sql), values)
+
+
+def _filled_in(sql: str, places: Iterable[tuple[str, int, int]], values: Mapping[str, str]) -> str:
     made, last = "", 0
-    for name, start, end in _places(sql):
+    for name, start, end in places:
         if name in values:
             # Apart from what stands before it: ``-`` and ``-1`` would begin a comment.
             gap = "" if sql[:start][-1:].isspace() else " "
@@ -106,7 +111,8 @@ def statements(sql: str, parameters: Parameters) -> tuple[str, ...]:
         QueryError: Q001 no SQL; Q010 a blank without literals, or literals for none.
     """
     names = [name for name, _ in parameters]
-    wrong = sorted({*blanks(sql)} ^ {*names})
+    places = tuple(_places(sql))
+    wrong = sorted({name for name, _, _ in places} ^ {*names})
     if wrong:
         shown = ", ".join(f":{name}" for name in wrong)
         what = (
@@ -115,7 +121,7 @@ def statements(sql: str, parameters: Parameters) -> tuple[str, ...]:
         )
         raise QueryError("Q010", rule="R0", what=what)
     chosen = product(*(values for _, values in parameters))
-    return tuple(filled(sql, dict(zip(names, each, strict=True))) for each in chosen)
+    return tuple(_filled_in(sql, places, dict(zip(names, each, strict=True))) for each in chosen)
 
 
 def _places(sql: str) -> Iterator[tuple[str, int, int]]:

@@ -100,7 +100,10 @@ def test_the_digest_covers_every_field_but_who_approved_it(write, catalog):
         ("since: [1960, 1970]", "since: [true]", "since"),
         ("since: [1960, 1970]", f"since: {list(range(257))}", "since"),
         ("since: [1960, 1970]", f"a: {list(range(16))}, b: {list(range(17))}", "272 statements"),
+        ("since: [1960, 1970]", f"since: [1960, '{'x' * 50_000}']", "more than 100000"),
         ("  education:\n    title", "  Education:\n    title", "lower-case letters"),
+        ("  education:\n    title", '  "education\\n":\n    title', "lower-case letters"),
+        ("  education:\n    title", '  "T/education":\n    title', "lower-case letters"),
         ("id: G1", "id: T/education", "a template's"),
     ],
 )  # fmt: skip
@@ -108,6 +111,16 @@ def test_what_is_none_is_not_loaded(write, catalog, old, new, said):
     text = WHOLE.replace(old, new)
     assert text != WHOLE
     assert said in refused(write, catalog, text)
+
+
+def test_a_policy_has_so_many_templates_and_no_more(write, catalog):
+    (one,) = re.findall(r"  education:\n((?:    .*\n)+)", TEMPLATES)
+    for many, loads in ((256, True), (257, False)):
+        text = BUNDLE + "\ntemplates:\n" + "".join(f"  t{n}:\n{one}" for n in range(many))
+        if loads:
+            assert len(load(write(text), catalog).templates) == many
+        else:
+            assert "more than 256 templates" in refused(write, catalog, text)
 
 
 def test_a_problem_is_told_with_its_place(write, catalog):
