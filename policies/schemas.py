@@ -4,6 +4,7 @@ The messages are our own: the validator's would quote values and know no Chinese
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -53,6 +54,12 @@ def _unique(_: Any, wanted: bool, given: object, __: object) -> Iterator[Validat
         yield ValidationError("an item is there twice")
 
 
+def _pattern(_: Any, wanted: str, given: object, __: object) -> Iterator[ValidationError]:  # noqa: ANN401 - the same
+    """A schema's ``$`` is the end of the text; Python's stands before a last line break too."""
+    if isinstance(given, str) and not re.search(wanted.replace("$", r"\Z"), given):
+        yield ValidationError("another form")
+
+
 def _written(value: object) -> bytes:
     try:
         return canonical(value)
@@ -61,7 +68,7 @@ def _written(value: object) -> bytes:
 
 
 _Validator = extend(  # type: ignore[no-untyped-call]  # untyped in its stubs
-    Draft202012Validator, {"uniqueItems": _unique}
+    Draft202012Validator, {"uniqueItems": _unique, "pattern": _pattern}
 )
 
 

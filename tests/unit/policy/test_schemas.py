@@ -29,6 +29,16 @@ def test_same_item_twice_is_found_whatever_the_kinds(items, twice):
     assert said(items) == (["uniqueItems"] if twice else [])
 
 
+@pytest.mark.parametrize("end", ["\n", " ", "\u2028", "\x00"])
+def test_a_name_ends_where_its_text_ends(end):
+    """Python's own ``$`` would let a name pass that has a line break behind it."""
+    for part in ("templates", "purposes"):
+        (found, *_) = violations({part: {f"education{end}": {}}}, "bundle")
+        assert found.path == (part,)
+        whole = violations({part: {"education": {}}}, "bundle")
+        assert (part,) not in {each.path for each in whole}
+
+
 class Counted(str):
     """A text that counts how often it is compared."""
 
