@@ -183,6 +183,7 @@ class Reconciler:
                 "gateway_policy_digest": body.get("policy_digest"),
                 "sealed_for": body.get("sealed_for"),
                 "noise": each.get("noise"),
+                "template": each.get("template"),
             }
             yield from self._match(query, "platform", _Held(index, at, fields, said))
 
@@ -315,7 +316,7 @@ def _digest(body: Mapping[str, object]) -> str:
     told = {name: body.get(name) for name in (*names, "issued_at")}
     told["department"] = body.get("node")
     told["policy_digest"] = body.get("gateway_policy_digest")
-    told["sealed_for"], told["noise"] = body.get("sealed_for", ""), body.get("noise", "")
+    told |= {name: body.get(name, "") for name in ("sealed_for", "noise", "template")}
     told["subject"] = {
         "id": body.get("subject"),
         "department": body.get("department"),

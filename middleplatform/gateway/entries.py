@@ -17,6 +17,7 @@ from middleplatform.model.record import AuditRecord
 from middleplatform.model.request import QueryRequest
 from middleplatform.model.result import Release
 from middleplatform.model.sealed import SealedAnswer
+from middleplatform.policy.templates import named
 
 __all__ = ["ended", "quality_of", "received", "released"]
 
@@ -92,7 +93,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     if parameters["privacy"] is not None:
         fractions = parameters["privacy"].items()
         parameters["privacy"] = {name: str(value) for name, value in fractions}
-    noise = block_noise(request, decision, plan)
+    said = {"noise": block_noise(request, decision, plan), "template": named(decision.grants)}
     columns = sorted(
         {f"{use.dataset}.{use.column}" for use in facts.uses if use.dataset and use.column != "*"}
     )
@@ -105,7 +106,7 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
         "grants": list(decision.grants),
         "protocol": plan.protocol,
         "post_sql": plan.post_sql,
-        "fragments": [_fragment(block, told, noise) for block, told in zip(plan.blocks, receipts, strict=True)],
+        "fragments": [_fragment(block, told, said) for block, told in zip(plan.blocks, receipts, strict=True)],
         "obligations": [[duty.kind, duty.dataset, duty.column, *duty.argument] for duty in decision.obligations],
         "disclosure": parameters,
         "withheld": [[each.rule, each.reason, each.cells] for each in release.withheld],
@@ -116,11 +117,13 @@ def released(  # noqa: PLR0913, PLR0917 - all that an entry says
     })  # fmt: skip
 
 
-def _fragment(block: Block, receipts: Mapping[str, str], noise: str) -> Mapping[str, object]:
+def _fragment(
+    block: Block, receipts: Mapping[str, str], said: Mapping[str, str]
+) -> Mapping[str, object]:
     return {
         "name": block.name,
         "protocol": block.protocol,
         "sql": block.sql,
         "receipts": dict(sorted(receipts.items())),
-        **({"noise": noise} if noise else {}),
+        **{name: value for name, value in said.items() if value},
     }

@@ -148,7 +148,6 @@ class Journal:
             "result_digest": fields.result_digest,
             "receipt": receipt,
             **({"sealed_for": fragment.sealed_for} if fragment.sealed_for else {}),
-            **({"template": fragment.template} if fragment.template else {}),
         }
         return self._append("released", body)
 
@@ -291,6 +290,7 @@ class Journal:
             "policy_digest": policy_digest,
             "sql": fragment.sql,
             **({"noise": fragment.noise} if fragment.noise else {}),
+            **({"template": fragment.template} if fragment.template else {}),
         }
 
     def _append(self, event: str, body: Mapping[str, object]) -> Receipt:

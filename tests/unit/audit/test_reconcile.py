@@ -242,6 +242,31 @@ def test_a_gateway_that_enters_another_loss_than_was_spent_is_named(two, entered
     assert (found.kind, found.names) == (Kind.DIFFERS, ("noise",))
 
 
+def of_template(two, name):
+    """Let the department's answer be to a fragment that names a template."""
+    made = replace(two.fragment(), query_id=f"{0:032x}", template=name)
+    receipt = two.receipt(made)
+    two.node[0] = ("released", two.node[0][1] | two.entry_of(made, receipt, template=name))
+    two.platform[1][1]["fragments"][0]["receipts"]["ga"] = receipt
+
+
+def test_an_answer_under_a_template_is_held_against_the_other_log_like_a_plain_one(two):
+    two.query()
+    of_template(two, "education")
+    two.platform[1][1]["fragments"][0]["template"] = "education"
+    assert two.run() == []
+    assert two.compared.tally.matched == 1
+
+
+@pytest.mark.parametrize("entered", ["another", None])
+def test_a_gateway_that_names_a_template_to_the_department_alone_is_named(two, entered):
+    two.query()
+    of_template(two, "education")
+    two.platform[1][1]["fragments"][0]["template"] = entered
+    (found,) = two.run()
+    assert (found.kind, found.names) == (Kind.DIFFERS, ("template",))
+
+
 def test_a_gateway_that_enters_another_text_is_named(two):
     two.query()
     two.platform[1][1]["fragments"][0]["sql"] = "SELECT 1"

@@ -8,6 +8,7 @@ import made_world as made
 import pytest
 from made_templates import ASKED, CLOSED, OPEN, SQL, TEMPLATE, with_templates
 
+from middleplatform.audit.reconcile import Reconciler
 from middleplatform.authorization.templates import approvals, columns_of
 from middleplatform.errors import MiddleplatformError, PolicyError, ProtocolError
 from middleplatform.gateway.judge import judge
@@ -50,8 +51,13 @@ def test_its_statement_is_answered_with_no_application_and_the_log_names_it(plat
     assert answer.decision.grants == ("T/education",)
     event, body = platform.entries()[-1]
     assert (event, body["grants"]) == ("released", ["T/education"])
+    assert [each["template"] for each in body["fragments"]] == ["education"]
     told = [entry.record.body for entry in platform.nodes["ga"].journal.log.entries()]
     assert told[-1]["template"] == "education"
+    logs = platform.audit.entries(), platform.nodes["ga"].journal.log.entries()
+    found = Reconciler("ga", [platform.keys["ga"].public_key], platform_reach=made.NOW, node_reach=made.NOW)  # fmt: skip
+    assert list(found.run(*map(list, logs))) == []
+    assert found.tally.matched
 
 
 @pytest.mark.parametrize(
