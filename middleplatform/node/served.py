@@ -102,7 +102,7 @@ class ServedFragments:
 
         Raises:
             ProtocolError: X002 served before, or issued before what is remembered; X001 malformed,
-                or its query came with another policy digest, purpose, project or subject.
+                or its query came with another policy digest, purpose, project, subject or template.
             ConfigError: C011 when the file refuses the entry: then no answer may be given.
 
         Reveals:
@@ -202,6 +202,7 @@ def _binding(fragment: Fragment) -> bytes:
         fragment.purpose,
         fragment.project,
         [subject.id, subject.department, sorted(map(str, subject.roles)), list(subject.regions)],
+        *([fragment.template] if fragment.template else []),
     ]
     return hashlib.sha256(json.dumps(bound, separators=(",", ":")).encode()).digest()
 

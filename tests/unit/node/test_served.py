@@ -72,9 +72,10 @@ def test_a_fragment_is_served_once_whatever_its_text(served, clock):
         {"subject": replace(ANALYST, department="tax")},
         {"subject": replace(ANALYST, roles=frozenset({Role.AUDITOR}))},
         {"subject": replace(ANALYST, regions=("990101",))},
+        {"template": "base"},
     ],
 )
-def test_a_query_keeps_its_policy_purpose_project_and_subject(served, clock, changes):
+def test_a_query_keeps_its_policy_purpose_project_subject_and_template(served, clock, changes):
     served.claim(fragment(clock))
     assert refusal(served, fragment(clock, number=1, **changes)) == "X001"
     served.claim(fragment(clock, number=1))
