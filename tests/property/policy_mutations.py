@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from hypothesis import strategies as st
+from made_templates import TEMPLATE
 
 from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.model.policy import METHODS, PrivacyRule, Purpose, Withheld
@@ -111,6 +112,19 @@ _LIMITS = {
 }
 
 
+_TEMPLATE = {
+    "sql": st.sampled_from(["SELECT region FROM ga.person", "SELECT COUNT(*) AS n FROM tax.payer", "?"]),
+    "parameters": st.sampled_from([(), (("a", ("1", "2")),), (("a", ("1",)),), (("b", ("1",)),)]),
+    "departments": st.frozensets(st.sampled_from(["drc", "ga"]), max_size=2),
+    "subjects": st.sampled_from([frozenset(), frozenset({"li"}), frozenset({"wu"})]),
+    "purposes": _SOME_PURPOSES,
+    "regions": _GRANT["regions"],
+    "starts": _MOMENTS,
+    "ends": _MOMENTS,
+    "basis": _GRANT["basis"],
+}  # fmt: skip
+
+
 def _changed(draw, value, choices):
     field = draw(st.sampled_from(sorted(choices)))
     return replace(value, **{field: draw(choices[field])})
@@ -180,6 +194,14 @@ def _grant(draw, bundle):
     return replace(bundle, grants=tuple(grants))
 
 
+def _template(draw, bundle):
+    name = draw(st.sampled_from(["education", "other"]))
+    if name in bundle.templates and draw(st.booleans()):
+        return replace(bundle, templates={each: kept for each, kept in bundle.templates.items() if each != name})  # fmt: skip
+    found = bundle.templates.get(name, replace(TEMPLATE, name=name))
+    return replace(bundle, templates={**bundle.templates, name: _changed(draw, found, _TEMPLATE)})
+
+
 def _rest(draw, bundle):
     if draw(st.booleans()):
         return replace(bundle, limits=_changed(draw, bundle.limits, _LIMITS))
@@ -187,7 +209,7 @@ def _rest(draw, bundle):
     return _changed(draw, bundle, choices)
 
 
-_CHANGES = (_column, _column, _column, _grant, _grant, _grant, _grant, _dataset, _disclosure, _purposes, _without_column, _without_dataset, _rest)  # fmt: skip
+_CHANGES = (_column, _column, _column, _grant, _grant, _grant, _grant, _dataset, _disclosure, _purposes, _without_column, _without_dataset, _template, _rest)  # fmt: skip
 
 
 @st.composite
