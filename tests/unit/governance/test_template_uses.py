@@ -9,6 +9,7 @@ from policy_world import GA, HAN, LU, files, world
 from middleplatform.accountability.approved import configured
 from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.governance.diff import diff
+from middleplatform.governance.drafts import spots
 from middleplatform.governance.replay import Asked, Ended
 from middleplatform.governance.simulate import simulate
 from middleplatform.governance.simulation import Kind
@@ -94,3 +95,14 @@ def test_a_report_is_told_the_basis_and_the_title_of_the_template_that_an_answer
     approval = found["T/education"]
     assert (approval.basis, approval.ends) == (TEMPLATE.basis, TEMPLATE.ends)
     assert approval.scenario == "按性别的受教育年数 · Years of education by sex"
+
+
+def test_a_draft_is_told_where_its_template_is_wrong(tmp_path):
+    lines = YAML.splitlines()
+    with world(tmp_path) as made_world:
+        refused = {**closed(), "templates.yaml": YAML.replace("region_code", "name")}
+        (found,) = [each for each in spots(refused, made_world.life) if each.severity == "error"]
+        assert (found.place, found.where) == ("templates.yaml:2:3", "templates / regions")
+        unassessed = {**closed(), "templates.yaml": YAML.replace(lines[-1], "")}
+        (found,) = spots(unassessed, made_world.life)
+        assert "risk" in found.what[0]
