@@ -1,11 +1,13 @@
 """The pages of officers, departments and auditors, used as nobody means them to be used."""
 
+import asyncio
 import csv
 import dataclasses
 import io
 import re
 from html import unescape
 
+import httpx
 import pytest
 from analyst_world import opened_world, text_of
 
@@ -97,6 +99,49 @@ def test_a_draft_that_can_be_checked_can_be_classified(world):
         assert found.status_code != 413, act
     place = f"{HOME}/classify?dataset=ga.population&column=sex"
     assert world.post(place, "officer_a", level="core", **long).status_code != 413
+
+
+def test_nobody_has_many_drafts_read_at_once(world):
+    async def some(count):
+        transport = httpx.ASGITransport(world.app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://test", cookies={"session": "officer_a"}
+        ) as client:
+            form = {"csrf": "token-of-officer_a", **FILES}
+            calls = (client.post(f"{HOME}/draft/check", data=form) for _ in range(count))
+            return [each.status_code for each in await asyncio.gather(*calls)]
+
+    assert world.loop.run_until_complete(some(8)) == [200] * 8
+    seen = world.loop.run_until_complete(some(20))
+    assert set(seen) == {200, 429}
+    assert seen.count(200) >= 8
+    assert world.loop.run_until_complete(some(1)) == [200]
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_verdicts_of_tests_are_words_of_the_readers_language(world):
+    said = text_of(world.get(f"{HOME}/tests?q=R15-where", "officer_a", "zh"))
+    assert "拒绝 R1" in said
+    assert "refuse R1" not in said
+    assert "refuse R1" in text_of(world.get(f"{HOME}/tests?q=R15-where", "officer_a"))
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "basis\nscope"), ("zh", "使用依据\n使用范围")]
+)
+def test_the_one_list_of_what_is_missing_begins_in_words(world, language, said):
+    wish = {
+        "column": ["ss.insurance.contribution_base"], "purpose": "statistics", "scenario": "年度统计",
+        "operation": ["aggregate"], "everyone": "yes", "ends": "2027-06-30",
+    }  # fmt: skip
+    sent = world.post("/console/my/applications/new", "visitor", **wish)
+    number = sent.headers["location"].rpartition("/")[2]
+    assert world.post(f"/console/my/applications/{number}/sign", "steward_amr").status_code == 303
+    page = world.get(f"/console/department/applications/{number}", "bureau", language)
+    (missing,) = re.findall(r'<textarea id="missing"[^>]*>\n(.*?)</textarea>', page.text, re.DOTALL)
+    assert missing == said
 
 
 # --- what waits -------------------------------------------------------------------------------------------------------
