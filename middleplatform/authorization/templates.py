@@ -6,7 +6,8 @@ name, for the operations for which they name them, as grants that come after all
 question is judged as if there were no template. Every other rule is judged as it is.
 
 Whoever sees no whole question (a node, which is asked fragments) cannot see its form: there the gateway says which
-template a fragment belongs to, and ``by`` says whose rules decide what that opens.
+template a fragment belongs to, ``by`` says whose rules decide what that opens, and ``within`` whether the fragment uses
+anything that the template's statements do not use so.
 
 Spec: docs/spec/grants.md, "Approved templates".
 """
@@ -20,14 +21,14 @@ from middleplatform.authorization.authorize import Asking, counted, operation_of
 from middleplatform.errors import MiddleplatformError
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle, Grant, Limits, Template
-from middleplatform.model.query import ParsedQuery, QueryFacts
+from middleplatform.model.query import ColumnUse, Context, ParsedQuery, QueryFacts
 from middleplatform.policy import evaluate
 from middleplatform.policy.templates import approval, stands
 from middleplatform.sql.forms import Form, canonical, names, statements
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 
-__all__ = ["approvals", "columns_of", "datasets_of", "forms", "matching", "opened"]
+__all__ = ["approvals", "columns_of", "datasets_of", "forms", "matching", "opened", "within"]
 
 Opened = Mapping[str, frozenset[str]]
 """Columns by operation."""
@@ -112,6 +113,38 @@ def columns_of(
     return {operation: frozenset(columns) for operation, columns in found.items()}
 
 
+def within(facts: QueryFacts, template: Template, bundle: Bundle, catalog: Catalog) -> bool:
+    """Say whether a fragment uses columns, also those that need no approval, only as some statement of a template does.
+
+    Of a grouping the column counts, since it may have been made coarser; of all else also the function, or the
+    comparison and its literals. Filters of what is filtered without being asked may be added.
+
+    Args:
+        facts: Of the fragment.
+        template: That it is said to belong to.
+        bundle: Whose rules say what is withheld.
+        catalog: What exists.
+    """
+    silent = set(_filtered(facts, bundle, catalog))
+    known = _uses(template, bundle.limits, _Same(catalog))
+    return set(facts.datasets) <= datasets_of(template, bundle, catalog) and all(
+        _use(use) in known
+        or (use.context is Context.COMPARE and f"{use.dataset}.{use.column}" in silent)
+        for use in facts.uses
+    )
+
+
+_Use = tuple[object, ...]
+
+
+def _use(use: ColumnUse) -> _Use:
+    operation = operation_of(use)
+    if operation == "group":
+        return operation, use.dataset, use.column, use.per_unit
+    how = (operation or use.context, use.op, use.literals)
+    return *how, use.dataset, use.column, use.per_unit
+
+
 def datasets_of(template: Template, bundle: Bundle, catalog: Catalog) -> frozenset[str]:
     """Return the datasets that a template's statements read; none where no statement can be read."""
     read = _facts(template, bundle.limits, _Same(catalog))
@@ -170,6 +203,11 @@ class _Same:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Same) and other.catalog is self.catalog
+
+
+@lru_cache(maxsize=1024)
+def _uses(template: Template, limits: Limits, known: _Same) -> frozenset[_Use]:
+    return frozenset(_use(use) for facts in _facts(template, limits, known) for use in facts.uses)
 
 
 @lru_cache(maxsize=1024)

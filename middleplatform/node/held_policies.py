@@ -22,13 +22,14 @@ from pathlib import Path
 from threading import Lock
 
 from middleplatform import policy as policies
-from middleplatform.authorization.templates import opened
+from middleplatform.authorization.templates import opened, within
 from middleplatform.crypto.identity import SIGNATURE_BYTES, PinnedKeys
 from middleplatform.crypto.key_files import replace_private
 from middleplatform.errors import ConfigError, MiddleplatformError, ProtocolError
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.plan import Fragment
 from middleplatform.model.policy import Bundle
+from middleplatform.model.query import QueryFacts
 from middleplatform.model.request import Subject
 from middleplatform.policy import evaluate
 from middleplatform.policy.joining import Given, fitting, joined
@@ -419,23 +420,28 @@ def _with_grants(rules: Rules, given: tuple[Given, ...], *, own_too: bool) -> Ru
     return Rules(merged, document, own)
 
 
-def with_template(rules: Rules, fragment: Fragment, catalog: Catalog) -> Rules:
+def with_template(rules: Rules, fragment: Fragment, facts: QueryFacts, catalog: Catalog) -> Rules:
     """Return the rules of a fragment whose question is one of an approved template, as the gateway says.
 
-    A fragment does not show its question's form, so that is the gateway's to check. What the template opens, and to
-    whom, is read from the published version; a template that the department's own file has otherwise opens nothing,
-    nor does one where the gateway's rules are others than this node's: then nobody has checked that form.
+    A fragment does not show its question's form, so that is the gateway's to check; but one that uses anything which no
+    statement of the template uses so is not of it. What the template opens, and to whom, is read from the published
+    version. Under ``grants: own`` a template that the own file has otherwise opens nothing; nor does one where the
+    gateway's rules are others than this node's: then nobody has checked that form.
 
     Args:
         rules: Of the version that the question began under.
         fragment: Names the template, or none, and the gateway's rules.
+        facts: Of the fragment's statement.
         catalog: The node's own.
 
     Reveals:
         Nothing: for the node's own check.
     """
     document, name = rules.document, fragment.template
-    if not name or fragment.policy_digest != document.digest:
+    template = document.templates.get(name)
+    if template is None or fragment.policy_digest != document.digest:
+        return rules
+    if not within(facts, template, document, catalog):
         return rules
 
     def those(bundle: Bundle) -> Bundle:

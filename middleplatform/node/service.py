@@ -327,9 +327,9 @@ class Node:
             project=fragment.project,
             inside=inside,
         )
+        ruled = with_template(rules, fragment, facts, self.catalog)
         found = judged(
-            facts, asking, with_template(rules, fragment, self.catalog), self.catalog, sealed=bool(fragment.sealed_for),
-            together=fragment.protocol != "local",
+            facts, asking, ruled, self.catalog, sealed=bool(fragment.sealed_for), together=fragment.protocol != "local",
         )  # fmt: skip
         if found.rule:
             raise self._refusal(found.rule, found.detail)

@@ -71,8 +71,8 @@ def verdict(desk, template="regions", digest=None, who=ANALYST, purpose="statist
         "q", 1, 0, "ga", "local", ("ga",), SQL, who, purpose, "drc", held.digest if digest is None else digest,
         AT.isoformat(), template=template,
     )  # fmt: skip
-    rules = with_template(desk.held.rules(held), fragment, small_catalog())
-    facts = qualify(parse(SQL, rules.document.limits), small_catalog()).facts
+    facts = qualify(parse(SQL, held.rules.document.limits), small_catalog()).facts
+    rules = with_template(desk.held.rules(held), fragment, facts, small_catalog())
     found = judged(facts, Asking(who, purpose, desk.clock.now()), rules, small_catalog())
     assert found.rule or found.decision.grants == (("T/regions",) if "G1" in _bare(desk) else ())
     return found.rule
