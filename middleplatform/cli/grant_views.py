@@ -10,7 +10,7 @@ from middleplatform.cli import printable
 from middleplatform.cli.context import Context
 from middleplatform.cli.locale import Say
 
-__all__ = ["print_many", "print_one", "words"]
+__all__ = ["print_history", "print_many", "print_one", "words"]
 
 Told = Mapping[str, Any]
 
@@ -125,6 +125,49 @@ def _print_terms(context: Context, one: Told) -> None:
         )  # fmt: skip
     if one["terms"]:
         context.out.print(table)
+
+
+def print_history(context: Context, told: Told) -> None:
+    """Print what happened to an application, and what is to be done."""
+    from middleplatform.governance.timeline import HAPPENED  # noqa: PLC0415 - slow to import
+
+    say = context.say
+    table = _table(
+        say("when", "时间"), say("what", "事项"), say("article", "条款"), say("by", "办理人"),
+        say("said", "说明"), say("deadlines", "期限"),
+    )  # fmt: skip
+    for each in told["events"]:
+        what = " ".join(part for part in (say(*HAPPENED[each["act"]]), each["department"]) if part)
+        said = " · ".join(
+            part for part in (each["reason"], each["basis"], *each["missing"]) if part
+        )
+        _row(
+            table, each["at"][:16], what, say(each["article_en"], each["article_zh"]),
+            f"{each['by']} ({each['of']})", said,
+            "; ".join([*(_days(one, say, met=True) for one in each["met"]),
+                       *(_days(one, say) for one in each["began"])]),
+        )  # fmt: skip
+    for each in told["ahead"]:
+        name = say(each["name_en"], each["name_zh"])
+        _row(
+            table, each["due"], say("to be done: ", "待办：") + name, each["article"],
+            _who(each, say), "", _days(each, say),
+        )  # fmt: skip
+    context.out.print(table)
+
+
+def _days(term: Told, say: Say, *, met: bool = False) -> str:
+    left = term["working_days_left"]
+    if left < 0:
+        said = say(f"late by {-left} working days", f"逾期 {-left} 个工作日")
+    elif met:
+        said = say(f"in time, {left} working days left", f"按期，剩余 {left} 个工作日")
+    else:
+        said = say(f"until {term['due']}", f"至 {term['due']}")
+    known = (
+        "" if term["calendar_known"] else say(" (holidays not known yet)", "（节假日安排未公布）")
+    )
+    return said + known
 
 
 def _table(*names: str) -> Table:

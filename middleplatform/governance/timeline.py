@@ -12,7 +12,7 @@ from datetime import datetime
 from middleplatform.governance.applications import Act, Event, State
 from middleplatform.governance.terms import Rules, Term, left, terms
 
-__all__ = ["ARTICLES", "Mark", "Step", "running", "timeline"]
+__all__ = ["ARTICLES", "HAPPENED", "Mark", "Step", "running", "timeline", "told_history"]
 
 _ART = {
     20: ("art. 20", "第二十条"), 21: ("art. 21", "第二十一条"), 22: ("art. 22", "第二十二条"),
@@ -39,6 +39,19 @@ ARTICLES: Mapping[Act, tuple[str, str]] = {
     Act.REVIEWED: _OWN_RULE,
 }
 """Article of decree 809 that an act rests on: (English, Chinese)."""
+
+HAPPENED: Mapping[str, tuple[str, str]] = {
+    "submitted": ("submitted", "提交申请"), "signed": ("signed", "签署"),
+    "returned": ("returned once, with a list", "一次性告知补正"), "completed": ("completed", "补正提交"),
+    "accepted": ("found complete", "受理"), "answered": ("answered", "答复"),
+    "extension_asked": ("more time asked for", "申请延期答复"), "extended": ("more time given", "同意延期"),
+    "delivered": ("served by the provider's node", "提供数据"), "approved": ("emergency approved", "批准应急申请"),
+    "suspended": ("suspended", "暂停使用"), "resumed": ("resumed", "恢复使用"),
+    "withdrawn": ("withdrawn for good", "撤回"), "objected": ("objected to", "提出异议"),
+    "escalated": ("dispute taken one step up", "争议提交上一级"), "settled": ("dispute settled", "争议了结"),
+    "reviewed": ("emergency reviewed", "应急授权复核"),
+}  # fmt: skip
+"""What happens to an application, in words: (English, Chinese)."""
 
 _BEGINS: Mapping[str, frozenset[Act]] = {
     "answer_unconditional": frozenset({Act.SUBMITTED}),
@@ -118,6 +131,39 @@ def running(state: State, rules: Rules, now: datetime) -> tuple[Mark, ...]:
     open_now = (each for each in _marks(state, rules, now) if each.term.met_at is None)
     kept = (each for each in open_now if not _moot(state, each.term))
     return tuple(sorted(kept, key=lambda each: each.term.due.date))
+
+
+def told_history(
+    events: Iterable[Event], state: State, rules: Rules, now: datetime
+) -> dict[str, object]:
+    """Return the time line for people and programs, JSON-ready: what happened, and what is to be done until when."""
+    return {
+        "number": state.number,
+        "events": [_plain(each) for each in timeline(events, state, rules, now)],
+        "ahead": [_deadline(each) for each in running(state, rules, now)],
+        "ends": state.application.ends.isoformat(),
+    }
+
+
+def _plain(step: Step) -> dict[str, object]:
+    event = step.event
+    return {
+        "act": str(event.act), "at": event.at.isoformat(), "by": event.by, "of": event.of,
+        "department": event.department, "article_en": step.article[0], "article_zh": step.article[1],
+        "reason": event.reason, "basis": event.basis, "missing": list(event.missing),
+        "days": event.days, "step": event.step, "role": event.role,
+        "began": [_deadline(each) for each in step.began], "met": [_deadline(each) for each in step.met],
+    }  # fmt: skip
+
+
+def _deadline(mark: Mark) -> dict[str, object]:
+    term = mark.term
+    return {
+        "name": term.name, "name_en": term.deadline.name_en, "name_zh": term.deadline.name_zh,
+        "article": term.deadline.article, "department": term.department,
+        "due": term.due.date.isoformat(), "working_days_left": mark.left,
+        "calendar_known": mark.certain,
+    }  # fmt: skip
 
 
 def _moot(state: State, term: Term) -> bool:

@@ -18,6 +18,7 @@ from middleplatform.governance import acts, stopping
 from middleplatform.governance.applications import Answer, Event, Lane, Phase, State
 from middleplatform.governance.handling import Handling, number_of
 from middleplatform.governance.terms import Rules
+from middleplatform.governance.timeline import told_history
 from middleplatform.governance.told import late, told
 from middleplatform.governance.wanting import when
 from middleplatform.model.request import Subject
@@ -90,6 +91,15 @@ def show_application(request: Request, number: _Number) -> Response:
     """Give one application with its terms and grants."""
     handling = _handling(request)
     return _reply(handling, handling.show(number_of(number), subject_of(request)))
+
+
+def show_history(request: Request, number: _Number) -> Response:
+    """Give what happened to one application, with articles, deadlines and working days, and what is to be done."""
+    handling, who = _handling(request), subject_of(request)
+    state = handling.show(number_of(number), who)
+    events = handling.history(number_of(number), who)
+    now = handling.desk.clock.now()
+    return json_reply(told_history(events, state, handling.rules, now))
 
 
 # --- acts ---------------------------------------------------------------------------------------------------------
@@ -263,6 +273,7 @@ ROUTES = (
     Route("GET", _AT, list_applications, bodies.ApplicationsBody),
     Route("POST", _AT, apply_for_data, bodies.ApplicationBody, HTTPStatus.CREATED),
     Route("GET", f"{_AT}/{{number}}", show_application, bodies.ApplicationBody),
+    Route("GET", f"{_AT}/{{number}}/history", show_history, bodies.HistoryBody),
     *(
         Route("POST", f"{_AT}/{{number}}/{act}", handler, bodies.ApplicationBody)
         for act, handler in _ACTS.items()

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from middleplatform.web.bodies_policy import Said, Text
 
 __all__ = [
-    "AnswerGiven", "ApplicationBody", "ApplicationsBody", "DepartmentBody", "ExtensionBody", "LawfulBody",
-    "MissingBody", "ObjectionBody", "WhyBody", "Wish",
+    "AnswerGiven", "ApplicationBody", "ApplicationsBody", "DepartmentBody", "ExtensionBody", "HistoryBody",
+    "LawfulBody", "MissingBody", "ObjectionBody", "WhyBody", "Wish",
 ]  # fmt: skip
 
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -214,3 +214,48 @@ class ApplicationsBody(_Body):
 
     applications: list[ApplicationBody]
     next: Annotated[int | None, Field(description="`after` of the next page; null on the last.")]
+
+
+# --- what happened ------------------------------------------------------------------------------------------------
+
+
+class DeadlineBody(_Body):
+    """A deadline of the time line: `working_days_left` is below 0 by what it is, or was met, late."""
+
+    name: str
+    name_en: str
+    name_zh: str
+    article: str
+    department: str
+    due: str
+    working_days_left: int
+    calendar_known: bool
+
+
+class HappenedBody(_Body):
+    """One event with the article it rests on, and the deadlines that it began and met."""
+
+    act: str
+    at: str
+    by: str
+    of: str
+    department: str
+    article_en: str
+    article_zh: str
+    reason: str
+    basis: str
+    missing: list[str]
+    days: int
+    step: str
+    role: str
+    began: list[DeadlineBody]
+    met: list[DeadlineBody]
+
+
+class HistoryBody(_Body):
+    """The time line of an application, oldest first, and what is to be done."""
+
+    number: str
+    events: list[HappenedBody]
+    ahead: list[DeadlineBody]
+    ends: str

@@ -65,6 +65,7 @@ ENDPOINTS: Mapping[tuple[str, str], frozenset[Role] | None] = {
     ("GET", "/v1/applications"): _CONCERNED,
     ("POST", "/v1/applications"): _APPLYING,
     ("GET", "/v1/applications/{number}"): _CONCERNED,
+    ("GET", "/v1/applications/{number}/history"): _CONCERNED,
     ("POST", "/v1/applications/{number}/complete"): _STEWARD,
     ("POST", "/v1/applications/{number}/sign"): _STEWARD,
     ("POST", "/v1/applications/{number}/return"): _BUREAU,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from middleplatform.cli.applying import opened_handling
 from middleplatform.cli.commands import grant_acts
 from middleplatform.cli.context import Context
-from middleplatform.cli.grant_views import print_many, print_one, words
+from middleplatform.cli.grant_views import print_history, print_many, print_one, words
 from middleplatform.cli.locale import Say
 from middleplatform.cli.parser import Commands, group, leaf
 from middleplatform.cli.person import add_person, person
@@ -56,6 +56,10 @@ def add(commands: Commands, say: Say) -> None:
         "--yaml", action="store_true",
         help=say("print its grants for a node's own policy", "以策略 YAML 输出授权"),
     )  # fmt: skip
+    text = say("Show what happened to one, with deadlines", "显示一项申请的办理过程与期限")
+    made = leaf(mine, say, "history", _history, text)
+    add_person(made, say)
+    _add_number(made, say)
     made = leaf(
         mine, say, "check", _check, say("Find what an application lacks", "检查申请缺少的事项")
     )
@@ -157,6 +161,22 @@ def _show(context: Context, options: argparse.Namespace) -> int:
         context.emit(shown)
     else:
         print_one(context, shown)
+    return 0
+
+
+def _history(context: Context, options: argparse.Namespace) -> int:
+    from middleplatform.governance.handling import number_of  # noqa: PLC0415 - slow to import
+    from middleplatform.governance.timeline import told_history  # noqa: PLC0415 - the same
+
+    who = person(context, options)
+    with opened_handling(context, acting=False) as handling:
+        state = _shown(handling, options.number, who)
+        events = handling.history(number_of(options.number), who)
+        shown = told_history(events, state, handling.rules, handling.desk.clock.now())
+    if context.as_json:
+        context.emit(shown)
+    else:
+        print_history(context, shown)
     return 0
 
 

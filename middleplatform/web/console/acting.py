@@ -23,7 +23,6 @@ from middleplatform.web.problems import status_of
 from middleplatform.web.services import services_of
 
 __all__ = [
-    "EVENTS",
     "STEP_NAMES",
     "Refused",
     "handling_of",
@@ -40,19 +39,6 @@ STEP_NAMES: Mapping[str, pages.Pair] = {
     "government": ("government of this level", "本级政府"),
 }
 """Where a dispute may lie (art. 28)."""
-
-EVENTS: Mapping[str, pages.Pair] = {
-    "submitted": ("submitted", "提交申请"), "signed": ("signed", "签署"),
-    "returned": ("returned once, with a list", "一次性告知补正"), "completed": ("completed", "补正提交"),
-    "accepted": ("found complete", "受理"), "answered": ("answered", "答复"),
-    "extension_asked": ("more time asked for", "申请延期答复"), "extended": ("more time given", "同意延期"),
-    "delivered": ("served by the provider's node", "提供数据"), "approved": ("emergency approved", "批准应急申请"),
-    "suspended": ("suspended", "暂停使用"), "resumed": ("resumed", "恢复使用"),
-    "withdrawn": ("withdrawn for good", "撤回"), "objected": ("objected to", "提出异议"),
-    "escalated": ("dispute taken one step up", "争议提交上一级"), "settled": ("dispute settled", "争议了结"),
-    "reviewed": ("emergency reviewed", "应急授权复核"),
-}  # fmt: skip
-"""What happens to an application, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from middleplatform.governance.applications import Lane, State
 from middleplatform.governance.handling import number_of
 from middleplatform.governance.terms import Rules, Term, left, terms
-from middleplatform.governance.timeline import running, timeline
+from middleplatform.governance.timeline import HAPPENED, running, timeline
 from middleplatform.governance.told import told
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.request import Role, Subject
@@ -217,7 +217,7 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
         asking=[each for each in state.parts.values() if extendable(state, each, rules, now)],
         past=timeline(events, state, rules, now),
         ahead=running(state, rules, now),
-        happened=acting.EVENTS,
+        happened=HAPPENED,
         waits=WAITS,
         steps=acting.STEP_NAMES,
         phases=PHASES,

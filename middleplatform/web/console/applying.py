@@ -15,7 +15,7 @@ from middleplatform.errors import MiddleplatformError
 from middleplatform.governance.acts import MODE
 from middleplatform.governance.applications import Lane, State
 from middleplatform.governance.handling import number_of
-from middleplatform.governance.timeline import running, timeline
+from middleplatform.governance.timeline import HAPPENED, running, timeline
 from middleplatform.governance.told import told
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.request import Role
@@ -299,7 +299,7 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
         disputable=disputable(state, subject, rules, now),
         past=timeline(events, state, rules, now),
         ahead=running(state, rules, now),
-        happened=acting.EVENTS,
+        happened=HAPPENED,
         steps=acting.STEP_NAMES,
         phases=PHASES,
         outcomes=OUTCOMES,

@@ -53,6 +53,19 @@ def test_an_application_goes_its_way(shell):
 
 
 def shown_in_both_languages(shell):
+    english = shell("grant", "history", "GX1", "--as", "steward_ss").out
+    chinese = shell("--locale", "zh", "grant", "history", "GX1", "--as", "steward_ss").out
+    for said in ("found complete", "art. 21", "in time", "to be done"):
+        assert said in english
+    for said in ("受理", "第二十一条", "按期", "待办"):
+        assert said in chinese
+    told = json.loads(shell("grant", "history", "GX1", "--as", "auditor", "--json").out)
+    assert [each["act"] for each in told["events"]] == [
+        "submitted", "signed", "returned", "completed", "accepted", "extension_asked", "extended", "answered",
+        "answered",
+    ]  # fmt: skip
+    assert [each["name"] for each in told["ahead"]] == ["deliver"]
+    assert shell("grant", "history", "GX9", "--as", "auditor").err.startswith("Q041")
     english = shell("grant", "show", "GX1", "--as", "auditor").out
     chinese = shell("--locale", "zh", "grant", "show", "GX1", "--as", "auditor").out
     assert "granted" in english

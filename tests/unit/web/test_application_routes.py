@@ -167,3 +167,20 @@ def test_what_is_told_is_what_every_door_tells(scene):
     person = scene.doors.tokens.authenticate(scene.tax)
     shown = told(handling.show(1, person), handling.rules, scene.doors.clock.now())
     assert scene.doors.ask("GET", "/v1/applications/GX1", scene.tax).value == shown
+
+
+def test_the_history_says_what_happened_by_which_article_and_until_when(scene):
+    scene.apply()
+    scene.act("GX1", "sign", scene.head)
+    scene.act("GX1", "accept", scene.bureau)
+    seen = scene.doors.ask("GET", "/v1/applications/GX1/history", scene.tax)
+    told = bodies.HistoryBody.model_validate(seen.value)
+    assert [(each.act, each.article_en, each.article_zh) for each in told.events] == [
+        ("submitted", "art. 20", "第二十条"), ("signed", "art. 20", "第二十条"), ("accepted", "art. 21", "第二十一条"),
+    ]  # fmt: skip
+    (term,) = told.ahead
+    assert (term.name, term.department, term.working_days_left) == ("answer_conditional", "tax", 10)
+    assert told.events[-1].began == [term]
+    other = scene.doors.token("amr", "amr", Role.DEPARTMENT_STEWARD)
+    none = scene.doors.ask("GET", "/v1/applications/GX1/history", other)
+    assert (none.status, none.value["code"]) == (404, "Q041")

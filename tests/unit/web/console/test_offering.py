@@ -16,10 +16,9 @@ from middleplatform.governance.applications import (
     later,
 )
 from middleplatform.governance.terms import Rules
-from middleplatform.governance.timeline import ARTICLES, running, timeline
+from middleplatform.governance.timeline import ARTICLES, HAPPENED, running, timeline
 from middleplatform.model.request import Role, Subject
 from middleplatform.policy import regulation
-from middleplatform.web.console import acting
 from middleplatform.web.console.offering import WAITS, disputable, offered, waits_for
 
 RULES = Rules(regulation.load())
@@ -188,7 +187,7 @@ def test_what_is_offered_of_an_emergency():
 
 def test_every_act_has_its_words_and_its_article_and_every_wait_its_words():
     assert set(ARTICLES) == set(Act)
-    assert set(acting.EVENTS) == set(map(str, Act))
+    assert set(HAPPENED) == set(map(str, Act))
     assert {
         "answer",
         "approve",
