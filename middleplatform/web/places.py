@@ -37,26 +37,33 @@ class Places:
         self._most, self._own_max = most, own_max or max(1, most // _SHARE)
         self._held: Counter[str] = Counter()
 
-    def check(self, subject: Subject) -> None:
+    def check(self, who: Subject | str) -> None:
         """Refuse one place too many.
+
+        Args:
+            who: A person; an address of somebody who is not known.
 
         Raises:
             LimitError: L001.
         """
         free = self._most - self._held.total()
-        if not fair(self._held[person_key(subject.id)], free, self._own_max):
+        if not fair(self._held[_key(who)], free, self._own_max):
             raise LimitError("L001")
 
     @contextmanager
-    def one(self, subject: Subject) -> Iterator[None]:
+    def one(self, who: Subject | str) -> Iterator[None]:
         """Hold a place while within; ``check`` says whether there is one."""
-        person = person_key(subject.id)
+        person = _key(who)
         self._held[person] += 1
         try:
             yield
         finally:
             self._held[person] -= 1
             self._held += Counter()  # keeps only those who hold one
+
+
+def _key(who: Subject | str) -> str:
+    return f"@{who}" if isinstance(who, str) else person_key(who.id)
 
 
 @dataclass(eq=False)

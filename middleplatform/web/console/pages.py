@@ -32,6 +32,7 @@ from middleplatform.web.console import forms, session
 from middleplatform.web.console.static_files import Files
 from middleplatform.web.console.waiting import Counts, counts_of
 from middleplatform.web.language import locale_of
+from middleplatform.web.limits import address_of
 from middleplatform.web.places import Places
 
 __all__ = [
@@ -157,12 +158,13 @@ def add(
     app.state.console.table[method, path] = roles
 
     async def guarded(request: Request) -> Response:
-        if roles is None:
-            return await answered(request)
-        request.state.subject = await run_in_threadpool(session.require, request, *roles)
+        who: Subject | str = address_of(request)
+        if roles is not None:
+            who = await run_in_threadpool(session.require, request, *roles)
+            request.state.subject = who
         places: Places = request.app.state.places
-        places.check(request.state.subject)
-        with places.one(request.state.subject):
+        places.check(who)
+        with places.one(who):
             return await answered(request)
 
     async def answered(request: Request) -> Response:

@@ -374,3 +374,29 @@ def test_session_of_a_withdrawn_token_shows_nothing_more(place, parts):
 
     made = drive(place.browser(), steps)
     assert (made.status_code, made.headers["location"].split("?")[0]) == (303, "/console/login")
+
+
+def test_who_sends_login_forms_slowly_leaves_the_service_to_others(place):
+    go = asyncio.Event()
+
+    async def slow():
+        yield b"token="
+        await go.wait()
+
+    async def steps(nuisance):
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        sent = [
+            asyncio.create_task(nuisance.post("/console/login", content=slow(), headers=kind))
+            for _ in range(40)
+        ]
+        done: set = set()
+        while len(done) < 8:
+            done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        async with place.browser(client=("127.0.0.9", 1)) as other:
+            served = await other.get("/console/login")
+        go.set()
+        return sorted([(await each).status_code for each in sent]), served.status_code
+
+    codes, served = drive(place.browser(client=("127.0.0.8", 1)), steps)
+    assert codes == [403] * 32 + [429] * 8
+    assert served == 200
