@@ -7,6 +7,7 @@ import made_join
 import made_world as made
 import numpy as np
 import pytest
+from judging import Judging
 
 from middleplatform.crypto.messages import Hello
 from middleplatform.errors import MiddleplatformError
@@ -93,6 +94,39 @@ def test_a_department_whose_policy_forbids_joins_refuses(tmp_path):
         fragment = join.fragment("tax")
         code = refused(lambda: parties.rounds["tax"].join_open(*parties.signed(fragment)))
         assert (code, len(parties.rounds["tax"])) == ("X003", 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "published", "judged"),
+    [
+        (Decimal(10), None, False), (None, Decimal(10), False), (Decimal(10), None, True),
+        (None, Decimal(10), True), (Decimal(5), Decimal(10), True),
+    ],
+)  # fmt: skip
+def test_a_sum_that_only_one_policy_caps_is_not_joined(tmp_path, own, published, judged):
+    """Where largest units need not be judged, a plan without a cap would sum without one."""
+
+    def ruled(cap, digest):
+        found = made.with_column(parties.bundle, "tax.payer", "paid", cap=cap)
+        for name in ("ga.person", "tax.payer"):
+            rule = found.datasets[name].disclosure
+            rule = replace(rule, dominance=((1, 50),) if judged else ())
+            found = made.with_dataset(found, name, disclosure=rule)
+        return replace(found, digest=digest)
+
+    with made_join.Parties(tmp_path, made_join.bundle()) as parties:
+        join, node = parties.join(SUM), parties.nodes["tax"]
+        node.policies = Judging(ruled(own, "e" * 64), ruled(published, "d" * 64))
+        fragment = join.fragment("tax", policy_digest="d" * 64)
+        with pytest.raises(MiddleplatformError) as caught:
+            parties.rounds["tax"].join_open(*parties.signed(fragment))
+        assert caught.value.code == "X003"
+        assert caught.value.rule in ("R5", "R10")
+        same = Judging(ruled(Decimal(10), "e" * 64), ruled(Decimal(10), "d" * 64))
+        node.policies = same
+        again = parties.join(SUM).fragment("tax", policy_digest="d" * 64)
+        parties.rounds["tax"].join_open(*parties.signed(again))
+        assert len(parties.rounds["tax"]) == 1
 
 
 def test_a_join_is_no_local_answer_and_no_secure_sum(parties):

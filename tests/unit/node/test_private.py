@@ -8,16 +8,15 @@ from fractions import Fraction
 import made_platform
 import made_world as made
 import pytest
+from judging import Judging
 
 from connectors.spi import ConnectorError, ErrorKind
 from middleplatform.disclosure.privacy import noise_of
 from middleplatform.errors import DisclosureError, ProtocolError, QueryError, SourceError
 from middleplatform.ledger.budget import BudgetLedger
 from middleplatform.model.policy import PrivacyRule
-from middleplatform.node.held_policies import Held, Rules
 from middleplatform.node.noisy_answers import NoisyAnswers
 from middleplatform.planner.layout import layout_of
-from middleplatform.policy.stricter import stricter
 
 RULE = PrivacyRule(
     rho=Fraction(1, 2), delta=Fraction(1, 10**6), groups=2, rows=3,
@@ -219,23 +218,6 @@ def test_a_measure_without_a_cap_and_a_sealed_answer_are_refused_before_anything
         asked(platform, firms)
     assert refused.value.code == "Q031"
     assert node.budget.entries() == []
-
-
-class Judging:
-    """The policies of a node whose department has a file of its own beside what is published."""
-
-    def __init__(self, own, published):
-        rules = Rules(stricter(own, published), published, own)
-        self._held = Held(1, "", published.digest, made.NOW, rules)
-
-    def find(self, _digest):
-        return self._held
-
-    def rules(self, held):
-        return held.rules
-
-    def unchanged(self, *_):
-        return True
 
 
 @pytest.mark.parametrize(
