@@ -31,6 +31,12 @@ QUALITY = "/console/department/quality"
 _STATUS_S = 5.0
 """Seconds that a node has to say how it is."""
 _PURPOSE = "data_quality"
+_FORMS: Mapping[str, type] = {
+    "policy_digest": str, "catalog_digest": str, "policy": Mapping, "roster": object, "version": str, "running": int,
+    "time": str,
+}  # fmt: skip
+"""Of what a node says, by name."""
+_SAID_MAX = 20_000
 
 
 def register(app: FastAPI) -> None:
@@ -97,7 +103,21 @@ async def _node(request: Request, department: str) -> _Node:
         request.app.state.operator_log.detail(error)
         known = department in request.app.state.gateway.dispatcher.pins.names
         return _Node("wire" if known else "none", problem=error)
-    return _Node("wire", status)
+    return _Node("wire", _read(status))
+
+
+def _read(said: Mapping[str, object]) -> dict[str, object]:
+    """Return what a node elsewhere says, as far as it has the form in which it is shown: no node is trusted in that."""
+    found: dict[str, object] = {
+        name: said[name]
+        for name, kind in _FORMS.items()
+        if name in said and isinstance(said[name], kind) and len(str(said[name])) <= _SAID_MAX
+    }
+    policy = found.get("policy")
+    if isinstance(policy, Mapping):
+        points = policy.get("stricter")
+        found["policy"] = {**policy, "stricter": points if isinstance(points, list) else []}
+    return found
 
 
 def _shown(request: Request, node: _Node) -> Response:

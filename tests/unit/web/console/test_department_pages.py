@@ -254,6 +254,24 @@ def test_a_node_elsewhere_is_asked_and_what_it_keeps_is_said(world, monkeypatch,
     assert "middleplatform node status" in text_of(page)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"policy_digest": 5, "catalog_digest": ["0"], "policy": {"version": {}, "stricter": 5}},
+        {"policy": "<b>3</b>", "running": "<b>", "time": "yesterday", "version": {"a": 1}},
+        {"policy_digest": "0" * 100_000, "policy": {"stricter": ["<b>x</b>"] * 50}, "time": 17},
+        {},
+    ],
+)
+def test_a_node_elsewhere_that_says_anything_at_all_breaks_no_page(world, monkeypatch, told):
+    monkeypatch.delitem(world.platform.nodes, "ga")
+    monkeypatch.setitem(world.platform.gateway.dispatcher._links, "ga", _Link(told))
+    page = _plain(world.get(CONNECTORS, "steward_ga"))
+    assert page.status_code == 200
+    assert "<b>" not in page.text
+    assert len(page.text) < 100_000
+
+
 def test_quality_by_column_with_its_tickets(world):
     world.post(
         f"{TICKETS}/new",
