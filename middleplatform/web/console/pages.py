@@ -16,7 +16,7 @@ from functools import cache
 from http import HTTPStatus
 from inspect import iscoroutinefunction
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -61,6 +61,8 @@ _LANGUAGE = "language"
 _NOTICE = "notice"
 _NOTICE_S = 60
 _FOLDER = Path(__file__).parent
+_KEPT = ":/%#?=@[]!$&'()*+,;"
+"""Characters of an address that stand in a header as they are."""
 
 Pair = tuple[str, str]
 """(English, Chinese)."""
@@ -260,7 +262,7 @@ def redirect(request: Request, path: str, said: Pair | None = None) -> Response:
     assert path.startswith("/console")
     made: Response = RedirectResponse(path, HTTPStatus.SEE_OTHER)
     if "hx-request" in request.headers:  # a script would follow a redirection by itself, unseen
-        made = Response(None, HTTPStatus.NO_CONTENT, {"HX-Redirect": path})
+        made = Response(None, HTTPStatus.NO_CONTENT, {"HX-Redirect": quote(path, safe=_KEPT)})
     if said is not None:
         text = base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
         made.set_cookie(

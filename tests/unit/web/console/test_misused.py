@@ -6,6 +6,7 @@ import dataclasses
 import io
 import re
 from html import unescape
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -72,6 +73,26 @@ def test_the_other_language_of_a_page_that_answers_a_form_is_a_page(
     changed = world.get("/console/language/zh?next=" + unescape(link), person)
     assert changed.headers["location"] == there
     assert world.get(there, person).status_code in (200, 404)
+
+
+def test_a_way_back_in_any_script_is_an_address(world):
+    asked = "/console/language/zh?next=/console/中文?q=a%2526b"
+    for headers, name in (({}, "location"), ({"HX-Request": "true"}, "hx-redirect")):
+        made = world.get(asked, "officer_a", **headers)
+        assert made.headers[name] == "/console/%E4%B8%AD%E6%96%87?q=a%26b"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.example", "/\\evil.example", "https://evil.example", "/console/../..//evil.example\\", "/consolex",
+        "/console/\r\nSet-Cookie: a=b", "javascript:alert(1)", "/console@evil.example", " /console/x", "\t/console/x",
+    ],
+)  # fmt: skip
+def test_no_way_back_leads_out(world, wanted):
+    asked = "/console/language/zh?" + urlencode({"next": wanted})
+    for headers, name in (({}, "location"), ({"HX-Request": "true"}, "hx-redirect")):
+        assert world.get(asked, "officer_a", **headers).headers[name] == "/console"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +218,39 @@ def test_what_waits_is_what_this_person_can_approve(world, published):
     assert world.post(f"{place}/approve", "steward_ga").status_code == 303
     assert [waiting(world, each) for each in everybody] == [0, 0, 0, 0]
     assert world.post(f"{place}/withdraw", "officer_a").status_code == 303
+
+
+def at_once(world, *asked):
+    """Send forms at once; return their statuses."""
+
+    async def all_of_them():
+        async def one(person, address, fields):
+            transport = httpx.ASGITransport(world.app)
+            cookies, form = {"session": person}, {"csrf": f"token-of-{person}", **fields}
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://test", cookies=cookies
+            ) as client:
+                return (await client.post(address, data=form)).status_code
+
+        return await asyncio.gather(*(one(*each) for each in asked))
+
+    return world.loop.run_until_complete(all_of_them())
+
+
+def test_what_two_do_at_once_is_done_once(world, published):
+    place = proposed(world, published)
+    number, lifecycle = int(place.rpartition("/")[2]), world.platform.lifecycle
+    seen = at_once(world, *[("officer_b", f"{place}/approve", {})] * 6)
+    assert seen.count(303) == 1
+    assert [each.person for each in lifecycle.weigh(number).approvals] == ["officer_b"]
+    before = len(lifecycle.versions())
+    publishing = [(each, f"{place}/publish", {}) for each in ("officer_a", "officer_b")]
+    assert set(at_once(world, *publishing)) == {409}, "the data owner has not approved yet"
+    assert world.post(f"{place}/approve", "steward_ga").status_code == 303
+    assert sorted(at_once(world, *publishing)) == [303, 409]
+    assert len(lifecycle.versions()) == before + 1
+    for act in ("approve", "reject", "publish", "withdraw"):
+        assert world.post(f"{place}/{act}", "officer_a", comment="late").status_code in (403, 409)
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "cannot be compared"), ("zh", "无法比较")])
