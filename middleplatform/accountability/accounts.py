@@ -9,9 +9,10 @@ Spec: docs/spec/accountability.md.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from middleplatform.accountability import conduct, inspection, transparency, usage
-from middleplatform.accountability.approved import approved, configured
+from middleplatform.accountability.approved import approved, configured, templates
 from middleplatform.accountability.assets import AssetState, asset_states
 from middleplatform.accountability.disposal import write_note
 from middleplatform.accountability.figures import STALE_DAYS, Figures, cases, figures
@@ -28,16 +29,18 @@ from middleplatform.accountability.ticket_desk import TicketDesk, tickets
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.audit.reader import LogView
 from middleplatform.audit.search import ReleaseQuery, Usage
-from middleplatform.errors import PolicyError, QueryError
+from middleplatform.errors import ConfigError, PolicyError, QueryError
 from middleplatform.governance.desk import Desk
 from middleplatform.governance.terms import Rules
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.catalog import Catalog
 from middleplatform.model.policy import Bundle
 from middleplatform.model.request import Role, Subject, same_person
+from middleplatform.policy.sources import merge
+from middleplatform.policy.written import Written
 from middleplatform.ports import Clock
 from middleplatform.store.database import Store
-from middleplatform.store.policies import versions_all
+from middleplatform.store.policies import files_of, versions_all
 
 __all__ = ["Accounts"]
 
@@ -101,7 +104,8 @@ class Accounts:
         """Return the usage records of a department, as ``"provider"`` or ``"user"``."""
         kind = usage.provided if role == "provider" else usage.used
         found = kind(self.log, department, self.catalog, self.approvals(), window)
-        return usage.with_notes(self.log, found)
+        known = usage.with_templates(self.log, found, cache(self.templates))
+        return usage.with_notes(self.log, known)
 
     def note_usage(self, desk: Desk, release: int, said: Mapping[str, str], who: Subject) -> None:
         """Have a user write down effect, storage or disposal of an answer; as ``disposal.write_note``.
@@ -181,7 +185,9 @@ class Accounts:
         if who is not None and not self._concerned(found, who):
             what = (f"decision {wanted} in the log", f"日志中的决定 {wanted}")
             raise QueryError("Q041", what=what)
-        around = Circumstances(self.catalog, self.versions(), self.approvals())
+        under = str(found.end.record.body.get("policy_digest", ""))
+        known = {**self.approvals(), **self.templates(under)}
+        around = Circumstances(self.catalog, self.versions(), known)
         return make(self.log, found, around, signer, self.clock.now(), size=size)
 
     def _concerned(self, found: Decided, who: Subject) -> bool:
@@ -214,6 +220,22 @@ class Accounts:
         with self.store.reading() as connection:
             known = cases(connection)
         return found | {each.grant: each for case in known for each in approved(case)}
+
+    def templates(self, policy: str) -> Mapping[str, Approval]:
+        """Return the templates of the policy of this digest, by number, as that policy said them.
+
+        Nothing where the policy is not known, or its files are none today: then nobody can say what it said.
+        """
+        raw = self.bundle.raw
+        if policy != self.bundle.digest:
+            with self.store.reading() as connection:
+                known = [each for each in versions_all(connection) if each.digest == policy]
+                files = files_of(connection, known[-1].content) if known else {}
+            try:
+                raw = merge(Written("bundle", files)).value if files else {}
+            except ConfigError:
+                raw = {}
+        return {each.grant: each for each in templates(raw)}
 
     # --- for the public -----------------------------------------------------------------------------------------
 

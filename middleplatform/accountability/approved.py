@@ -4,33 +4,37 @@ The ids are those of ``governance.granted``, which gives only what holds now.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 from middleplatform.accountability.figures import Case
 from middleplatform.accountability.report import Approval
 from middleplatform.governance.applications import Act, Event, Lane
 from middleplatform.model.policy import Bundle
-from middleplatform.policy.templates import number
+from middleplatform.policy.templates import build, number
 
-__all__ = ["approved", "configured"]
+__all__ = ["approved", "configured", "templates"]
 
 
 def configured(bundle: Bundle) -> Iterator[Approval]:
-    """Yield the grants and templates that a bundle writes itself; scenario and approvers stand in its YAML alone."""
+    """Yield the grants that a bundle writes itself; scenario and approvers stand in its YAML alone."""
     raw = bundle.raw.get("grants")
     written = {each.get("id"): each for each in raw} if isinstance(raw, list) else {}
     for grant in bundle.grants:
         said = written.get(grant.id, {})
         people = tuple(str(each) for each in said.get("approved_by", ()))
         yield Approval(grant.id, grant.basis, str(said.get("scenario", "")), grant.ends, people)
-    yield from _templates(bundle)
 
 
-def _templates(bundle: Bundle) -> Iterator[Approval]:
-    raw = bundle.raw.get("templates")
-    for template in bundle.templates.values():
-        said = raw.get(template.name, {}) if isinstance(raw, dict) else {}
-        people = tuple(str(each) for each in said.get("approved_by", ()))
+def templates(raw: Mapping[str, object]) -> Iterator[Approval]:
+    """Yield the templates that a policy writes: a name is one template in one policy, and maybe another in the next.
+
+    Args:
+        raw: The policy's content by top-level key, valid by the schema.
+    """
+    for name, each in cast("Mapping[str, Mapping[str, object]]", raw.get("templates", {})).items():
+        template = build(name, each)
+        people = tuple(cast("list[str]", each.get("approved_by", [])))
         title = f"{template.title_zh} · {template.title_en}"
         yield Approval(number(template), template.basis, title, template.ends, people)
 

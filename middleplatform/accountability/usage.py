@@ -5,7 +5,7 @@ Nothing is kept beside the log: a record is read from the entry of the release, 
 Spec: docs/spec/accountability.md, "Usage records". Decree 809 art. 29 and 34.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,8 +16,11 @@ from middleplatform.audit.reader import LogView
 from middleplatform.audit.search import ReleaseQuery, Usage
 from middleplatform.errors import QueryError
 from middleplatform.model.catalog import Catalog
+from middleplatform.policy.templates import named
 
-__all__ = ["UsageRecord", "as_csv", "plain", "provided", "used", "who_got_what", "with_notes"]
+__all__ = [
+    "UsageRecord", "as_csv", "plain", "provided", "used", "who_got_what", "with_notes", "with_templates",
+]  # fmt: skip
 
 _FIELDS = (
     "role", "index", "at", "query_id", "subject", "department", "recipient", "purpose", "grants", "basis", "scenario",
@@ -153,6 +156,31 @@ def _record(
         result_digest=each.result_digest, answers_for_data=owners,
         answers_for_use=each.recipient or each.department,
     )  # fmt: skip
+
+
+def with_templates(
+    log: LogView,
+    records: Iterable[UsageRecord],
+    templates: Callable[[str], Mapping[str, Approval]],
+) -> Iterator[UsageRecord]:
+    """Yield records with basis and title of the templates that their answers rest on.
+
+    Args:
+        log: Says under which policy each was answered.
+        records: Of releases.
+        templates: Returns the templates of a policy by number, from its digest.
+    """
+    for each in records:
+        if not named(each.grants):
+            yield each
+            continue
+        said = templates(str(log.entry(each.index).record.body.get("policy_digest", "")))
+        known = [said[name] for name in each.grants if name in said]
+        yield replace(
+            each,
+            basis=_once((*each.basis, *(one.basis for one in known))),
+            scenario=_once((*each.scenario, *(one.scenario for one in known))),
+        )
 
 
 def _once(texts: Iterable[str]) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 from made_templates import ASKED, CLOSED, OPEN, SQL, TEMPLATE, made
+from made_templates import YAML as WRITTEN
 from policy_world import GA, HAN, LU, files, world
 
-from middleplatform.accountability.approved import configured
+from middleplatform.accountability.approved import templates
 from middleplatform.errors import ConfigError, MiddleplatformError
 from middleplatform.governance.diff import diff
 from middleplatform.governance.drafts import spots
@@ -91,8 +92,8 @@ def test_a_simulation_says_which_questions_a_template_would_answer():
 
 
 def test_a_report_is_told_the_basis_and_the_title_of_the_template_that_an_answer_rests_on():
-    found = {each.grant: each for each in configured(OPEN)}
-    approval = found["T/education"]
+    (approval,) = templates({"templates": {"education": WRITTEN}})
+    assert approval.grant == "T/education"
     assert (approval.basis, approval.ends) == (TEMPLATE.basis, TEMPLATE.ends)
     assert approval.scenario == "按性别的受教育年数 · Years of education by sex"
 
