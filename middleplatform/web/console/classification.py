@@ -23,7 +23,8 @@ from middleplatform.model.catalog import Column, Dataset, Sharing, Use
 from middleplatform.model.policy import Bundle
 from middleplatform.policy.tighten import LEVELS, SHARING_ORDER, uses_within
 from middleplatform.web.console import pages
-from middleplatform.web.console.drafting import draft_page, one_by_one, sent_files
+from middleplatform.web.console.drafting import draft_page, sent_files
+from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
 from middleplatform.web.console.policy import OFFICERS
@@ -58,8 +59,8 @@ def register(app: FastAPI) -> None:
     """Add the pages."""
     pages.add(app, "GET", _BOARD, _show_board, OFFICERS)
     pages.add(app, "GET", _FORM, _show_form, OFFICERS)
-    pages.add(app, "POST", _FORM, one_by_one(_classify), OFFICERS)
-    pages.add(app, "POST", _FROM_DRAFT, one_by_one(_from_draft), OFFICERS)
+    pages.add(app, "POST", _FORM, few(_classify, "drafts"), OFFICERS)
+    pages.add(app, "POST", _FROM_DRAFT, few(_from_draft, "drafts"), OFFICERS)
 
 
 def _lifecycle(request: Request) -> Lifecycle:

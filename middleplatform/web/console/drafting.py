@@ -5,12 +5,11 @@ A draft lives in the page alone: nothing is kept of it before it is proposed.
 Spec: docs/spec/policy-lifecycle.md.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from middleplatform.errors import ConfigError, QueryError
 from middleplatform.governance import drafts, line_ends
@@ -18,13 +17,14 @@ from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.model.catalog import Catalog
 from middleplatform.web.checks import Checks
 from middleplatform.web.console import pages
+from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import Listing
 from middleplatform.web.console.policy import OFFICERS, said_changes
 from middleplatform.web.services import services_of
 from middleplatform.web.simulations import Trial
 
-__all__ = ["draft_page", "one_by_one", "register", "sent_files"]
+__all__ = ["draft_page", "register", "sent_files"]
 
 _AT = "/console/policy/draft"
 _CHANGES_MAX = 100
@@ -35,24 +35,7 @@ def register(app: FastAPI) -> None:
     pages.add(app, "GET", _AT, _draft, OFFICERS)
     app.state.drafts = Checks()
     for act, handler in (("files", _files), ("check", _check), ("propose", _propose)):
-        pages.add(app, "POST", f"{_AT}/{act}", one_by_one(handler), OFFICERS)
-
-
-def one_by_one(handler: Callable[[Request], Response]) -> pages.Handler:
-    """Return a handler of drafts that has few of them read at once, and not many of one person wait.
-
-    A draft of megabytes keeps a processor for long; nobody who types, or sends many, is to keep all of them.
-
-    Args:
-        handler: A plain function; one too many of a person is refused with L001.
-    """
-
-    async def handle(request: Request) -> Response:
-        drafts: Checks = request.app.state.drafts
-        async with drafts.one(request.state.subject):
-            return await run_in_threadpool(handler, request)
-
-    return handle
+        pages.add(app, "POST", f"{_AT}/{act}", few(handler, "drafts"), OFFICERS)
 
 
 def draft_page(

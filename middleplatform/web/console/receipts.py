@@ -13,7 +13,9 @@ from middleplatform.accountability.usage import UsageRecord
 from middleplatform.errors import AuditError, MiddleplatformError, QueryError
 from middleplatform.governance.wanting import when
 from middleplatform.model.request import Role
+from middleplatform.web.checks import Checks
 from middleplatform.web.console import pages
+from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import form_of
 from middleplatform.web.console.listing import listed
 from middleplatform.web.problems import status_of
@@ -34,7 +36,8 @@ def register(app: FastAPI) -> None:
         READERS, 46,
     ))  # fmt: skip
     pages.add(app, "GET", HOME, _list, READERS)
-    pages.add(app, "POST", HOME, _reconcile, READERS)
+    app.state.comparisons = Checks(at_once=2, own_max=2)
+    pages.add(app, "POST", HOME, few(_reconcile, "comparisons"), READERS)
 
 
 @dataclass(frozen=True, slots=True)
