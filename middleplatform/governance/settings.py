@@ -272,7 +272,8 @@ DIRECTIONS: Mapping[type, Mapping[str, tuple[Order, str]]] = {
         "sql": (_both, "语句"), "parameters": (_literals, "允许取值"),
         "departments": (_whom, "开放部门"), "subjects": (_whom, "使用人"), "purposes": (_more_loosens, "使用目的"),
         "regions": (_regions, "区域"), "starts": (_higher_tightens, "开始"), "ends": (_sooner_tightens, "截止"),
-        "basis": (_other, "依据"), "risk": (_other, "风险评估"),
+        # What it was approved for is not one officer's to write anew.
+        "basis": (_both, "依据"), "risk": (_both, "风险评估"),
     },
 }  # fmt: skip
 """Of each rule, its plain fields: their order, and what they are called in Chinese."""

@@ -9,6 +9,7 @@ from made_templates import CLOSED, OPEN, SQL, TEMPLATE, made, with_templates
 from middleplatform.governance.diff import diff
 from middleplatform.governance.four_eyes import required_approvals
 from middleplatform.governance.order import Direction
+from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.policy.bundle import canonical_form
 from policies.documents import digest
 
@@ -85,13 +86,44 @@ def test_what_opens_it_further_loosens_and_the_way_back_tightens(field, wider):
         ("parameters", TEMPLATE.parameters, (("since", ("1970", "1980")),), BOTH),
         ("parameters", TEMPLATE.parameters, (("since", ("1970", "1960")),), OTHER),
         ("title_en", "a", "b", OTHER),
-        ("basis", "a", "b", OTHER),
+        ("basis", "a", "b", BOTH),
+        ("risk", TEMPLATE.risk, replace(TEMPLATE.risk, personal="无影响"), BOTH),
+        ("risk", TEMPLATE.risk, replace(TEMPLATE.risk, assessed_by="李"), BOTH),
     ],
 )
 def test_each_field_has_its_direction(field, old, new, direction):
     said, required = found(changed(**{field: old}), changed(**{field: new}))
     assert said == direction
     assert required.second_officer is (Direction.LOOSENS in direction)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"uses": frozenset({Use.DENIED})}, {}),
+        ({"sharing": Sharing.NOT_SHARED}, {}),
+        ({"level": Level.IMPORTANT}, {}),
+        ({"breakpoints": ()}, {}),
+        ({"min_units": 50}, {}),
+        ({"release": "sealed"}, {}),
+    ],
+)
+def test_what_would_open_more_by_a_template_that_stands_needs_the_owner_too(before, after):
+    """Nobody touches the template: what it names is made usable beneath it."""
+    standing = {"sharing": Sharing.CONDITIONAL}
+    old = made.with_column(OPEN, "ga.person", "education", **{**standing, **before})
+    new = made.with_column(OPEN, "ga.person", "education", **{**standing, **after})
+    old, new = published(old), published(new)
+    required = required_approvals(diff(old, new, made.CATALOG, made.NOW), old, new)
+    assert (required.second_officer, required.owners) == (True, {"ga"})
+
+
+@pytest.mark.parametrize("limit", ["sql_characters_max", "depth_max"])
+def test_limits_under_which_a_statement_is_read_at_last_are_everybodys(limit):
+    small = replace(OPEN, limits=replace(OPEN.limits, **{limit: 1}))
+    old, new = published(small), published(OPEN)
+    required = required_approvals(diff(old, new, made.CATALOG, made.NOW), old, new)
+    assert required.owners == {"ga", "tax", "city", "pub"}
 
 
 def test_bundles_without_templates_have_the_form_and_the_digest_that_they_had():
