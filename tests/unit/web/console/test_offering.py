@@ -39,7 +39,7 @@ BUREAU = person("bo", "db", Role.DATA_BUREAU)
 OFFICER = person("ou", "db", Role.SECURITY_OFFICER)
 SECOND = person("ma", "db", Role.SECURITY_OFFICER)
 AUDITOR = person("au", "db", Role.AUDITOR)
-OTHER = person("ot", "health", Role.DEPARTMENT_STEWARD)
+OTHER = person("xu", "health", Role.DEPARTMENT_STEWARD)
 PEOPLE = {
     "analyst": ANALYST, "head": HEAD, "ss": SS, "tax": TAX, "bureau": BUREAU, "officer": OFFICER,
     "auditor": AUDITOR, "other": OTHER,
