@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from doors import CountingRng, HandClock
 from policy_world import ANALYST, configured, files, small_catalog
 
@@ -155,3 +156,55 @@ def test_one_that_has_ended_holds_no_longer(tmp_path):
     assert desk.take(published(written()))
     desk.clock.moment += timedelta(days=400)
     assert not unchanged(desk, desk.held.newest)
+
+
+@pytest.mark.parametrize(
+    ("mine", "rule"),
+    [
+        ("region_code: {use: denied}", "R1"),
+        ("region_code: {level: important}", "R1"),
+        ("region_code: {sharing: not_shared, law: 《某法》第一条}", "R1"),
+        (CLOSED, ""),
+    ],
+)
+def test_what_the_own_file_keeps_back_no_published_template_opens(tmp_path, mine, rule):
+    found = written("", ga=30)
+    found["columns.yaml"] = found["columns.yaml"].replace(CLOSED, mine)
+    desk = Desk(tmp_path / "policy", own=loaded(found, small_catalog()))
+    assert desk.take(published(written()))
+    assert verdict(desk) == rule
+
+
+def test_the_own_files_threshold_stands_under_a_template(tmp_path):
+    desk = Desk(tmp_path / "policy", own=own(ga=30))
+    assert desk.take(published(written(ga=20)))
+    held = desk.held.newest
+    facts = qualify(parse(SQL, held.rules.document.limits), small_catalog()).facts
+    fragment = Fragment(
+        "q", 1, 0, "ga", "local", ("ga",), SQL, ANALYST, "statistics", "drc", held.digest, AT.isoformat(),
+        template="regions",
+    )  # fmt: skip
+    rules = with_template(desk.held.rules(held), fragment, facts, small_catalog())
+    found = judged(facts, Asking(ANALYST, "statistics", desk.clock.now()), rules, small_catalog())
+    assert (found.rule, found.decision.disclosure.min_units) == ("", 30)
+
+
+def test_a_fragment_that_uses_what_the_template_does_not_is_not_of_it(tmp_path):
+    desk = Desk(tmp_path / "policy")
+    assert desk.take(published(written()))
+    held = desk.held.newest
+    for text, opens in (
+        (SQL, True),
+        ("SELECT COUNT(*) AS n FROM ga.population", True),
+        ("SELECT COUNT(DISTINCT id_number) AS n FROM ga.population", False),
+        ("SELECT COUNT(*) AS n FROM tax.individual_income", False),
+        ("SELECT region_code, COUNT(*) AS n FROM ga.population WHERE region_code = '990101' GROUP BY region_code", True),
+        ("SELECT region_code, COUNT(region_code) AS n FROM ga.population GROUP BY region_code", False),
+    ):  # fmt: skip
+        facts = qualify(parse(text, held.rules.document.limits), small_catalog()).facts
+        fragment = Fragment(
+            "q", 1, 0, "ga", "local", ("ga",), text, ANALYST, "statistics", "drc", held.digest, AT.isoformat(),
+            template="regions",
+        )  # fmt: skip
+        rules = with_template(desk.held.rules(held), fragment, facts, small_catalog())
+        assert (len(rules.merged.grants) > len(held.rules.merged.grants)) is opens, text
