@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from middleplatform.errors import ConfigError, QueryError
 from middleplatform.governance.diff import Change, Difference, Direction, diff
+from middleplatform.governance.drafts import refused
 from middleplatform.governance.examined import loaded
 from middleplatform.governance.lifecycle import OPEN, Lifecycle, Weighed
 from middleplatform.model.request import Role, same_person
@@ -19,6 +20,7 @@ from middleplatform.store.policies import Proposal, State
 from middleplatform.web.console import pages
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
+from middleplatform.web.policy_routes import unprocessable
 from middleplatform.web.services import services_of
 
 __all__ = ["OFFICERS", "READERS", "STATES", "number_in", "register", "said_changes"]
@@ -66,10 +68,16 @@ def register(app: FastAPI) -> None:
     """Add the pages."""
     pages.add(app, "GET", _HOME, _overview, READERS)
     pages.add(app, "GET", _HOME + "/versions/{version}", _version, READERS)
-    pages.add(app, "POST", _HOME + "/versions/{version}/restore", _restore, OFFICERS)
+    pages.add(app, "POST", _HOME + "/versions/{version}/restore", unprocessable(_restore), OFFICERS)
     pages.add(app, "GET", _HOME + "/proposals/{proposal}", _proposal, READERS)
     for act, (does, roles) in _ACTS.items():
-        pages.add(app, "POST", f"{_HOME}/proposals/{{proposal}}/{act}", _acting(does), roles)
+        pages.add(
+            app,
+            "POST",
+            f"{_HOME}/proposals/{{proposal}}/{act}",
+            unprocessable(_acting(does)),
+            roles,
+        )
     pages.navigate(app, pages.Entry(
         _HOME, ("Policy", "策略"),
         ("What may be done with each column: what is in force, what is proposed, and whose approval is missing.",
@@ -196,7 +204,12 @@ def _text(each: Said) -> str:
 
 def _proposal(request: Request) -> Response:
     lifecycle, number = _lifecycle(request), number_in(request, "proposal")
-    weighed = lifecycle.weigh(number)
+    try:
+        weighed = lifecycle.weigh(number)
+    except ConfigError as error:
+        if error.code != "C001":
+            raise
+        return _outgrown(request, lifecycle.proposal(number), error)
     return pages.render(
         request,
         "policy/proposal.html",
@@ -210,6 +223,19 @@ def _proposal(request: Request) -> Response:
         changes=listed(request, said_changes(weighed.difference), _text),
         may=_may(request, weighed),
     )
+
+
+def _outgrown(request: Request, proposal: Proposal, error: ConfigError) -> Response:
+    """Return the page of a proposal that no longer loads over today's catalogue."""
+    person = request.state.subject
+    officer = bool(person.roles & OFFICERS)
+    own = officer and same_person(person.id, proposal.author)
+    offered = {"withdraw": own and proposal.state in OPEN, "draft": officer}
+    return pages.render(
+        request, "policy/proposal_outgrown.html", proposal=proposal, states=STATES,
+        files=_lifecycle(request).proposed(proposal.number), spots=refused(error), tried=None, changes=None,
+        may=frozenset(name for name, there in offered.items() if there),
+    )  # fmt: skip
 
 
 def _may(request: Request, weighed: Weighed) -> frozenset[str]:
@@ -240,7 +266,9 @@ _Done = tuple[str, tuple[str, str]]
 """Where to go on, and what was done, (English, Chinese)."""
 
 
-def _acting(does: Callable[[Request, Lifecycle, int, Form], _Done]) -> pages.Handler:
+def _acting(
+    does: Callable[[Request, Lifecycle, int, Form], _Done],
+) -> Callable[[Request], Response]:
     def handle(request: Request) -> Response:
         number = number_in(request, "proposal")
         where, said = does(request, _lifecycle(request), number, form_of(request))

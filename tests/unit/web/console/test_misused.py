@@ -255,21 +255,57 @@ def test_what_two_do_at_once_is_done_once(world, published):
         assert world.post(f"{place}/{act}", "officer_a", comment="late").status_code in (403, 409)
 
 
+@pytest.fixture
+def outgrow(world, monkeypatch):
+    """Return what takes a column of a dataset that the policy names out of the catalogue."""
+
+    def without_sex():
+        lifecycle = world.platform.lifecycle
+        population = lifecycle.catalog.datasets["ga.population"]
+        columns = {name: each for name, each in population.columns.items() if name != "sex"}
+        less = dataclasses.replace(population, columns=columns)
+        datasets = {**lifecycle.catalog.datasets, "ga.population": less}
+        changed = dataclasses.replace(lifecycle.catalog, datasets=datasets)
+        monkeypatch.setattr(lifecycle, "catalog", changed)
+
+    return without_sex
+
+
 @pytest.mark.parametrize(("language", "said"), [("en", "cannot be compared"), ("zh", "无法比较")])
 def test_a_version_that_the_catalogue_has_outgrown_can_still_be_read(
-    world, published, monkeypatch, language, said
+    world, published, outgrow, language, said
 ):
     assert published
-    lifecycle = world.platform.lifecycle
-    population = lifecycle.catalog.datasets["ga.population"]
-    columns = {name: each for name, each in population.columns.items() if name != "sex"}
-    datasets = {**lifecycle.catalog.datasets}
-    datasets["ga.population"] = dataclasses.replace(population, columns=columns)
     assert said not in text_of(world.get(f"{HOME}/versions/2", "auditor", language))
-    monkeypatch.setattr(
-        lifecycle, "catalog", dataclasses.replace(lifecycle.catalog, datasets=datasets)
-    )
+    outgrow()
     page = world.get(f"{HOME}/versions/2", "auditor", language)
     assert page.status_code == 200
     assert said in text_of(page)
     assert "ga.population:" in page.text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "no longer load"), ("zh", "已无法按当前目录加载")]
+)
+def test_a_proposal_that_the_catalogue_has_outgrown_can_be_read_and_withdrawn(
+    world, published, outgrow, language, said
+):
+    # Neither what is in force now nor the version before it.
+    files = dict(zip(published["name"], published["text"], strict=True))
+    files["manifest.yaml"] += f"# {language}\n"
+    place = proposed(world, published | {"text": list(files.values())})
+    assert said not in text_of(world.get(place, "auditor", language))
+    outgrow()
+    page = world.get(place, "officer_b", language)
+    assert page.status_code == 200
+    assert said in text_of(page)
+    assert "columns.yaml" in text_of(page)
+    assert f"{place}/withdraw" not in page.text
+    assert f"{place}/withdraw" not in world.get(place, "auditor", language).text
+    for act in ("approve", "reject", "publish"):
+        refused = world.post(f"{place}/{act}", "officer_b", language, comment="no")
+        assert refused.status_code == 422, act
+    assert world.post(f"{HOME}/versions/1/restore", "officer_b", reason="r").status_code == 422
+    assert f"{place}/withdraw" in world.get(place, "officer_a", language).text
+    assert world.post(f"{place}/withdraw", "officer_a").status_code == 303
+    assert waiting(world, "officer_b") == 0
