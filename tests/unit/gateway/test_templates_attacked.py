@@ -9,6 +9,7 @@ import made_world as made
 import pytest
 from made_templates import ASKED, CLOSED, OPEN, SQL, TEMPLATE, with_templates
 
+from middleplatform.access.offered import templates
 from middleplatform.authorization.authorize import Asking
 from middleplatform.authorization.templates import columns_of, forms, within
 from middleplatform.errors import MiddleplatformError, ProtocolError
@@ -18,8 +19,10 @@ from middleplatform.gateway.judge import judge, read
 from middleplatform.gateway.planned import checked
 from middleplatform.model.catalog import Level, Sharing, Use
 from middleplatform.model.query import QualifiedQuery
+from middleplatform.model.request import Role
 from middleplatform.planner.plan import make_plan, read_fragment
 from middleplatform.policy.suite import Case
+from middleplatform.policy.templates import offers
 from middleplatform.sql.forms import canonical
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
@@ -65,6 +68,11 @@ def held_to(sql, shut, free, catalog=made.CATALOG, subject=made.ANALYST):
     why, blocks = planned(query, bundle, catalog, subject)
     freely, others = planned(query, free, catalog, subject)
     assert why == freely, sql
+    asking = Asking(subject, "statistics", made.NOW)
+    opened, plain = (decided(query, asking, each, catalog) for each in (bundle, free))
+    assert (opened.disclosure, opened.obligations, opened.threshold_owner) == (
+        plain.disclosure, plain.obligations, plain.threshold_owner,
+    )  # fmt: skip
     assert [each.sql for each in blocks] == [each.sql for each in others]
     for block in blocks:
         facts = read_fragment(block.sql, catalog)[1]
@@ -244,6 +252,58 @@ def test_no_denied_column_is_opened_by_a_template_that_names_it(changes):
             made.CATALOG,
         )
         assert given.permit is (column == "id")
+
+
+# --- other rules --------------------------------------------------------------------------------------------------
+
+BANDS = "SELECT p.birth_year, SUM(p.education) AS years FROM ga.person p GROUP BY p.birth_year"
+NEAR = "SELECT SUM(p.education) AS years FROM ga.person p WHERE p.region = '990102'"
+STRANGER = replace(made.ANALYST, roles=frozenset({Role.AUDITOR}))
+
+
+@pytest.mark.parametrize(
+    ("sql", "asked", "rule"),
+    [
+        (ASKED, {"recipient": "tax"}, "G4"),
+        (ASKED, {"project": "nowhere"}, "G5"),
+        (ASKED, {"purpose": "data_quality"}, "G2"),
+        (ASKED, {"purpose": "gossip"}, "G2"),
+        (ASKED, {"subject": STRANGER}, "G2"),
+        (BANDS, {"strict": True}, "R4"),
+        (NEAR, {"subject": made.COUNTY}, "G3"),
+        (NEAR, {"subject": replace(made.ANALYST, regions=())}, "G3"),
+    ],
+)
+def test_every_other_rule_refuses_as_it_does(sql, asked, rule):
+    bundle = with_templates(
+        replace(TEMPLATE, sql=SQL),
+        replace(TEMPLATE, name="bands", sql=BANDS, parameters=()),
+        replace(TEMPLATE, name="near", sql=NEAR, parameters=()),
+    )
+    case = Case("1", made.ANALYST, "statistics", sql, "permit", made.NOW)
+    assert judge(case, made.CATALOG, bundle).verdict == "permit"
+    said = judge(replace(case, **asked), made.CATALOG, bundle)
+    assert (said.verdict, said.rule) == ("refuse", rule)
+
+
+def test_questions_alike_are_counted_for_a_template_as_for_any(platform):
+    few = replace(OPEN, limits=replace(OPEN.limits, near_duplicates_per_day=1))
+    platform.gateway.bundle = few
+    try:
+        platform.ask(ASKED)
+        with pytest.raises(MiddleplatformError) as refused:
+            platform.ask(ASKED.replace("1970", "1960"))
+    finally:
+        platform.gateway.bundle = OPEN
+    assert (refused.value.code, refused.value.rule) == ("D011", "R14")
+
+
+def test_one_that_is_no_sql_hides_no_other_from_the_list():
+    """A bundle of the settings is loaded without its statements being judged."""
+    bundle = with_templates(TEMPLATE, replace(TEMPLATE, name="broken", sql="SELECT 'open :since"))
+    assert judge(Case("1", made.ANALYST, "statistics", ASKED, "permit", made.NOW), made.CATALOG, bundle).verdict == "permit"  # fmt: skip
+    listed = templates(offers(bundle, made.ANALYST, made.NOW), "en")
+    assert [each["example"] for each in listed] == [ASKED.replace("1970", "1960"), "SELECT 'open :since"]  # fmt: skip
 
 
 # --- what is remembered -------------------------------------------------------------------------------------------
