@@ -28,7 +28,16 @@ from middleplatform.sql.forms import Form, canonical, names, statements
 from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 
-__all__ = ["approvals", "columns_of", "datasets_of", "forms", "matching", "opened", "within"]
+__all__ = [
+    "approvals",
+    "columns_of",
+    "datasets_of",
+    "forms",
+    "matching",
+    "opened",
+    "prepare",
+    "within",
+]
 
 Opened = Mapping[str, frozenset[str]]
 """Columns by operation."""
@@ -56,6 +65,19 @@ def _first(parsed: ParsedQuery, theirs: Sequence[tuple[str, Template]], limits: 
     alike = [(name, each) for name, each in theirs if _names(each, limits) == said]
     form = canonical(parsed.tree) if alike else b""
     return next((name for name, each in alike if form in forms(each, limits)), "")
+
+
+def prepare(bundle: Bundle, catalog: Catalog) -> None:
+    """Read what all templates say, so that no question has to wait for it; what was read once is not read again.
+
+    Args:
+        bundle: In force.
+        catalog: What exists.
+    """
+    for template in bundle.templates.values():
+        _names(template, bundle.limits)
+        forms(template, bundle.limits)
+        _uses(template, bundle.limits, _Same(catalog))
 
 
 def opened(bundle: Bundle, name: str, catalog: Catalog, by: Bundle | None = None) -> Bundle:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Self
 
+from middleplatform.authorization.templates import prepare
 from middleplatform.dispatch.dispatcher import Dispatcher
 from middleplatform.errors import MiddleplatformError
 from middleplatform.gateway.advice import advice
@@ -58,6 +59,10 @@ class Telling(ABC):
     def rules(self) -> Bundle:
         """Return the policy with the grants of this moment."""
         return self._pinned().bundle
+
+    def read_ahead(self) -> None:
+        """Read what the policy's approved templates say, before a question has to wait for it."""
+        prepare(self.bundle, self.catalog)
 
     def _explained(self, request: QueryRequest) -> Explanation:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 
 from fastapi import FastAPI
 
@@ -38,13 +39,18 @@ def create() -> FastAPI:
         platform.close()
         tokens.close()
 
+    def look() -> None:
+        platform.detect(platform.gateway.bundle)
+        with suppress(Exception):  # ahead of time only: a question finds by itself what is wrong
+            platform.gateway.read_ahead()
+
     async def beside() -> None:
         if platform.lifecycle is not None and platform.standing is not None:
             watched = watch(
                 platform.lifecycle,
                 platform.standing,
                 platform.publish,
-                also=lambda: platform.detect(platform.gateway.bundle),
+                also=look,
             )
             assert platform.telling is not None, "a platform with a store tells its nodes"
             tell = platform.gateway.dispatcher.tell

@@ -331,6 +331,18 @@ def test_what_is_remembered_of_a_template_is_of_these_limits_and_this_content():
     assert len(forms(replace(TEMPLATE, parameters=(("since", ("1960",)),)), OPEN.limits)) == 1
 
 
+def test_templates_are_read_before_anybody_asks(platform):
+    fresh = with_templates(replace(TEMPLATE, name="fresh"))
+    platform.gateway.bundle = fresh
+    platform.gateway.read_ahead()
+    platform.gateway.bundle = OPEN
+    read_once = forms.cache_info().misses
+    query = qualify(parse(ASKED, fresh.limits), made.CATALOG)
+    asking = Asking(made.ANALYST, "statistics", made.NOW)
+    assert decided(query, asking, fresh, made.CATALOG).permit
+    assert forms.cache_info().misses == read_once
+
+
 def test_a_question_is_held_against_templates_without_reading_them_again():
     many = with_templates(*(replace(TEMPLATE, name=f"t{number}") for number in range(200)))
     query = qualify(parse(ASKED.replace("1970", "1971"), many.limits), made.CATALOG)
