@@ -140,6 +140,12 @@ def _return(asked: _Asked) -> Event:
 
 
 def _accept(asked: _Asked) -> Event:
+    """Accept what the page showed: of an application that was completed meanwhile nobody has seen the new file."""
+    seen = asked.form.one("seen")
+    if seen and seen != str(asked.state.events):
+        what = ("it has changed since this page was opened: look at it again",
+                "打开本页之后该申请已有变动，请重新查看")  # fmt: skip
+        raise QueryError("Q042", what=what)
     return acts.accept(asked.state, asked.who, asked.now)
 
 

@@ -210,6 +210,7 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
         can=offered(state, who, rules, now) & _ACTS,
         refused=refused.act,
         error=refused.error,
+        seen=state.events,
         said=acting.said_by(refused),
         chosen=lambda name, value: form is None or value in form.many(name),
         ends=state.application.ends.astimezone(SHANGHAI).date().isoformat(),

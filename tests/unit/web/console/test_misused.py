@@ -184,6 +184,32 @@ def test_the_one_list_of_what_is_missing_begins_in_words(world, language, said):
     assert missing == said
 
 
+def test_nobody_accepts_an_application_that_was_completed_since_it_was_looked_at(world):
+    mine, theirs = "/console/my/applications", "/console/department/applications"
+    wish = {
+        "column": ["ss.insurance.contribution_base"], "purpose": "statistics", "scenario": "年度统计", "basis": "x",
+        "scope": "全市", "operation": ["aggregate"], "everyone": "yes", "ends": "2027-06-30",
+    }  # fmt: skip
+    sent = world.post(f"{mine}/new", "visitor", **wish)
+    number = sent.headers["location"].rpartition("/")[2]
+    world.post(f"{mine}/{number}/sign", "steward_amr")
+
+    def seen():
+        page = world.get(f"{theirs}/{number}", "bureau")
+        return re.search(r'name="seen" value="(\d+)"', page.text)[1]
+
+    before = seen()
+    assert world.post(f"{theirs}/{number}/return", "bureau", missing="x").status_code == 303
+    more = wish | {"column": [*wish["column"], "tax.individual_income.income_total"]}
+    assert world.post(f"{mine}/new", "steward_amr", number=number, **more).status_code == 303
+    stale = world.post(f"{theirs}/{number}/accept", "bureau", seen=before)
+    assert stale.status_code == 409
+    assert "look at it again" in text_of(stale)
+    zh = world.post(f"{theirs}/{number}/accept", "bureau", "zh", seen=before)
+    assert "请重新查看" in text_of(zh)
+    assert world.post(f"{theirs}/{number}/accept", "bureau", seen=seen()).status_code == 303
+
+
 # --- what waits -------------------------------------------------------------------------------------------------------
 
 
