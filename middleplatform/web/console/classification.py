@@ -23,7 +23,7 @@ from middleplatform.model.catalog import Column, Dataset, Sharing, Use
 from middleplatform.model.policy import Bundle
 from middleplatform.policy.tighten import LEVELS, SHARING_ORDER, uses_within
 from middleplatform.web.console import pages
-from middleplatform.web.console.drafting import draft_page, sent_files
+from middleplatform.web.console.drafting import base_of, draft_page, sent_files
 from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
@@ -184,7 +184,7 @@ def _form(
     return pages.render(
         request, "policy/classify.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK,
-        dataset=dataset, column=column, rule=rule, wrong=wrong or {}, draft=draft,
+        dataset=dataset, column=column, rule=rule, wrong=wrong or {}, draft=draft, base=base_of(request),
         at=f"{_FORM}?{urlencode({'dataset': dataset.name, 'column': column.name})}",
         levels=[name for name, level in LEVELS.items() if level >= column.level],
         catalog_level=_LEVEL_NAMES[column.level],

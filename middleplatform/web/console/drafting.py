@@ -24,10 +24,15 @@ from middleplatform.web.console.policy import OFFICERS, said_changes
 from middleplatform.web.services import services_of
 from middleplatform.web.simulations import Trial
 
-__all__ = ["draft_page", "register", "sent_files"]
+__all__ = ["base_of", "draft_page", "register", "sent_files"]
 
 _AT = "/console/policy/draft"
 _CHANGES_MAX = 100
+_DIGITS_MAX = 10
+_LATER = (
+    "another version came into force since this draft was begun: compare once more, then propose",
+    "起草之后已有其他版本生效：请重新比较后再提出",
+)
 
 
 def register(app: FastAPI) -> None:
@@ -57,12 +62,13 @@ def draft_page(
         status: Of the answer.
         values: For the template: ``spots`` or ``tried``; without, the files are checked. What a simulation was to be
             (``trial``), and what was ``wrong`` with it or kept it from beginning (``refusal``). What was done
-            (``told``, English and Chinese), and the ``column`` that is offered for classification next.
+            (``told``, English and Chinese), and the ``column`` that is offered for classification next. The version
+            that it is compared with (``base``).
     """
     lifecycle = services_of(request).lifecycle
     shown: dict[str, Any] = {
         "tried": None, "changes": None, "spots": None, "trial": _trial(request), "wrong": {}, "refusal": None,
-        "told": None, "column": "",
+        "told": None, "column": "", "base": base_of(request),
     } | values  # fmt: skip
     if shown["spots"] is None and shown["tried"] is None:
         shown["spots"] = drafts.spots(files, lifecycle)
@@ -71,6 +77,13 @@ def draft_page(
         files=sorted(files.items()), reason=reason, open_file=open_file, columns=_columns(lifecycle.catalog),
         **shown,
     )  # fmt: skip
+
+
+def base_of(request: Request) -> str:
+    """Return the number of the version that was in force when the draft was begun: as its form says, else now's."""
+    form: Form | None = getattr(request.state, "form", None)
+    said = "" if form is None else form.one("base")[:_DIGITS_MAX]
+    return said or str(_lifecycle(request).compared().number)
 
 
 def _trial(request: Request) -> Trial:
@@ -161,6 +174,12 @@ def _propose(request: Request) -> Response:
     form, lifecycle = form_of(request), _lifecycle(request)
     standing = drafts.files_in_force(lifecycle, services_of(request).settings)
     files, reason = line_ends.kept(sent_files(form), standing), form.text("reason")
+    now = str(lifecycle.compared().number)
+    if base_of(request) != now:
+        later = (drafts.Spot("error", "", "", _LATER),)
+        return draft_page(
+            request, files, reason=reason, spots=later, base=now, status=HTTPStatus.CONFLICT
+        )
     try:
         number = lifecycle.propose(request.state.subject, files, reason)
     except ConfigError as error:

@@ -281,6 +281,28 @@ def test_what_two_do_at_once_is_done_once(world, published):
         assert world.post(f"{place}/{act}", "officer_a", comment="late").status_code in (403, 409)
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "compare once more"), ("zh", "请重新比较")])
+def test_a_draft_that_was_begun_before_the_version_in_force_is_shown_once_more(
+    world, published, language, said
+):
+    assert published
+    begun = re.search(r'name="base" value="(\d+)"', world.get(f"{HOME}/draft", "officer_a").text)[1]
+    other = drafted(world, manifest=("\n", f" # {language}\n"))
+    mine = drafted(world, manifest=("\n", f" # mine {language}\n")) | {"base": begun}
+    # Classifying a column on the way does not make it forget.
+    column = {"column": "ga.population.birth_year"}
+    form = world.post(f"{HOME}/draft/classify", "officer_a", **mine, **column)
+    assert f'name="base" value="{begun}"' in form.text
+    assert world.post(f"{proposed(world, other)}/publish", "officer_a").status_code == 303
+    shown = world.post(f"{HOME}/draft/propose", "officer_a", language, **mine)
+    assert shown.status_code == 409
+    assert said in text_of(shown)
+    now = re.search(r'name="base" value="(\d+)"', shown.text)[1]
+    assert int(now) == int(begun) + 1
+    place = proposed(world, mine | {"base": now})
+    assert world.post(f"{place}/withdraw", "officer_a").status_code == 303
+
+
 @pytest.fixture
 def outgrow(world, monkeypatch):
     """Return what takes a column of a dataset that the policy names out of the catalogue."""
