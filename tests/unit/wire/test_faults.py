@@ -37,7 +37,7 @@ def test_a_node_speaks_for_itself_only():
 
 def test_every_code_can_travel():
     classes = {each.prefix: each for each in MiddleplatformError.__subclasses__()}
-    names = ("what", "department", "limit", "line", "column", "name", "departments", "dataset", "index", "record", "party")  # fmt: skip
+    names = ("what", "department", "limit", "line", "column", "name", "departments", "dataset", "index", "record", "party", "seconds")  # fmt: skip
     for code in CODES:
         error = classes[code[0]](code, rule="R1", **dict.fromkeys(names, "x"))
         assert from_fields(to_fields(error), "x").public_message == error.public_message
