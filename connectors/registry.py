@@ -37,6 +37,10 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 
 _DISTRIBUTION = "middleplatform"
 
+_LISTS = ("top_level.txt", "RECORD", "installed-files.txt", "SOURCES.txt")
+_LISTED = re.compile(r'^"?(?:\.\./)?connectors(?:/|\.py\b|\s*$)', re.MULTILINE)
+"""Where a distribution says what it installed, and the line by which it says our package's name."""
+
 
 def connector_factory(
     name: str, allowed: Mapping[str, str] | None = None
@@ -96,7 +100,13 @@ def check_owner() -> None:
 def _owners(path: tuple[str, ...]) -> frozenset[str]:
     """Return who owns the package; all distributions are read, so once a search path is enough."""
     del path  # what the answer hangs on
-    return frozenset(map(_normal, metadata.packages_distributions().get("connectors", ())))
+    return frozenset(_normal(each.name) for each in metadata.distributions() if _lists(each))
+
+
+def _lists(distribution: metadata.Distribution) -> bool:
+    """Say whether a distribution's own lists name the package; searched as text, since they are long."""
+    found = (distribution.read_text(name) or "" for name in _LISTS)
+    return any("connectors" in text and _LISTED.search(text) for text in found)
 
 
 def _normal(name: str) -> str:

@@ -15,13 +15,13 @@ from connectors.spi import ConnectorError, ErrorKind
 def installed(tmp_path, monkeypatch):
     """Return a function that puts a distribution on the path."""
 
-    def install(name, entry="", top_level="", module=""):
+    def install(name, entry="", top_level="", module="", record=""):
         info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entry}\n" if entry else "")
         (info / "top_level.txt").write_text(top_level)
-        (info / "RECORD").write_text("")
+        (info / "RECORD").write_text(record)
         if module:
             (tmp_path / f"{module}.py").write_text(
                 "from connectors.memory import MemoryConnector as Theirs\n"
@@ -69,6 +69,18 @@ def test_nothing_is_loaded_when_another_distribution_owns_the_package(installed)
     check_owner()
     installed("evil", top_level="connectors\n")
     assert refused("memory")
+
+
+@pytest.mark.parametrize("path", ["connectors/__init__.py", "connectors/lib.so", "connectors.py", "../connectors/x.py"])  # fmt: skip
+def test_nothing_is_loaded_when_another_distribution_installed_into_the_package(installed, path):
+    installed("evil", record=f"evil/__init__.py,sha256=a,1\n{path},sha256=b,2\n")
+    assert refused("memory")
+
+
+@pytest.mark.parametrize("path", ["evil/connectors/x.py", "connectors_evil/x.py", "connectors.pyi", "evil/connectors.py"])  # fmt: skip
+def test_a_package_of_a_like_name_is_another(installed, path):
+    installed("evil", top_level="connectors_evil\n", record=f"{path},sha256=b,2\n")
+    check_owner()
 
 
 def test_nothing_is_loaded_when_the_package_is_spread_over_folders(monkeypatch, tmp_path):
