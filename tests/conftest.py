@@ -53,6 +53,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _as_installed():
+    """Let programs that tests start find the packages that an installation has, and not those of tests besides."""
+    own = str(Path(__file__).parent / "fakes" / "installed")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))
+
+
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """Return the folder of the demonstration's departments, built once a session."""

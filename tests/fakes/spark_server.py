@@ -4,6 +4,7 @@ Its process cannot import this repository's packages, as a cluster's workers can
 value.
 """
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ class SparkServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         )
         line = self._process.stdout.readline()
         if not line:

@@ -52,7 +52,7 @@ class GatewayProcess:
         own = {"MIDDLEPLATFORM_STATE": str(self.state)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "middleplatform", "serve", "--port", "0"],
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | self.settings | own,
+            env=os.environ | {"PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{ROOT}"} | self.settings | own,
             stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 

@@ -314,7 +314,7 @@ class Starter:
             "MIDDLEPLATFORM_STATE": str(folder / "state"),
             "MIDDLEPLATFORM_DATA": str(folder / "data"),
             "MIDDLEPLATFORM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{os.environ['PYTHONPATH']}{os.pathsep}{ROOT}",
         }
         self.environment, self.tokens = os.environ | own, tokens
         self.stem = self._run(__file__, stdin=subprocess.PIPE)
