@@ -46,7 +46,7 @@ CLINICS = "SELECT visit_year, COUNT(*) AS n FROM health.encounter_year GROUP BY 
 ONE = "SELECT COUNT(*) AS n FROM ga.population"
 CLOSE = CASES["R12-differencing"]  # a second population that differs by few from the first
 JOINED = ("Q05", "Q06")
-PAIRS = 200 if settings.default.max_examples > 100 else 8  # of bundles: many at night, few in CI
+PAIRS = 200  # of bundles
 
 
 def questions():
