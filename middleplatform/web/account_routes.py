@@ -22,6 +22,7 @@ from middleplatform.governance.wanting import when
 from middleplatform.model.record import Receipt
 from middleplatform.model.request import Subject
 from middleplatform.web import bodies_account as bodies
+from middleplatform.web.checks import few
 from middleplatform.web.guard import subject_of
 from middleplatform.web.language import media_type_of
 from middleplatform.web.replies import JSON, After, Limit, Route, governed, json_reply, page
@@ -219,7 +220,7 @@ ROUTES = (
     Route("GET", "/v1/receipts", list_receipts, bodies.OwnReceiptsBody),
     Route("GET", "/v1/figures", list_figures, bodies.FiguresBody),
     Route("GET", "/v1/findings", list_findings, bodies.FindingsBody),
-    Route("GET", "/v1/inspection", show_inspection, bodies.InspectionBody),
+    Route("GET", "/v1/inspection", few(show_inspection, "inspections"), bodies.InspectionBody),
     Route("GET", "/v1/assets", list_assets, bodies.AssetsBody),
     Route(
         "GET", "/v1/decisions/{decision}", show_decision, bodies.ReportBody,

@@ -88,7 +88,9 @@ def build(  # noqa: PLR0913 - the gateway and all around it
     app.state.gateway, app.state.tokens = gateway, tokens
     app.state.operator_log, app.state.jobs = operator_log, jobs
     app.state.services, app.state.simulations = services, simulations
-    app.state.checks, app.state.places = Checks(), Places(requests_max)
+    app.state.places = Places(requests_max)
+    app.state.checks, app.state.drafts = Checks(), Checks()
+    app.state.inspections = Checks(at_once=1, own_max=2)
     app.router.route_class = GuardedRoute
     problems.install(app)
     routes.register(app)

@@ -21,6 +21,7 @@ from middleplatform.model.policy import Bundle
 from middleplatform.store.policies import Approval, Proposal, State, Version
 from middleplatform.web import bodies_policy as bodies
 from middleplatform.web import problems
+from middleplatform.web.checks import few
 from middleplatform.web.guard import subject_of
 from middleplatform.web.replies import (
     After,
@@ -282,7 +283,13 @@ ROUTES = (
     Route("POST", f"{_AT}/versions/{{version}}/restore", restore_version, bodies.RollbackBody),
     Route("GET", f"{_AT}/diff", compare_versions, bodies.DifferenceBody),
     Route("GET", f"{_AT}/proposals", list_proposals, bodies.ProposalsBody),
-    Route("POST", f"{_AT}/proposals", propose_policy, bodies.WeighedBody, HTTPStatus.CREATED),
+    Route(
+        "POST",
+        f"{_AT}/proposals",
+        few(propose_policy, "drafts"),
+        bodies.WeighedBody,
+        HTTPStatus.CREATED,
+    ),
     Route("GET", _OF, weigh_proposal, bodies.WeighedBody),
     Route("GET", f"{_OF}/files", show_proposal_files, bodies.FilesBody),
     Route("POST", f"{_OF}/approve", approve_proposal, bodies.WeighedBody),

@@ -33,8 +33,10 @@ async def start_simulation(
     lifecycle = governed(request).lifecycle
     trial = Trial(draft.proposal, draft.version, draft.files, draft.window, draft.now)
     log = request.app.state.gateway.audit
+    who, places = subject_of(request), request.app.state.drafts
     try:
-        job = await begin(_table(request), subject_of(request), lifecycle, log, trial)
+        async with places.one(who):
+            job = await begin(_table(request), who, lifecycle, log, trial)
     except ConfigError as error:
         if error.code != "C001":
             raise

@@ -22,9 +22,9 @@ from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.model.catalog import Column, Dataset, Sharing, Use
 from middleplatform.model.policy import Bundle
 from middleplatform.policy.tighten import LEVELS, SHARING_ORDER, uses_within
+from middleplatform.web.checks import few
 from middleplatform.web.console import pages
 from middleplatform.web.console.drafting import base_of, draft_page, sent_files
-from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import listed
 from middleplatform.web.console.policy import OFFICERS

@@ -9,9 +9,8 @@ from middleplatform.accountability.accounts import Accounts
 from middleplatform.accountability.conduct import SANCTIONS
 from middleplatform.accountability.periods import Period, month
 from middleplatform.governance.workdays import SHANGHAI
-from middleplatform.web.checks import Checks
+from middleplatform.web.checks import few
 from middleplatform.web.console import pages
-from middleplatform.web.console.few import few
 from middleplatform.web.console.listing import Listing, listed
 from middleplatform.web.console.log import AUDITORS
 from middleplatform.web.console.who_got_what import WATCHERS
@@ -49,7 +48,6 @@ def register(app: FastAPI) -> None:
     """Add the pages."""
     for entry in _ENTRIES:
         pages.navigate(app, entry)
-    app.state.inspections = Checks(at_once=1, own_max=2)
     for method, path, handler, roles in (
         ("GET", "/figures", _figures, WATCHERS),
         ("GET", "/findings", _findings, WATCHERS),

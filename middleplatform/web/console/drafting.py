@@ -15,9 +15,8 @@ from middleplatform.errors import ConfigError, QueryError
 from middleplatform.governance import drafts, line_ends
 from middleplatform.governance.lifecycle import Lifecycle
 from middleplatform.model.catalog import Catalog
-from middleplatform.web.checks import Checks
+from middleplatform.web.checks import few
 from middleplatform.web.console import pages
-from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import Listing
 from middleplatform.web.console.policy import OFFICERS, said_changes
@@ -38,7 +37,6 @@ _LATER = (
 def register(app: FastAPI) -> None:
     """Add the pages."""
     pages.add(app, "GET", _AT, _draft, OFFICERS)
-    app.state.drafts = Checks()
     for act, handler in (("files", _files), ("check", _check), ("propose", _propose)):
         pages.add(app, "POST", f"{_AT}/{act}", few(handler, "drafts"), OFFICERS)
 

@@ -13,9 +13,8 @@ from middleplatform.accountability.usage import UsageRecord
 from middleplatform.errors import AuditError, MiddleplatformError, QueryError
 from middleplatform.governance.wanting import when
 from middleplatform.model.request import Role
-from middleplatform.web.checks import Checks
+from middleplatform.web.checks import Checks, few
 from middleplatform.web.console import pages
-from middleplatform.web.console.few import few
 from middleplatform.web.console.forms import form_of
 from middleplatform.web.console.listing import listed
 from middleplatform.web.problems import status_of

@@ -18,6 +18,7 @@ from middleplatform.governance import drafts
 from middleplatform.governance.lifecycle import OPEN, Lifecycle
 from middleplatform.store.policies import Proposal, Version
 from middleplatform.web import problems
+from middleplatform.web.checks import few
 from middleplatform.web.console import pages
 from middleplatform.web.console.drafting import draft_page, sent_files
 from middleplatform.web.console.forms import form_of
@@ -49,8 +50,8 @@ def register(app: FastAPI) -> None:
     """Add the pages."""
     for method, path, handler in (
         ("GET", _AT, _form_page),
-        ("POST", _AT, _start),
-        ("POST", "/console/policy/draft/simulate", _start_draft),
+        ("POST", _AT, few(_start, "drafts")),
+        ("POST", "/console/policy/draft/simulate", few(_start_draft, "drafts")),
         ("GET", _JOBS + "/{simulation}", _show),
         ("GET", _JOBS + "/{simulation}/progress", _progress),
         ("POST", _JOBS + "/{simulation}/cancel", _cancel),

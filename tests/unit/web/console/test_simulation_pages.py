@@ -270,6 +270,15 @@ def test_more_than_few_at_once_are_refused_and_the_form_is_kept(world, closed):
         assert 'value="7d"' in page.text
 
 
+@pytest.mark.parametrize("window", ["7d", "no window"])
+def test_drafts_to_be_simulated_are_read_in_the_room_of_drafts(world, closed, monkeypatch, window):
+    monkeypatch.setattr(world.app.state.drafts, "_own_max", 0)
+    draft = world.post(f"{DRAFT}/simulate", OFFICER, **sent(closed, window=window))
+    named = world.post(AT, OFFICER, candidate="version-1", window=window, now="")
+    for page in (draft, named):
+        assert (page.status_code, "L001" in page.text) == (429, True)
+
+
 def test_failure_is_told_by_its_code_alone(world):
     def broken(_):
         raise KeyError("990101199001011234")
