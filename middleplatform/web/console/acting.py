@@ -6,6 +6,7 @@ A refusal is shown at the form that met it, with what was filled in. Spec: docs/
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -14,25 +15,50 @@ from middleplatform.governance import acts, stopping
 from middleplatform.governance.applications import Answer, Event, State
 from middleplatform.governance.handling import Handling, number_of
 from middleplatform.governance.terms import Rules
+from middleplatform.governance.timeline import HAPPENED, running, timeline
+from middleplatform.governance.told import told
 from middleplatform.governance.wanting import when
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.request import Subject
 from middleplatform.web.console import pages
-from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.console.forms import Form, form_of, whole
 from middleplatform.web.problems import status_of
 from middleplatform.web.services import services_of
 
 __all__ = [
-    "STEP_NAMES",
+    "NOTHING",
+    "OPERATIONS",
+    "PHASES",
     "Refused",
     "handling_of",
     "moment_of",
     "perform",
-    "said_by",
+    "refused_by",
+    "shown",
     "words_in",
 ]
 
-STEP_NAMES: Mapping[str, pages.Pair] = {
+OPERATIONS: Mapping[str, pages.Pair] = {
+    "group": ("group by", "分组"), "filter": ("filter", "筛选"), "aggregate": ("sum and average", "聚合"),
+    "count": ("count", "计数"), "join": ("join", "连接"),
+}  # fmt: skip
+PHASES: Mapping[str, tuple[str, pages.Pair]] = {
+    "unsigned": ("warn", ("waits for its signature", "待签署")),
+    "checking": ("info", ("desk check", "材料审核")),
+    "returned": ("warn", ("returned for completion", "待补正")),
+    "answering": ("info", ("with the providers", "待答复")),
+    "answered": ("good", ("answered", "已答复")),
+    "suspended": ("warn", ("suspended", "已暂停")),
+    "withdrawn": ("muted", ("withdrawn", "已撤回")),
+    "expired": ("muted", ("expired", "已到期")),
+}
+_OUTCOMES: Mapping[str, tuple[str, pages.Pair]] = {
+    "waiting": ("info", ("waits", "待答复")), "refused": ("bad", ("refused", "不予共享")),
+    "granted": ("good", ("granted", "同意共享")), "granted_in_part": ("warn", ("granted in part", "部分同意")),
+    "approved": ("good", ("approved", "已批准")), "suspended": ("warn", ("suspended", "已暂停")),
+    "withdrawn": ("muted", ("withdrawn", "已撤回")),
+}  # fmt: skip
+_STEP_NAMES: Mapping[str, pages.Pair] = {
     "negotiation": ("negotiation of both sides", "双方协商"),
     "same_level_authority": ("data bureau of the same level", "同级主管部门"),
     "common_superior": ("common superior data bureau", "共同的上级主管部门"),
@@ -43,7 +69,7 @@ STEP_NAMES: Mapping[str, pages.Pair] = {
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A form that was refused: nothing where the page is only looked at.
+    """A form that was refused.
 
     Attributes:
         act: Its name.
@@ -57,6 +83,13 @@ class Refused:
     form: Form | None = None
     status: int = 200
 
+    def said(self, name: str, default: str = "") -> str:
+        """Return a field as it was filled in, else a default."""
+        return default if self.form is None else self.form.text(name)
+
+
+NOTHING = Refused()
+"""No form was refused: the page is only looked at."""
 
 Page = Callable[[Request, State, Refused], Response]
 """Makes the page of an application, with a refusal at its form."""
@@ -78,10 +111,31 @@ def words_in(text: str) -> list[str]:
     return list(dict.fromkeys(text.replace("，", " ").replace("、", " ").replace(",", " ").split()))
 
 
-def said_by(refused: Refused) -> Callable[..., str]:
-    """Return what gives a field as it was filled in, else a default."""
-    form = refused.form
-    return lambda name, default="": default if form is None else form.text(name)
+def refused_by(
+    request: Request, error: MiddleplatformError, act: str = "", form: Form | None = None
+) -> Refused:
+    """Return the refusal of a form, to be shown at it; the operator log has it in full.
+
+    Raises:
+        MiddleplatformError: It is nobody's mistake: the log's or the store's.
+    """
+    if error.prefix not in "QP":
+        raise error
+    request.app.state.operator_log.detail(error)
+    return Refused(act, error.message(pages.locale(request)), form, status_of(error))
+
+
+def shown(request: Request, state: State, refused: Refused) -> dict[str, Any]:
+    """Return what both sides' pages of an application show, and the status of the answer."""
+    gateway, rules, now = request.app.state.gateway, services_of(request).rules, moment_of(request)
+    events = handling_of(request).history(number_of(state.number), request.state.subject)
+    return {
+        "status": refused.status, "refused": refused.act, "error": refused.error, "said": refused.said,
+        "one": told(state, rules, now),
+        "past": timeline(events, state, rules, now), "ahead": running(state, rules, now), "happened": HAPPENED,
+        "steps": _STEP_NAMES, "phases": PHASES, "outcomes": _OUTCOMES, "operations": OPERATIONS,
+        "purposes": gateway.bundle.purposes, "departments": gateway.catalog.departments,
+    }  # fmt: skip
 
 
 def perform(request: Request, offered: frozenset[str], home: str, page: Page) -> Response:
@@ -108,10 +162,7 @@ def perform(request: Request, offered: frozenset[str], home: str, page: Page) ->
             number, who, lambda state, now: make(_Asked(state, who, now, handling.rules, form))
         )
     except MiddleplatformError as error:
-        if error.prefix not in "QP":
-            raise
-        request.app.state.operator_log.detail(error)
-        refused = Refused(act, error.message(pages.locale(request)), form, status_of(error))
+        refused = refused_by(request, error, act, form)
         return page(request, handling.show(number, who), refused)
     return pages.redirect(request, f"{home}/{state.number}", done)
 
@@ -155,10 +206,8 @@ def _consent(asked: _Asked) -> Event:
 
 
 def _extend(asked: _Asked) -> Event:
-    days = asked.form.one("days")
-    whole = int(days) if days.isascii() and days.isdigit() and len(days) < 5 else 0  # noqa: PLR2004 - a few weeks
-    reason = asked.form.text("extend-reason")
-    return acts.extend(asked.state, whole, reason, asked.who, asked.now, asked.rules)
+    days, reason = whole(asked.form.one("days")) or 0, asked.form.text("extend-reason")
+    return acts.extend(asked.state, days, reason, asked.who, asked.now, asked.rules)
 
 
 def _answer(asked: _Asked) -> Event:

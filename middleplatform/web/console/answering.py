@@ -15,13 +15,11 @@ from fastapi import FastAPI, Request, Response
 from middleplatform.governance.applications import Lane, State
 from middleplatform.governance.handling import number_of
 from middleplatform.governance.terms import Rules, Term, left, terms
-from middleplatform.governance.timeline import HAPPENED, running, timeline
 from middleplatform.governance.told import told
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.request import Role, Subject
 from middleplatform.web.console import acting, pages
-from middleplatform.web.console.acting import handling_of, moment_of
-from middleplatform.web.console.applying import OPERATIONS, OUTCOMES, PHASES
+from middleplatform.web.console.acting import PHASES, handling_of, moment_of
 from middleplatform.web.console.listing import listed
 from middleplatform.web.console.offering import WAITS, extendable, offered, waits_for
 from middleplatform.web.services import services_of
@@ -34,7 +32,6 @@ HANDLERS = _ANSWERERS | _OFFICERS
 READERS = HANDLERS | {Role.AUDITOR}
 _ALL_OF_THEM = READERS - {Role.DEPARTMENT_STEWARD}
 HOME = "/console/department/applications"
-_VIEWS = ("", "waiting", "overdue", "emergency")
 _ACTS = frozenset({
     "return", "accept", "consent", "extend", "answer", "deliver", "approve", "suspend", "resume",
     "withdraw", "escalate", "settle", "review",
@@ -110,10 +107,9 @@ def _rows(request: Request) -> list[Row]:
 
 def _waiting(request: Request) -> int:
     """Return how many applications wait for this person."""
-    if services_of(request).platform.lifecycle is None:
-        return 0
-    who, rules, now = request.state.subject, services_of(request).rules, moment_of(request)
+    who = request.state.subject
     found = _concerned(handling_of(request).listed(who), who)
+    rules, now = services_of(request).rules, moment_of(request)
     return sum(bool(waits_for(each, who, rules, now)) for each in found)
 
 
@@ -161,7 +157,7 @@ def _list(request: Request) -> Response:
         request,
         "department/applications.html",
         rows=listed(request, kept.get(view, rows), _words),
-        view=view if view in _VIEWS else "",
+        view=view if view in kept else "",
         counts={name: len(each) for name, each in kept.items()},
         answers=bool(_ANSWERERS & request.state.subject.roles),
         waits=WAITS,
@@ -186,18 +182,15 @@ def _act(request: Request) -> Response:
     return acting.perform(request, _ACTS, HOME, _page)
 
 
-def _page(request: Request, state: State, refused: acting.Refused | None = None) -> Response:
+def _page(request: Request, state: State, refused: acting.Refused = acting.NOTHING) -> Response:
     """Return the page of an application; after a refusal with the form that met it, as it was filled in."""
-    gateway, who, now = request.app.state.gateway, request.state.subject, moment_of(request)
-    rules, catalog = services_of(request).rules, gateway.catalog
-    refused = refused or acting.Refused()
+    who, now, rules = request.state.subject, moment_of(request), services_of(request).rules
+    catalog = request.app.state.gateway.catalog
     form, part = refused.form, state.parts.get(who.department)
-    events = handling_of(request).history(number_of(state.number), who)
     return pages.render(
         request,
         "department/application.html",
-        status=refused.status,
-        one=told(state, rules, now),
+        **acting.shown(request, state, refused),
         row=_row(request, state, rules, now),
         part=part if Role.DEPARTMENT_STEWARD in who.roles else None,
         officer=Role.SECURITY_OFFICER in who.roles,
@@ -208,22 +201,10 @@ def _page(request: Request, state: State, refused: acting.Refused | None = None)
             if name in catalog.datasets and column in catalog.datasets[name].columns
         ],
         can=offered(state, who, rules, now) & _ACTS,
-        refused=refused.act,
-        error=refused.error,
         seen=state.events,
-        said=acting.said_by(refused),
         chosen=lambda name, value: form is None or value in form.many(name),
         ends=state.application.ends.astimezone(SHANGHAI).date().isoformat(),
         days=rules.regulation.deadlines["answer_conditional"].extension,
         asking=[each for each in state.parts.values() if extendable(state, each, rules, now)],
-        past=timeline(events, state, rules, now),
-        ahead=running(state, rules, now),
-        happened=HAPPENED,
         waits=WAITS,
-        steps=acting.STEP_NAMES,
-        phases=PHASES,
-        outcomes=OUTCOMES,
-        operations=OPERATIONS,
-        purposes=gateway.bundle.purposes,
-        departments=catalog.departments,
     )

@@ -15,15 +15,14 @@ from middleplatform.errors import MiddleplatformError
 from middleplatform.governance.acts import MODE
 from middleplatform.governance.applications import Lane, State
 from middleplatform.governance.handling import number_of
-from middleplatform.governance.timeline import HAPPENED, running, timeline
 from middleplatform.governance.told import told
 from middleplatform.governance.workdays import SHANGHAI
 from middleplatform.model.request import Role
 from middleplatform.policy import wishes
 from middleplatform.policy.entitled import CLOSED, entitled, purposes_of
 from middleplatform.web.console import acting, pages
-from middleplatform.web.console.acting import handling_of, moment_of, words_in
-from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.console.acting import OPERATIONS, PHASES, handling_of, moment_of, words_in
+from middleplatform.web.console.forms import Form, form_of, whole
 from middleplatform.web.console.listing import listed
 from middleplatform.web.console.offering import disputable, offered
 from middleplatform.web.services import services_of
@@ -38,26 +37,7 @@ _EMERGENCY = f"{HOME}/emergency"
 _ACTS = frozenset({"sign", "object", "escalate", "settle", "withdraw"})
 _FILLED_AGAIN = frozenset({"complete", "again"})
 _DIGITS_MAX = 4
-OPERATIONS = {
-    "group": ("group by", "分组"), "filter": ("filter", "筛选"), "aggregate": ("sum and average", "聚合"),
-    "count": ("count", "计数"), "join": ("join", "连接"),
-}  # fmt: skip
-PHASES: Mapping[str, tuple[str, tuple[str, str]]] = {
-    "unsigned": ("warn", ("waits for its signature", "待签署")),
-    "checking": ("info", ("desk check", "材料审核")),
-    "returned": ("warn", ("returned for completion", "待补正")),
-    "answering": ("info", ("with the providers", "待答复")),
-    "answered": ("good", ("answered", "已答复")),
-    "suspended": ("warn", ("suspended", "已暂停")),
-    "withdrawn": ("muted", ("withdrawn", "已撤回")),
-    "expired": ("muted", ("expired", "已到期")),
-}
-OUTCOMES: Mapping[str, tuple[str, tuple[str, str]]] = {
-    "waiting": ("info", ("waits", "待答复")), "refused": ("bad", ("refused", "不予共享")),
-    "granted": ("good", ("granted", "同意共享")), "granted_in_part": ("warn", ("granted in part", "部分同意")),
-    "approved": ("good", ("approved", "已批准")), "suspended": ("warn", ("suspended", "已暂停")),
-    "withdrawn": ("muted", ("withdrawn", "已撤回")),
-}  # fmt: skip
+"""Of hours; the schema knows the most."""
 
 
 def register(app: FastAPI) -> None:
@@ -97,13 +77,10 @@ def _own(request: Request) -> list[State]:
 
 def _waiting(request: Request) -> int:
     """Return how many applications wait for this person."""
-    platform = getattr(services_of(request), "platform", None)
-    if platform is None or platform.lifecycle is None:
-        return 0
-    subject, now = request.state.subject, moment_of(request)
-    steward = Role.DEPARTMENT_STEWARD in subject.roles
+    found, now = _own(request), moment_of(request)
+    steward = Role.DEPARTMENT_STEWARD in request.state.subject.roles
     wanted = {"unsigned", "returned"} if steward else {"returned"}
-    return sum(str(each.phase(now)) in wanted for each in _own(request))
+    return sum(str(each.phase(now)) in wanted for each in found)
 
 
 def _list(request: Request) -> Response:
@@ -227,7 +204,7 @@ def _wish(values: Mapping[str, Any], lane: Lane) -> Mapping[str, Any]:
         "operations": list(dict.fromkeys(values["operations"])),
     }  # fmt: skip
     if lane is Lane.EMERGENCY:
-        raw["hours"] = _whole(values["hours"])
+        raw["hours"] = whole(values["hours"], _DIGITS_MAX) or 0  # which no schema takes
     else:
         raw |= {name: values[name] for name in ("starts", "ends") if values[name] or name == "ends"}
     for name in ("regions", "subjects"):
@@ -236,11 +213,6 @@ def _wish(values: Mapping[str, Any], lane: Lane) -> Mapping[str, Any]:
     if values["everyone"]:
         raw["everyone"] = True
     return wishes.checked(raw)
-
-
-def _whole(text: str) -> int:
-    """Return a whole number; 0, which no schema takes, for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else 0
 
 
 def _apply(request: Request) -> Response:
@@ -264,10 +236,7 @@ def _taken(request: Request, lane: Lane) -> Response:
             else handling.apply(raw, subject, lane)
         )
     except MiddleplatformError as error:
-        if error.prefix not in "QP":
-            raise
-        request.app.state.operator_log.detail(error)
-        said = error.message(pages.locale(request))
+        said = acting.refused_by(request, error).error
         return _form(request, values, error=said, number=number, status=422, lane=lane)
     told_so = (f"Application {state.number} is submitted.", f"申请 {state.number} 已提交。")
     return pages.redirect(request, f"{HOME}/{state.number}", told_so)
@@ -281,31 +250,16 @@ def _show(request: Request) -> Response:
     return _page(request, handling_of(request).show(number, request.state.subject))
 
 
-def _page(request: Request, state: State, refused: acting.Refused | None = None) -> Response:
+def _page(request: Request, state: State, refused: acting.Refused = acting.NOTHING) -> Response:
     """Return the page of an application; after a refusal with the form that met it, as it was filled in."""
     subject, now = request.state.subject, moment_of(request)
-    gateway, rules = request.app.state.gateway, services_of(request).rules
-    refused = refused or acting.Refused()
-    events = handling_of(request).history(number_of(state.number), subject)
+    rules = services_of(request).rules
     return pages.render(
         request,
         "analyst/application.html",
-        status=refused.status,
-        one=told(state, rules, now),
-        refused=refused.act,
-        error=refused.error,
-        said=acting.said_by(refused),
+        **acting.shown(request, state, refused),
         can=offered(state, subject, rules, now) & (_ACTS | _FILLED_AGAIN),
         disputable=disputable(state, subject, rules, now),
-        past=timeline(events, state, rules, now),
-        ahead=running(state, rules, now),
-        happened=HAPPENED,
-        steps=acting.STEP_NAMES,
-        phases=PHASES,
-        outcomes=OUTCOMES,
-        operations=OPERATIONS,
-        purposes=gateway.bundle.purposes,
-        departments=gateway.catalog.departments,
     )
 
 

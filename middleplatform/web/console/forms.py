@@ -15,12 +15,14 @@ from middleplatform.errors import QueryError
 from middleplatform.web.console import session
 from middleplatform.web.csrf import from_here, refusal
 
-__all__ = ["FIELD", "HEADER", "Form", "check", "form_of", "read"]
+__all__ = ["FIELD", "HEADER", "Form", "check", "form_of", "read", "whole"]
 
 FIELD = "csrf"
 HEADER = "x-csrf-token"
 """Where scripts carry the token; htmx does, for every request of a page."""
 _FIELDS_MAX = 1000
+_DIGITS_MAX = 9
+"""Of a number that fits 32 bits."""
 _KIND = "application/x-www-form-urlencoded"
 
 
@@ -50,6 +52,16 @@ class Form:
     def ticked(self, name: str) -> bool:
         """Return whether a box was ticked."""
         return bool(self.one(name))
+
+
+def whole(text: str, digits: int = _DIGITS_MAX) -> int | None:
+    """Return the whole number that somebody typed; None for what is none.
+
+    Args:
+        text: Digits of ASCII, nothing else.
+        digits: At most so many.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def form_of(request: Request) -> Form:

@@ -7,6 +7,7 @@ Spec: docs/spec/policy-lifecycle.md.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
@@ -18,12 +19,12 @@ from middleplatform.governance.lifecycle import OPEN, Lifecycle, Weighed
 from middleplatform.model.request import Role, same_person
 from middleplatform.store.policies import Proposal, State
 from middleplatform.web.console import pages
-from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.console.forms import Form, form_of, whole
 from middleplatform.web.console.listing import listed
 from middleplatform.web.policy_routes import unprocessable
 from middleplatform.web.services import services_of
 
-__all__ = ["OFFICERS", "READERS", "STATES", "number_in", "register", "said_changes"]
+__all__ = ["OFFICERS", "READERS", "number_of", "register", "said_changes"]
 
 OFFICERS = frozenset({Role.SECURITY_OFFICER})
 READERS = OFFICERS | {Role.DEPARTMENT_STEWARD, Role.DATA_BUREAU, Role.AUDITOR}
@@ -32,7 +33,7 @@ _APPROVERS = OFFICERS | {Role.DEPARTMENT_STEWARD}
 _HOME = "/console/policy"
 _WEIGHED_MAX = 20
 """Proposals that are weighed for the number of what waits."""
-STATES: Mapping[State, tuple[str, tuple[str, str]]] = {
+_STATES: Mapping[State, tuple[str, tuple[str, str]]] = {
     State.PROPOSED: ("info", ("proposed", "待批准")),
     State.APPROVED: ("good", ("approved", "已批准")),
     State.REJECTED: ("bad", ("rejected", "已驳回")),
@@ -97,16 +98,16 @@ def said_changes(difference: Difference) -> list[Said]:
     return [Said(*_DIRECTIONS.get(each.direction, _OTHER), each) for each in changes]
 
 
-def number_in(request: Request, name: str) -> int:
-    """Return the number that stands in the page's address under ``name``.
+def number_of(text: str) -> int:
+    """Return the number of a proposal or a version, as an address says it.
 
     Raises:
         QueryError: Q041 it is none.
     """
-    text = str(request.path_params[name])
-    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - fits 32 bits
+    number = whole(text)
+    if number is None:
         raise QueryError("Q041", what=("such a number", "该编号"))
-    return int(text)
+    return number
 
 
 def _lifecycle(request: Request) -> Lifecycle:
@@ -152,7 +153,7 @@ def _overview(request: Request) -> Response:
         catalog=lifecycle.catalog,
         versions=list(reversed(lifecycle.versions()))[:10],
         proposals=listed(request, proposals[::-1], _words),
-        states=STATES,
+        states=_STATES,
         wanted=wanted,
         officer=bool(request.state.subject.roles & OFFICERS),
     )
@@ -163,7 +164,7 @@ def _words(each: Proposal) -> str:
 
 
 def _version(request: Request) -> Response:
-    lifecycle, number = _lifecycle(request), number_in(request, "version")
+    lifecycle, number = _lifecycle(request), number_of(request.path_params["version"])
     files = lifecycle.files(number)
     versions = {each.number: each for each in lifecycle.versions()}
     difference = _since_before(lifecycle, number)
@@ -203,22 +204,19 @@ def _text(each: Said) -> str:
 
 
 def _proposal(request: Request) -> Response:
-    lifecycle, number = _lifecycle(request), number_in(request, "proposal")
+    lifecycle, number = _lifecycle(request), number_of(request.path_params["proposal"])
     try:
         weighed = lifecycle.weigh(number)
     except ConfigError as error:
         if error.code != "C001":
             raise
         return _outgrown(request, lifecycle.proposal(number), error)
-    return pages.render(
+    return _shown(
         request,
-        "policy/proposal.html",
+        weighed.proposal,
         weighed=weighed,
-        proposal=weighed.proposal,
-        states=STATES,
-        open=weighed.proposal.state in OPEN,
-        stale=weighed.proposal.base != lifecycle.compared().number,
-        files=lifecycle.proposed(number),
+        stale=weighed.proposal.state in OPEN
+        and weighed.proposal.base != lifecycle.compared().number,
         view=request.query_params.get("view", "changes"),
         changes=listed(request, said_changes(weighed.difference), _text),
         may=_may(request, weighed),
@@ -231,11 +229,25 @@ def _outgrown(request: Request, proposal: Proposal, error: ConfigError) -> Respo
     officer = bool(person.roles & OFFICERS)
     own = officer and same_person(person.id, proposal.author)
     offered = {"withdraw": own and proposal.state in OPEN, "draft": officer}
-    return pages.render(
-        request, "policy/proposal_outgrown.html", proposal=proposal, states=STATES,
-        files=_lifecycle(request).proposed(proposal.number), spots=refused(error), tried=None, changes=None,
+    return _shown(
+        request, proposal, weighed=None, spots=refused(error), tried=None, changes=None,
         may=frozenset(name for name, there in offered.items() if there),
     )  # fmt: skip
+
+
+def _shown(
+    request: Request,
+    proposal: Proposal,
+    **values: Any,  # noqa: ANN401 - for the template
+) -> Response:
+    return pages.render(
+        request,
+        "policy/proposal.html",
+        proposal=proposal,
+        states=_STATES,
+        files=_lifecycle(request).proposed(proposal.number),
+        **values,
+    )
 
 
 def _may(request: Request, weighed: Weighed) -> frozenset[str]:
@@ -270,7 +282,7 @@ def _acting(
     does: Callable[[Request, Lifecycle, int, Form], _Done],
 ) -> Callable[[Request], Response]:
     def handle(request: Request) -> Response:
-        number = number_in(request, "proposal")
+        number = number_of(request.path_params["proposal"])
         where, said = does(request, _lifecycle(request), number, form_of(request))
         return pages.redirect(request, where, said)
 
@@ -300,7 +312,7 @@ def _publish(request: Request, lifecycle: Lifecycle, number: int, _: Form) -> _D
 
 
 def _restore(request: Request) -> Response:
-    lifecycle, number = _lifecycle(request), number_in(request, "version")
+    lifecycle, number = _lifecycle(request), number_of(request.path_params["version"])
     reason = form_of(request).text("reason")
     proposal, made = lifecycle.roll_back(request.state.subject, number, reason)
     if made:

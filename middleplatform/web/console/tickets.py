@@ -19,9 +19,9 @@ from middleplatform.governance.terms import Rules
 from middleplatform.model.catalog import Dataset
 from middleplatform.model.request import Role, Subject
 from middleplatform.web.console import pages
-from middleplatform.web.console.forms import Form, form_of
+from middleplatform.web.console.acting import NOTHING, Refused, moment_of, refused_by
+from middleplatform.web.console.forms import Form, form_of, whole
 from middleplatform.web.console.listing import listed
-from middleplatform.web.problems import status_of
 from middleplatform.web.services import services_of
 
 __all__ = ["HOME", "OPENERS", "READERS", "register"]
@@ -30,6 +30,7 @@ HOME = "/console/tickets"
 OPENERS = frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD})
 READERS = OPENERS | {Role.DATA_BUREAU, Role.SECURITY_OFFICER, Role.AUDITOR}
 _ACTING = OPENERS | {Role.DATA_BUREAU}
+_INDEX_DIGITS_MAX = 15
 
 _PHASES: Mapping[str, tuple[str, tuple[str, str]]] = {
     "open": ("warn", ("waits for the provider", "待受理")),
@@ -71,11 +72,6 @@ def _desk(request: Request) -> TicketDesk:
     return services_of(request).tickets()
 
 
-def _now(request: Request) -> datetime:
-    now: datetime = request.app.state.gateway.clock.now()
-    return now
-
-
 # --- the list -----------------------------------------------------------------------------------------------------
 
 
@@ -89,14 +85,12 @@ def _waits(ticket: Ticket, who: Subject) -> bool:
 
 def _waiting(request: Request) -> int:
     """Return how many tickets wait for this person."""
-    if services_of(request).platform.lifecycle is None:
-        return 0
     who = request.state.subject
     return sum(_waits(each, who) for each in _desk(request).listed(who))
 
 
 def _list(request: Request) -> Response:
-    desk, who, now = _desk(request), request.state.subject, _now(request)
+    desk, who, now = _desk(request), request.state.subject, moment_of(request)
     view, dataset = request.query_params.get("view", ""), request.query_params.get("dataset", "")
     found = [
         each
@@ -167,11 +161,8 @@ def _open(request: Request) -> Response:
     try:
         made = desk.open(values["kind"], _about(desk, values), values["text"], who)
     except MiddleplatformError as error:
-        if error.prefix not in "QP":
-            raise
-        request.app.state.operator_log.detail(error)
-        said = error.message(pages.locale(request))
-        return _form(request, values, error=said, status=status_of(error))
+        refused = refused_by(request, error)
+        return _form(request, values, error=refused.error, status=refused.status)
     told_so = (f"Ticket {made.number} is open.", f"工单 {made.number} 已提交。")
     return pages.redirect(request, f"{HOME}/{made.number}", told_so)
 
@@ -183,10 +174,10 @@ def _about(desk: TicketDesk, values: Mapping[str, str]) -> About:
         QueryError: Q040 the release is no number.
     """
     about, release = values["about"].strip(), values["release"].strip()
-    if release and not (release.isascii() and release.isdigit() and len(release) < 16):  # noqa: PLR2004 - fits
+    index = whole(release, _INDEX_DIGITS_MAX) if release else -1
+    if index is None:
         what = ("the release is no number of an entry", "发布记录须为日志序号")
         raise QueryError("Q040", what=what)
-    index = int(release) if release else -1
     if about in desk.catalog.datasets:
         return About(about, "", index)
     return About(about.rpartition(".")[0], about, index)
@@ -200,28 +191,21 @@ def _show(request: Request) -> Response:
     return _page(request, _desk(request).show(number, request.state.subject))
 
 
-def _page(
-    request: Request,
-    ticket: Ticket,
-    *,
-    act: str = "",
-    error: str = "",
-    form: Form | None = None,
-    status: int = 200,
-) -> Response:
-    desk, who, now = _desk(request), request.state.subject, _now(request)
+def _page(request: Request, ticket: Ticket, refused: Refused = NOTHING) -> Response:
+    """Return the page of a ticket; after a refusal with the form that met it, as it was filled in."""
+    desk, who, now = _desk(request), request.state.subject, moment_of(request)
     due = term(ticket, desk.rules)
     last = desk.rules.calendar.end_of(due.due) - timedelta(seconds=1)
     return pages.render(
         request,
         "department/ticket.html",
-        status=status,
+        status=refused.status,
         one=told(ticket, desk.rules, now),
         left=0 if due.overdue(now) else desk.rules.calendar.between(now, last)[0],
         can=_can(ticket, who, desk.rules, now),
-        refused=act,
-        error=error,
-        said=lambda name, default="": default if form is None else form.text(name),
+        refused=refused.act,
+        error=refused.error,
+        said=refused.said,
         days=desk.rules.regulation.deadlines["correct"].extension,
         phases=_PHASES,
         kinds=_KINDS,
@@ -261,17 +245,14 @@ def _act(request: Request) -> Response:
         raise QueryError("Q041", what=("such address", "该地址"))
     make, done = _MAKES[act]
     desk, number = _desk(request), number_of(request.path_params["ticket"])
-    seen = desk.show(number, who)
+    desk.show(number, who)
     try:
         ticket = desk.act(
             number, who, lambda ticket, now: make(_Asked(ticket, who, now, desk.rules, form))
         )
     except MiddleplatformError as error:
-        if error.prefix not in "QP":
-            raise
-        request.app.state.operator_log.detail(error)
-        said = error.message(pages.locale(request))
-        return _page(request, seen, act=act, error=said, form=form, status=status_of(error))
+        refused = refused_by(request, error, act, form)
+        return _page(request, desk.show(number, who), refused)
     return pages.redirect(request, f"{HOME}/{ticket.number}", done)
 
 
@@ -291,10 +272,8 @@ def _take(asked: _Asked) -> Event:
 
 
 def _extend(asked: _Asked) -> Event:
-    days = asked.form.one("days")
-    whole = int(days) if days.isascii() and days.isdigit() and len(days) < 5 else 0  # noqa: PLR2004 - a few weeks
-    reason = asked.form.text("extend-reason")
-    return ticket_acts.extend(asked.ticket, whole, reason, asked.who, asked.now, asked.rules)
+    days, reason = whole(asked.form.one("days")) or 0, asked.form.text("extend-reason")
+    return ticket_acts.extend(asked.ticket, days, reason, asked.who, asked.now, asked.rules)
 
 
 def _answer(asked: _Asked) -> Event:

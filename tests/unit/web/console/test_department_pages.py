@@ -7,6 +7,9 @@ from html import unescape
 import pytest
 from analyst_world import opened_world, text_of
 
+from middleplatform.accountability import ticket_acts
+from middleplatform.accountability.ticket_desk import TicketDesk
+from middleplatform.demo.runtime import PERSONAS
 from middleplatform.errors import SourceError
 
 ANSWERING = "/console/department/applications"
@@ -112,6 +115,31 @@ def test_a_ticket_is_taken_back_and_is_nobody_elses(world):
         world.post(f"{path}/withdraw", "visitor", **{"withdraw-reason": "看错"}).status_code == 303
     )
     assert world.post(f"{path}/nothing", "visitor").status_code == 404
+
+
+def test_a_refusal_shows_the_ticket_as_others_left_it_meanwhile(world, monkeypatch):
+    path = world.post(
+        f"{TICKETS}/new", "visitor", about="ss.insurance", kind="objection", text="疑义"
+    ).headers["location"]  # fmt: skip
+    act, opener = TicketDesk.act, PERSONAS["visitor"]
+
+    def overtaken(desk, number, who, make):
+        act(desk, number, opener, lambda seen, now: ticket_acts.withdraw(seen, "看错", opener, now))
+        return act(desk, number, who, make)
+
+    monkeypatch.setattr(TicketDesk, "act", overtaken)
+    page = world.post(f"{path}/take", "steward_ss")
+    assert page.status_code == 400
+    assert "withdrawn" in text_of(page)
+    assert f'action="{path}/take"' not in page.text
+    assert 'role="alert"' in page.text
+
+
+@pytest.mark.parametrize("release", ["1e3", "-1", "１", "9" * 16])
+def test_a_release_that_is_no_index_is_refused_at_the_form(world, release):
+    sent = {"about": "ss.insurance", "kind": "objection", "text": "疑义", "release": release}
+    page = world.post(f"{TICKETS}/new", "visitor", **sent)
+    assert (page.status_code, "no number of an entry" in text_of(page)) == (400, True)
 
 
 # --- usage and receipts ---------------------------------------------------------------------------------------------
