@@ -4,7 +4,7 @@ Spec: docs/spec/audit-log.md, "Pages".
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from middleplatform.audit.reader import LogView
 from middleplatform.audit.search import event_needle, query_needle
 from middleplatform.model.request import same_person
 
-__all__ = ["LOOKED_AT_MAX", "NEAR", "EntryPage", "Wanted", "newest", "related"]
+__all__ = ["LOOKED_AT_MAX", "NEAR", "EntryPage", "Wanted", "backwards", "newest", "related"]
 
 LOOKED_AT_MAX = 20_000
 """Entries that one page looks at; a long log is read on from where it stopped."""
@@ -105,7 +105,12 @@ def newest(log: LogView, wanted: Wanted, most: int, before: int | None = None) -
     first = max(0, stop - LOOKED_AT_MAX)
     window = most if wanted == Wanted() else _WINDOW
     found: list[LogEntry] = []
-    for entry in _backwards(log, first, stop, window, wanted.needles()):
+    needles = wanted.needles()
+
+    def perhaps(entry: LogEntry) -> bool:
+        return all(needle in entry.leaf for needle in needles)
+
+    for entry in backwards(log, range(first, stop), window, perhaps):
         if wanted.matches(entry):
             found.append(entry)
             if len(found) >= most:
@@ -129,16 +134,21 @@ def related(log: LogView, entry: LogEntry) -> tuple[LogEntry, ...]:
     )
 
 
-def _backwards(
-    log: LogView, first: int, stop: int, window: int, needles: tuple[bytes, ...]
+def backwards(
+    log: LogView, span: range, window: int, perhaps: Callable[[LogEntry], bool]
 ) -> Iterator[LogEntry]:
-    while stop > first:
-        start = max(first, stop - window)
-        page = [
-            entry
-            for entry in log.entries(start, stop)
-            if all(needle in entry.leaf for needle in needles)
-        ]
+    """Yield entries, the newest first.
+
+    Args:
+        log: To look through.
+        span: Indices to look at.
+        window: Entries that are read, and kept, at a time.
+        perhaps: A cheap sieve; entries that it does not let pass are left out.
+    """
+    stop = span.stop
+    while stop > span.start:
+        start = max(span.start, stop - window)
+        page = [entry for entry in log.entries(start, stop) if perhaps(entry)]
         yield from reversed(page)
         stop = start
 

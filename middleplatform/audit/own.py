@@ -4,10 +4,11 @@ Spec: docs/spec/audit-log.md, "What an entry says".
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from middleplatform.audit.browse import backwards
 from middleplatform.audit.entry import LogEntry, moment
 from middleplatform.audit.reader import LogView
 from middleplatform.errors import QueryError
@@ -85,7 +86,7 @@ def own_questions(
     first = max(0, stop - LOOKED_AT_MAX)
     found: list[Asked] = []
     ends: dict[str, LogEntry] = _later(log, login, department, stop)
-    for entry in _backwards(log, first, stop, login):
+    for entry in backwards(log, range(first, stop), _WINDOW, _sieve(login)):
         record = entry.record
         body = record.body
         if not _own(body, login, department):
@@ -117,31 +118,25 @@ def own_question(log: LogView, login: str, department: str, index: int) -> Asked
 def _later(log: LogView, login: str, department: str, stop: int) -> dict[str, LogEntry]:
     """Return the ends just above a page: of questions whose beginning is on it."""
     ends: dict[str, LogEntry] = {}
+    perhaps = _sieve(login)
     for entry in log.entries(stop, stop + _WINDOW):
-        if _perhaps(entry, login) and entry.record.event in _ENDS:
+        if perhaps(entry) and entry.record.event in _ENDS:
             body = entry.record.body
             if _own(body, login, department):
                 ends[_text(body, "query_id")] = entry
     return ends
 
 
-def _backwards(log: LogView, first: int, stop: int, login: str) -> Iterator[LogEntry]:
-    while stop > first:
-        start = max(first, stop - _WINDOW)
-        page = [entry for entry in log.entries(start, stop) if _perhaps(entry, login)]
-        yield from reversed(page)
-        stop = start
-
-
 def _own(body: Mapping[str, object], login: str, department: str) -> bool:
     return same_person(_text(body, "subject"), login) and body.get("department") == department
 
 
-def _perhaps(entry: LogEntry, login: str) -> bool:
-    """Say quickly whether an entry may be a person's; logins that let somebody in are ASCII."""
+def _sieve(login: str) -> Callable[[LogEntry], bool]:
+    """Return what says quickly whether an entry may be a person's; logins that let somebody in are ASCII."""
     if not login.isascii():
-        return True
-    return b'"subject":' + json.dumps(login).lower().encode() in entry.leaf.lower()
+        return lambda _: True
+    needle = b'"subject":' + json.dumps(login).lower().encode()
+    return lambda entry: needle in entry.leaf.lower()
 
 
 def _asked(index: int, body: Mapping[str, object], end: LogEntry | None) -> Asked:
