@@ -5,18 +5,15 @@ error has failed, whatever else it looked at.
 """
 
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.service import Service, serving
-from tests.browser.specimen import Specimen
+from tests.browser.specimen import Specimen, listening
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
@@ -56,14 +53,8 @@ def chromium() -> Iterator[Browser]:
 def specimen() -> Iterator[Specimen]:
     """Every part of a page on one page, over sessions that a test hands out."""
     made = Specimen()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(made.app, log_level="error", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
+    with listening(made):
         yield made
-        server.should_exit = True
-        thread.join()
 
 
 class Tab:

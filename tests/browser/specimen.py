@@ -1,10 +1,15 @@
 """An application with nothing but the console, and a page that has every part of a page."""
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from jinja2 import ChoiceLoader, FileSystemLoader
@@ -150,3 +155,16 @@ class Specimen:
 
     def _frame(self, request):
         return pages.render(request, "inline.html")
+
+
+@contextmanager
+def listening(made: Specimen) -> Iterator[None]:
+    """Serve a specimen at a free port of this machine; its ``url`` says where."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(made.app, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield
+        server.should_exit = True
+        thread.join()

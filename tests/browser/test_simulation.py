@@ -1,13 +1,11 @@
 """A simulation in the browser, in each of its states: at work, ended by itself, canceled, failed, gone, long."""
 
 import re
-import socket
 import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-import uvicorn
 from fastapi.responses import PlainTextResponse
 from playwright.sync_api import expect
 
@@ -17,7 +15,7 @@ from middleplatform.governance.simulation import Kind, Outcome, Simulation, Term
 from middleplatform.policy.suite import Verdict
 from middleplatform.web.console import pages, simulate
 from middleplatform.web.simulations import Simulations, Trial
-from tests.browser.specimen import QuietLog, Specimen
+from tests.browser.specimen import QuietLog, Specimen, listening
 from tests.fakes.doors import CountingRng
 
 JOBS = "/console/policy/simulations"
@@ -86,15 +84,9 @@ class Standing(Specimen):
 @pytest.fixture(scope="module")
 def standing():
     made = Standing()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(made.app, log_level="error", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
+    with listening(made):
         yield made
         made.gate.set()
-        server.should_exit = True
-        thread.join()
 
 
 def begun(opened, work):
