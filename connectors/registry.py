@@ -38,7 +38,9 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 _DISTRIBUTION = "middleplatform"
 
 _LISTS = ("top_level.txt", "RECORD", "installed-files.txt", "SOURCES.txt")
-_LISTED = re.compile(r'^"?(?:\.\./)?connectors(?:/|\.py\b|\s*$)', re.MULTILINE)
+_LISTED = re.compile(
+    r'"?(?:\./+)*(?:\.\./+)?connectors(?:[/,"]|$|\.(?:[\w-]+\.)*(?:pyc?|pyd|so)\b)'
+)
 """Where a distribution says what it installed, and the line by which it says our package's name."""
 
 
@@ -104,9 +106,19 @@ def _owners(path: tuple[str, ...]) -> frozenset[str]:
 
 
 def _lists(distribution: metadata.Distribution) -> bool:
-    """Say whether a distribution's own lists name the package; searched as text, since they are long."""
-    found = (distribution.read_text(name) or "" for name in _LISTS)
-    return any("connectors" in text and _LISTED.search(text) for text in found)
+    """Say whether a distribution's own lists name the package, as a folder or as a module of any kind."""
+    return any(
+        _LISTED.match(line)
+        for name in _LISTS
+        for line in _lines(name, distribution.read_text(name) or "")
+    )
+
+
+def _lines(name: str, text: str) -> list[str]:
+    """Return the lines of a list; none where the word is nowhere in it, since lists are long and most are such."""
+    if "connectors" not in text:
+        return []
+    return text.split() if name == "top_level.txt" else text.splitlines()
 
 
 def _normal(name: str) -> str:

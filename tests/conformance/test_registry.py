@@ -1,6 +1,7 @@
 """Only our own connectors, and those that the node's settings name, are ever loaded."""
 
 from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
 
 import pytest
 
@@ -71,10 +72,37 @@ def test_nothing_is_loaded_when_another_distribution_owns_the_package(installed)
     assert refused("memory")
 
 
-@pytest.mark.parametrize("path", ["connectors/__init__.py", "connectors/lib.so", "connectors.py", "../connectors/x.py"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "connectors/__init__.py", "connectors/lib.so", "connectors.py", "../connectors/x.py", "./connectors/x.py", "connectors.abi3.so",
+        f"connectors{EXTENSION_SUFFIXES[0]}", "connectors.pyc", '"connectors/a,b.py"',
+    ],
+)  # fmt: skip
 def test_nothing_is_loaded_when_another_distribution_installed_into_the_package(installed, path):
     installed("evil", record=f"evil/__init__.py,sha256=a,1\n{path},sha256=b,2\n")
     assert refused("memory")
+
+
+@pytest.mark.parametrize("name", ["RECORD", "installed-files.txt", "SOURCES.txt", "top_level.txt"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "connectors/x.py", '"connectors/a,b.py"', "./connectors/x.py", ".//connectors//x.py", "connectors", "connectors.py", "connectors.pyc",
+        "connectors.so", "connectors.abi3.so", f"connectors{EXTENSION_SUFFIXES[0]}", "evil.py\rconnectors/x.py", "evil.py\x0cconnectors.so",
+        " connectors", "evil connectors", "evil\tconnectors\x85other", "connectors.pth", "connectors.d/x.py", "/lib/connectors/x.py", "../../connectors/x.py",
+    ],
+)  # fmt: skip
+def test_whatever_the_standard_library_finds_is_found(tmp_path, monkeypatch, name, line):
+    info = tmp_path / ("evil.dist-info" if name == "RECORD" else "evil.egg-info")
+    info.mkdir()
+    (info / ("METADATA" if name == "RECORD" else "PKG-INFO")).write_text("Name: evil\n")
+    (info / name).write_text(
+        f"{line},sha256=b,2\n" if name == "RECORD" else f"{line}\n", newline=""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if "evil" in metadata.packages_distributions().get("connectors", ()):
+        assert refused("memory")
 
 
 @pytest.mark.parametrize("path", ["evil/connectors/x.py", "connectors_evil/x.py", "connectors.pyi", "evil/connectors.py"])  # fmt: skip
