@@ -12,7 +12,7 @@ anything that the template's statements do not use so.
 Spec: docs/spec/grants.md, "Approved templates".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -48,23 +48,24 @@ def matching(parsed: ParsedQuery, asking: Asking, bundle: Bundle) -> str:
 
     Two templates of one statement are refused by ``policy check``.
     """
-    theirs = [
-        (name, template)
-        for name, template in sorted(bundle.templates.items())
-        if stands(template, asking.subject, asking.purpose, asking.now)
-    ]
     try:
-        return _first(parsed, theirs, bundle.limits) if theirs else ""
+        alike = _alike(parsed, bundle) if bundle.templates else {}
+        form = canonical(parsed.tree) if alike else b""
     except MiddleplatformError:
         return ""
+    theirs = (
+        name
+        for name, each in sorted(alike.items())
+        if stands(each, asking.subject, asking.purpose, asking.now)
+        and form in forms(each, bundle.limits)
+    )
+    return next(theirs, "")
 
 
-def _first(parsed: ParsedQuery, theirs: Sequence[tuple[str, Template]], limits: Limits) -> str:
+def _alike(parsed: ParsedQuery, bundle: Bundle) -> Mapping[str, Template]:
     """Names are the same in all of a template's statements: most questions are told apart by them alone."""
-    said = names(parsed.tree)
-    alike = [(name, each) for name, each in theirs if _names(each, limits) == said]
-    form = canonical(parsed.tree) if alike else b""
-    return next((name for name, each in alike if form in forms(each, limits)), "")
+    said, limits = names(parsed.tree), bundle.limits
+    return {name: each for name, each in bundle.templates.items() if _names(each, limits) == said}
 
 
 def prepare(bundle: Bundle, catalog: Catalog) -> None:
@@ -77,7 +78,7 @@ def prepare(bundle: Bundle, catalog: Catalog) -> None:
     for template in bundle.templates.values():
         _names(template, bundle.limits)
         forms(template, bundle.limits)
-        _uses(template, bundle.limits, _Same(catalog))
+        _read(template, bundle.limits, _Same(catalog))
 
 
 def opened(bundle: Bundle, name: str, catalog: Catalog, by: Bundle | None = None) -> Bundle:
@@ -124,15 +125,9 @@ def columns_of(
         catalog: What exists.
         first: Look at the first statement only: to tell of a template, not to open it.
     """
-    found: dict[str, set[str]] = {}
-    for facts in _facts(template, bundle.limits, _Same(catalog), first=first):
-        for use in (*facts.uses, *counted(facts, catalog)):
-            operation = operation_of(use)
-            if operation is not None and use.dataset and use.column != "*":
-                found.setdefault(operation, set()).add(f"{use.dataset}.{use.column}")
-        for name in _filtered(facts, bundle, catalog):
-            found.setdefault("filter", set()).add(name)
-    return {operation: frozenset(columns) for operation, columns in found.items()}
+    read = _read(template, bundle.limits, _Same(catalog), first=first)
+    silent = frozenset(_filtered(read.datasets, bundle, catalog))
+    return {**read.columns, "filter": read.columns.get("filter", frozenset()) | silent}
 
 
 def within(facts: QueryFacts, template: Template, bundle: Bundle, catalog: Catalog) -> bool:
@@ -147,10 +142,10 @@ def within(facts: QueryFacts, template: Template, bundle: Bundle, catalog: Catal
         bundle: Whose rules say what is withheld.
         catalog: What exists.
     """
-    silent = set(_filtered(facts, bundle, catalog))
-    known = _uses(template, bundle.limits, _Same(catalog))
-    return set(facts.datasets) <= datasets_of(template, bundle, catalog) and all(
-        _use(use) in known
+    silent = set(_filtered(facts.datasets, bundle, catalog))
+    read = _read(template, bundle.limits, _Same(catalog))
+    return read.datasets.issuperset(facts.datasets) and all(
+        _use(use) in read.uses
         or (use.context is Context.COMPARE and f"{use.dataset}.{use.column}" in silent)
         for use in facts.uses
     )
@@ -169,8 +164,7 @@ def _use(use: ColumnUse) -> _Use:
 
 def datasets_of(template: Template, bundle: Bundle, catalog: Catalog) -> frozenset[str]:
     """Return the datasets that a template's statements read; none where no statement can be read."""
-    read = _facts(template, bundle.limits, _Same(catalog))
-    return frozenset(name for facts in read for name in facts.datasets)
+    return _read(template, bundle.limits, _Same(catalog)).datasets
 
 
 def _conditional(name: str, bundle: Bundle) -> bool:
@@ -179,8 +173,8 @@ def _conditional(name: str, bundle: Bundle) -> bool:
     return evaluate.needs_grant(rule) and not evaluate.denied(rule)
 
 
-def _filtered(facts: QueryFacts, bundle: Bundle, catalog: Catalog) -> Iterator[str]:
-    for name in facts.datasets:
+def _filtered(datasets: Iterable[str], bundle: Bundle, catalog: Catalog) -> Iterator[str]:
+    for name in datasets:
         region = catalog.datasets[name].region_column
         if region:
             yield f"{name}.{region}"
@@ -227,19 +221,42 @@ class _Same:
         return isinstance(other, _Same) and other.catalog is self.catalog
 
 
-@lru_cache(maxsize=1024)
-def _uses(template: Template, limits: Limits, known: _Same) -> frozenset[_Use]:
-    return frozenset(_use(use) for facts in _facts(template, limits, known) for use in facts.uses)
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a template's statements say, all of them together.
+
+    Attributes:
+        datasets: That they read.
+        columns: That they name, by operation.
+        uses: Of columns, as ``within`` compares them.
+    """
+
+    datasets: frozenset[str]
+    columns: Opened
+    uses: frozenset[_Use]
 
 
 @lru_cache(maxsize=1024)
+def _read(template: Template, limits: Limits, known: _Same, *, first: bool = False) -> _Read:
+    datasets: set[str] = set()
+    columns: dict[str, set[str]] = {}
+    uses: set[_Use] = set()
+    for facts in _facts(template, limits, known.catalog, first=first):
+        datasets.update(facts.datasets)
+        uses.update(map(_use, facts.uses))
+        for use in (*facts.uses, *counted(facts, known.catalog)):
+            operation = operation_of(use)
+            if operation is not None and use.dataset and use.column != "*":
+                columns.setdefault(operation, set()).add(f"{use.dataset}.{use.column}")
+    named = {operation: frozenset(found) for operation, found in columns.items()}
+    return _Read(frozenset(datasets), named, frozenset(uses))
+
+
 def _facts(
-    template: Template, limits: Limits, known: _Same, *, first: bool = False
-) -> tuple[QueryFacts, ...]:
-    found: dict[QueryFacts, None] = {}
+    template: Template, limits: Limits, catalog: Catalog, *, first: bool
+) -> Iterator[QueryFacts]:
     for parsed in islice(_parsed(template, limits), 1 if first else None):
         try:
-            found[qualify(parsed, known.catalog).facts] = None
+            yield qualify(parsed, catalog).facts
         except MiddleplatformError:
             continue
-    return tuple(found)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from middleplatform.access.roles import person_key
 from middleplatform.audit.log import AuditLog
 from middleplatform.authorization.refusals import refusal
 from middleplatform.errors import ConfigError
@@ -21,7 +20,7 @@ from middleplatform.model.freeze import Freeze, Scope
 from middleplatform.model.policy import Bundle
 from middleplatform.model.query import QualifiedQuery
 from middleplatform.model.record import AuditRecord, Receipt
-from middleplatform.model.request import QueryRequest
+from middleplatform.model.request import QueryRequest, person_key
 from middleplatform.policy import evaluate
 from middleplatform.ports import Clock
 from middleplatform.sql.parse import parse
