@@ -1,16 +1,9 @@
 """Whatever is typed: a form that is offered passes, reads no other dataset, and an explanation never fails."""
 
-from datetime import UTC, datetime
-from functools import cache
-
+from demo_gateway import demo_gateway
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from steady import SeededRng
 
-from middleplatform import catalog as catalogs
-from middleplatform import policy as policies
-from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.gateway import Gateway
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
 from middleplatform.sql.parse import parse
@@ -19,22 +12,10 @@ from middleplatform.sql.qualify import qualify
 PEOPLE = suite.personas(example("demo") / "personas.yaml")
 
 
-class _June:
-    def now(self):
-        return datetime(2026, 6, 1, tzinfo=UTC)
-
-
-@cache
-def _gateway():
-    catalog = catalogs.load(example("demo") / "catalog")
-    bundle = policies.load(example("demo"), catalog)
-    return Gateway(catalog, bundle, None, Dispatcher({}, None, None), None, _June(), SeededRng())
-
-
 @st.composite
 def _statements(draw):
     """Draw a statement over one dataset: sensible or not, often refused for several reasons at once."""
-    datasets = _gateway().catalog.datasets
+    datasets = demo_gateway().catalog.datasets
     name = draw(st.sampled_from(sorted(datasets)))
     column = st.sampled_from(sorted(datasets[name].columns))
     function = st.sampled_from(
@@ -72,7 +53,7 @@ def _statements(draw):
 @settings(max_examples=25)
 @given(_statements(), st.sampled_from(["analyst_drc", "visitor", "county_analyst", "steward_ga"]))
 def test_a_form_that_is_offered_passes_and_reads_nothing_else(sql, person):
-    gateway = _gateway()
+    gateway = demo_gateway()
     request = gateway.request(sql, PEOPLE[person], "statistics")
     found = gateway.advise(request)
     if found.form is None:

@@ -1,6 +1,7 @@
 """What is accounted for is the template that was asked, also when the name is another's by now."""
 
 import pytest
+from made_templates import REGIONS, with_regions
 from policy_world import GA, HAN, LU, files, world
 from steady import SeededRng
 
@@ -8,33 +9,13 @@ from middleplatform.accountability.accounts import Accounts
 from middleplatform.audit.keys import CheckpointSigner
 from middleplatform.model.record import AuditRecord
 
-TEMPLATE = """templates:
-  regions:
-    title_zh: 各区人数
-    title_en: People by region
-    sql: SELECT region_code, COUNT(*) AS n FROM ga.population GROUP BY region_code
-    departments: [drc]
-    purposes: [statistics]
-    regions: ["*"]
-    starts: 2026-01-01
-    ends: 2027-01-01
-    basis: 《统计法》第三条
-    risk: {secrecy: 不涉及, personal: 仅汇总, assessed_by: 王, assessed_on: 2025-12-01}
-    approved_by: [lu, steward_ga]
-"""
+TEMPLATE = f"{REGIONS}    approved_by: [lu, steward_ga]\n"
 OTHER = TEMPLATE.replace("第三条", "第九条").replace("People by region", "Something else")
-CLOSED = "region_code: {sharing: conditional, basis: 《某法》第一条}"
-
-
-def written(label, template):
-    found = files(label=label)
-    found["columns.yaml"] = found["columns.yaml"].replace("region_code: {}", CLOSED)
-    return {**found, **({"templates.yaml": template} if template else {})}
 
 
 def published(life, label, template):
     """Publish a version with everybody's yes; return its digest."""
-    wanted = life.propose(HAN, written(label, template), label)
+    wanted = life.propose(HAN, with_regions(files(label=label), template), label)
     if life.weigh(wanted).missing:
         for who in (LU, GA):
             life.approve(who, wanted)

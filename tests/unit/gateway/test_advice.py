@@ -1,14 +1,8 @@
 """The nearest form that would pass: found for what the demonstration refuses, judged, and close to what was asked."""
 
-from datetime import UTC, datetime
-
 import pytest
-from steady import SeededRng
+from demo_gateway import demo_gateway
 
-from middleplatform import catalog as catalogs
-from middleplatform import policy as policies
-from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.gateway import Gateway
 from middleplatform.gateway.advice import advice
 from middleplatform.policy import suite
 from middleplatform.policy.examples import example
@@ -59,17 +53,9 @@ FORMS = {
 }
 
 
-class _June:
-    def now(self):
-        return datetime(2026, 6, 1, tzinfo=UTC)
-
-
 @pytest.fixture(scope="module")
 def gateway():
-    catalog = catalogs.load(example("demo") / "catalog")
-    bundle = policies.load(example("demo"), catalog)
-    links = Dispatcher({}, None, None)
-    return Gateway(catalog, bundle, None, links, None, _June(), SeededRng())
+    return demo_gateway()
 
 
 def _advised(gateway, sql, subject=ANALYST, purpose="statistics", **more):

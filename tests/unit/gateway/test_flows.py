@@ -1,28 +1,13 @@
 """What would cross the wire, told before anything runs: every party, bounds that hold, nothing of data."""
 
-from datetime import UTC, datetime
-
 import pytest
+from demo_gateway import demo_gateway
 from demo_pool import CASES
-from steady import SeededRng
-
-from middleplatform import catalog as catalogs
-from middleplatform import policy as policies
-from middleplatform.dispatch.dispatcher import Dispatcher
-from middleplatform.gateway import Gateway
-from middleplatform.policy.examples import example
-
-
-class _June:
-    def now(self):
-        return datetime(2026, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def gateway():
-    catalog = catalogs.load(example("demo") / "catalog")
-    bundle = policies.load(example("demo"), catalog)
-    return Gateway(catalog, bundle, None, Dispatcher({}, None, None), None, _June(), SeededRng())
+    return demo_gateway()
 
 
 def _flows(gateway, case, **more):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from made_templates import ASKED, CLOSED, OPEN, SQL, TEMPLATE, made
+from made_templates import ASKED, CLOSED, OPEN, REGIONS, SQL, TEMPLATE, made, with_regions
 from made_templates import YAML as WRITTEN
 from policy_world import GA, HAN, LU, files, world
 
@@ -16,26 +16,9 @@ from middleplatform.governance.simulate import simulate
 from middleplatform.governance.simulation import Kind
 from middleplatform.policy.suite import Case
 
-YAML = """templates:
-  regions:
-    title_zh: 各区人数
-    title_en: People by region
-    sql: SELECT region_code, COUNT(*) AS n FROM ga.population GROUP BY region_code
-    departments: [drc]
-    purposes: [statistics]
-    regions: ["*"]
-    starts: 2026-01-01
-    ends: 2027-01-01
-    basis: 《统计法》第三条
-    risk: {secrecy: 不涉及, personal: 仅汇总, assessed_by: 王, assessed_on: 2025-12-01}
-"""
 
-
-def closed(**how):
-    found = files(**how)
-    columns = found["columns.yaml"]
-    shut = "region_code: {sharing: conditional, basis: 《某法》第一条}"
-    return {**found, "columns.yaml": columns.replace("region_code: {}", shut)}
+def closed(template="", **how):
+    return with_regions(files(**how), template)
 
 
 def test_a_template_comes_with_two_more_yes_and_goes_with_none(tmp_path):
@@ -43,7 +26,7 @@ def test_a_template_comes_with_two_more_yes_and_goes_with_none(tmp_path):
         life = made_world.life
         first = closed()
         life.publish(HAN, life.propose(HAN, first, "first"))
-        wanted = life.propose(HAN, {**closed(label="2"), "templates.yaml": YAML}, "template")
+        wanted = life.propose(HAN, closed(REGIONS, label="2"), "template")
         required = life.weigh(wanted).required
         assert (required.second_officer, required.owners) == (True, {"ga"})
         with pytest.raises(MiddleplatformError):
@@ -57,7 +40,7 @@ def test_a_template_comes_with_two_more_yes_and_goes_with_none(tmp_path):
 
 
 def test_one_that_would_be_refused_even_so_cannot_be_proposed(tmp_path):
-    named = {**closed(), "templates.yaml": YAML.replace("region_code", "name")}
+    named = closed(REGIONS.replace("region_code", "name"))
     with world(tmp_path) as made_world, pytest.raises(ConfigError) as refused:
         made_world.life.propose(HAN, named, "names")
     assert "T/regions template-refused" in refused.value.public_message
@@ -99,11 +82,11 @@ def test_a_report_is_told_the_basis_and_the_title_of_the_template_that_an_answer
 
 
 def test_a_draft_is_told_where_its_template_is_wrong(tmp_path):
-    lines = YAML.splitlines()
+    lines = REGIONS.splitlines()
     with world(tmp_path) as made_world:
-        refused = {**closed(), "templates.yaml": YAML.replace("region_code", "name")}
+        refused = closed(REGIONS.replace("region_code", "name"))
         (found,) = [each for each in spots(refused, made_world.life) if each.severity == "error"]
         assert (found.place, found.where) == ("templates.yaml:2:3", "templates / regions")
-        unassessed = {**closed(), "templates.yaml": YAML.replace(lines[-1], "")}
+        unassessed = closed(REGIONS.replace(lines[-1], ""))
         (found,) = spots(unassessed, made_world.life)
         assert "risk" in found.what[0]

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from doors import CountingRng, HandClock
+from made_templates import CLOSED_REGION, REGIONS, with_regions
+from made_templates import REGIONS_SQL as SQL
 from policy_world import ANALYST, configured, files, small_catalog
 
 from middleplatform.authorization.authorize import Asking
@@ -21,21 +23,6 @@ from middleplatform.wire.policies import POLICY, PolicyDocument
 KEY = IdentityKey.generate(CountingRng())
 PINS = PinnedKeys({"gateway": KEY.public_key})
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-SQL = "SELECT region_code, COUNT(*) AS n FROM ga.population GROUP BY region_code"
-TEMPLATE = f"""templates:
-  regions:
-    title_zh: 各区人数
-    title_en: People by region
-    sql: {SQL}
-    departments: [drc]
-    purposes: [statistics]
-    regions: ["*"]
-    starts: 2026-01-01
-    ends: 2027-01-01
-    basis: 《统计法》第三条
-    risk: {{secrecy: 不涉及, personal: 仅汇总, assessed_by: 王, assessed_on: 2025-12-01}}
-"""
-CLOSED, OPEN = "region_code: {sharing: conditional, basis: 《某法》第一条}", "region_code: {}"
 
 
 class Desk:
@@ -53,11 +40,10 @@ class Desk:
         return self.held.take(raw, KEY.sign(POLICY, raw))
 
 
-def written(template=TEMPLATE, *, closed=True, **how):
-    found = files(**how)
+def written(template=REGIONS, *, closed=True, **how):
     if closed:
-        found["columns.yaml"] = found["columns.yaml"].replace(OPEN, CLOSED)
-    return {**found, "templates.yaml": template} if template else found
+        return with_regions(files(**how), template)
+    return {**files(**how), "templates.yaml": template}
 
 
 def published(found, number=1, before=None):
@@ -65,27 +51,24 @@ def published(found, number=1, before=None):
     return PolicyDocument(number, content_digest(found), previous, AT, found)
 
 
-def verdict(desk, template="regions", digest=None, who=ANALYST, purpose="statistics"):
-    """Return the rule by which a fragment is refused that says it is of a template; empty where it runs."""
+def ruled(desk, sql=SQL, template="regions", digest=None, who=ANALYST, purpose="statistics"):
+    """Return a fragment's facts, and the rules by which it is judged that says it is of a template."""
     held = desk.held.newest
     fragment = Fragment(
-        "q", 1, 0, "ga", "local", ("ga",), SQL, who, purpose, "drc", held.digest if digest is None else digest,
+        "q", 1, 0, "ga", "local", ("ga",), sql, who, purpose, "drc", held.digest if digest is None else digest,
         AT.isoformat(), template=template,
     )  # fmt: skip
-    facts = qualify(parse(SQL, held.rules.document.limits), small_catalog()).facts
-    rules = with_template(desk.held.rules(held), fragment, facts, small_catalog())
+    facts = qualify(parse(sql, held.rules.document.limits), small_catalog()).facts
+    return facts, with_template(desk.held.rules(held), fragment, facts, small_catalog())
+
+
+def verdict(desk, who=ANALYST, purpose="statistics", **said):
+    """Return the rule by which a fragment is refused that says it is of a template; empty where it runs."""
+    facts, rules = ruled(desk, who=who, purpose=purpose, **said)
     found = judged(facts, Asking(who, purpose, desk.clock.now()), rules, small_catalog())
-    assert found.rule or found.decision.grants == (("T/regions",) if "G1" in _bare(desk) else ())
+    bare = judged(facts, Asking(ANALYST, "statistics", desk.clock.now()), ruled(desk, template="")[1], small_catalog())  # fmt: skip
+    assert found.rule or found.decision.grants == (("T/regions",) if "G1" in bare.rule else ())
     return found.rule
-
-
-def _bare(desk):
-    """Return the rules that refuse the same without a template."""
-    rules = desk.held.rules(desk.held.newest)
-    facts = qualify(parse(SQL, rules.document.limits), small_catalog()).facts
-    return judged(
-        facts, Asking(ANALYST, "statistics", desk.clock.now()), rules, small_catalog()
-    ).rule
 
 
 def own(template="", **how):
@@ -96,7 +79,7 @@ def test_what_is_published_counts_where_the_own_file_is_silent_about_templates(t
     desk = Desk(tmp_path / "policy", own=own(ga=30))
     assert desk.take(published(written()))
     assert verdict(desk) == ""
-    assert [verdict(desk, name) for name in ("", "other")] == ["G1", "G1"]
+    assert [verdict(desk, template=name) for name in ("", "other")] == ["G1", "G1"]
     assert verdict(desk, digest="0" * 64) == "G1"
     assert verdict(desk, who=replace(ANALYST, department="ss")) == "G1"
 
@@ -111,9 +94,9 @@ def test_a_column_that_the_own_file_alone_makes_conditional_is_not_opened(tmp_pa
 def test_a_department_that_writes_down_grants_itself_writes_down_templates_too(tmp_path):
     for number, (mine, rule) in enumerate({
         "": "G1",
-        TEMPLATE: "",
-        TEMPLATE.replace("2027-01-01", "2026-12-31"): "G1",
-        TEMPLATE.replace("GROUP BY region_code", "GROUP BY 1"): "G1",
+        REGIONS: "",
+        REGIONS.replace("2027-01-01", "2026-12-31"): "G1",
+        REGIONS.replace("GROUP BY region_code", "GROUP BY 1"): "G1",
     }.items()):  # fmt: skip
         desk = Desk(tmp_path / str(number), own=own(mine, ga=30), own_grants=True)
         assert desk.take(published(written()))
@@ -123,13 +106,13 @@ def test_a_department_that_writes_down_grants_itself_writes_down_templates_too(t
 
 def test_a_template_of_the_own_file_alone_opens_nothing(tmp_path):
     """Its form is checked by nobody: the gateway does not know it."""
-    desk = Desk(tmp_path / "policy", own=own(TEMPLATE, ga=30))
+    desk = Desk(tmp_path / "policy", own=own(REGIONS, ga=30))
     assert desk.take(published(written("")))
     assert verdict(desk) == "G1"
 
 
 def test_before_any_version_came_it_counts_under_the_very_same_rules_only(tmp_path):
-    desk = Desk(tmp_path / "policy", own=own(TEMPLATE))
+    desk = Desk(tmp_path / "policy", own=own(REGIONS))
     assert desk.held.number == 0
     assert verdict(desk) == ""
     assert verdict(desk, digest="0" * 64) == "G1"
@@ -164,12 +147,12 @@ def test_one_that_has_ended_holds_no_longer(tmp_path):
         ("region_code: {use: denied}", "R1"),
         ("region_code: {level: important}", "R1"),
         ("region_code: {sharing: not_shared, law: 《某法》第一条}", "R1"),
-        (CLOSED, ""),
+        (CLOSED_REGION, ""),
     ],
 )
 def test_what_the_own_file_keeps_back_no_published_template_opens(tmp_path, mine, rule):
     found = written("", ga=30)
-    found["columns.yaml"] = found["columns.yaml"].replace(CLOSED, mine)
+    found["columns.yaml"] = found["columns.yaml"].replace(CLOSED_REGION, mine)
     desk = Desk(tmp_path / "policy", own=loaded(found, small_catalog()))
     assert desk.take(published(written()))
     assert verdict(desk) == rule
@@ -178,13 +161,7 @@ def test_what_the_own_file_keeps_back_no_published_template_opens(tmp_path, mine
 def test_the_own_files_threshold_stands_under_a_template(tmp_path):
     desk = Desk(tmp_path / "policy", own=own(ga=30))
     assert desk.take(published(written(ga=20)))
-    held = desk.held.newest
-    facts = qualify(parse(SQL, held.rules.document.limits), small_catalog()).facts
-    fragment = Fragment(
-        "q", 1, 0, "ga", "local", ("ga",), SQL, ANALYST, "statistics", "drc", held.digest, AT.isoformat(),
-        template="regions",
-    )  # fmt: skip
-    rules = with_template(desk.held.rules(held), fragment, facts, small_catalog())
+    facts, rules = ruled(desk)
     found = judged(facts, Asking(ANALYST, "statistics", desk.clock.now()), rules, small_catalog())
     assert (found.rule, found.decision.disclosure.min_units) == ("", 30)
 
@@ -201,10 +178,5 @@ def test_a_fragment_that_uses_what_the_template_does_not_is_not_of_it(tmp_path):
         ("SELECT region_code, COUNT(*) AS n FROM ga.population WHERE region_code = '990101' GROUP BY region_code", True),
         ("SELECT region_code, COUNT(region_code) AS n FROM ga.population GROUP BY region_code", False),
     ):  # fmt: skip
-        facts = qualify(parse(text, held.rules.document.limits), small_catalog()).facts
-        fragment = Fragment(
-            "q", 1, 0, "ga", "local", ("ga",), text, ANALYST, "statistics", "drc", held.digest, AT.isoformat(),
-            template="regions",
-        )  # fmt: skip
-        rules = with_template(desk.held.rules(held), fragment, facts, small_catalog())
+        _, rules = ruled(desk, text)
         assert (len(rules.merged.grants) > len(held.rules.merged.grants)) is opens, text

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from made_templates import as_written
 
 import policies
 from middleplatform.errors import ConfigError
@@ -17,25 +18,12 @@ from middleplatform.policy.templates import literal
 
 BUNDLE = (Path(__file__).parent / "small_bundle.yaml").read_text(encoding="utf-8")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-TEMPLATES = """
-templates:
-  education:
-    title_zh: 受教育年数
-    title_en: Years of education
-    sql: |
-      SELECT sex, SUM(education_years) AS years
-      FROM ga.population WHERE birth_year >= :since GROUP BY sex
-    parameters: {since: [1960, 1970]}
-    departments: [drc]
-    purposes: [statistics]
-    regions: ["*"]
-    starts: 2026-01-01
-    ends: 2027-01-01
-    basis: 《统计法》第三条
-    risk: {secrecy: 不涉及, personal: 仅汇总, assessed_by: 王, assessed_on: 2025-12-01}
-    approved_by: [li]
-"""
-WHOLE = BUNDLE + TEMPLATES
+SQL = """|
+  SELECT sex, SUM(education_years) AS years
+  FROM ga.population WHERE birth_year >= :since GROUP BY sex"""
+MORE = "parameters: {since: [1960, 1970]}\napproved_by: [li]\n"
+TEMPLATES = as_written("education", ("受教育年数", "Years of education"), SQL, MORE)
+WHOLE = f"{BUNDLE}\n{TEMPLATES}"
 
 
 def codes(write, catalog, text, now=NOW):
