@@ -6,10 +6,10 @@ rules hands out no logins, and who checks both does neither.
 
 from collections.abc import Iterable
 
-from middleplatform.errors import QueryError
-from middleplatform.model.request import Role, person_key
+from middleplatform.errors import PolicyError, QueryError
+from middleplatform.model.request import Role, Subject, person_key
 
-__all__ = ["check_person", "check_separation", "person_key"]
+__all__ = ["check_person", "check_role", "check_separation", "person_key"]
 
 _TOGETHER = (
     frozenset({Role.ANALYST, Role.DEPARTMENT_STEWARD}),
@@ -61,3 +61,14 @@ def check_person(
     known = next((other for other, _ in beside if other != login), login)
     if known != login:
         raise QueryError("Q040", what=(f"this login is written {known}", f"该账号应写作 {known}"))
+
+
+def check_role(subject: Subject, allowed: frozenset[Role]) -> None:
+    """Refuse whoever has none of some roles.
+
+    Raises:
+        PolicyError: P004; it names them.
+    """
+    if not subject.roles & allowed:
+        names = ", ".join(sorted(allowed))
+        raise PolicyError("P004", what=(f"it needs the role {names}", f"需要角色 {names}"))

@@ -73,6 +73,20 @@ class TokenRecord:
     expires_at: datetime
     revoked_at: datetime | None
 
+    def plain(self) -> dict[str, object]:
+        """Return it as JSON, the same by every door."""
+        return {
+            "id": self.id,
+            "login": self.subject.id,
+            "department": self.subject.department,
+            "roles": sorted(self.subject.roles),
+            "regions": list(self.subject.regions),
+            "note": self.note,
+            "created_at": self.created_at.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
+            "revoked_at": None if self.revoked_at is None else self.revoked_at.isoformat(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedToken:

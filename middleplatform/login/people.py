@@ -5,9 +5,13 @@ Each is an act: its entry in the log says who did it, and why.
 Spec: docs/spec/login.md, "Administration".
 """
 
-from sqlalchemy import Connection, delete, func, select
+from collections.abc import Iterable
+from datetime import datetime
 
-from middleplatform.errors import PolicyError, QueryError
+from sqlalchemy import Connection, Row, delete, func, select
+
+from middleplatform.errors import QueryError
+from middleplatform.login.acting import by, check
 from middleplatform.login.entrance import EVENT, Performer
 from middleplatform.login.sessions import SessionRecord, record_of
 from middleplatform.model.request import Role, Subject
@@ -19,7 +23,6 @@ from middleplatform.store.database import Store
 __all__ = ["People"]
 
 _MAY = frozenset({Role.SYSTEM_ADMINISTRATOR, Role.SECURITY_OFFICER})
-_REASON_MAX = 500
 
 
 class People:
@@ -40,7 +43,7 @@ class People:
         Raises:
             PolicyError: P004 for anybody but a system administrator or security officer.
         """
-        _check(actor)
+        check(actor, _MAY)
         with self._store.reading() as connection:
             rows = logins.of_login(connection, login, self._clock.now())
         return tuple(record_of(row) for row in rows)
@@ -53,7 +56,7 @@ class People:
             QueryError: Q040 no reason, Q041 nobody is in by that login.
             AuditError: A001, A003.
         """
-        _check(actor, reason)
+        check(actor, _MAY, reason)
         now, count = self._clock.now(), 0
 
         def decide(connection: Connection, _: int) -> Act:
@@ -62,10 +65,7 @@ class People:
             count = len(rows)
             if not rows:
                 raise QueryError("Q041", what=(f"session of {login}", f"{login} 的会话"))
-            changes = tuple(
-                Change("sessions", {"ended_at": now}, {"digest": row.digest}) for row in rows
-            )
-            return Act(EVENT, _body(actor, "put_out", login, reason), changes)
+            return Act(EVENT, _body(actor, "put_out", login, reason), _ended(rows, now))
 
         self._desk.perform(decide)
         return count
@@ -78,7 +78,7 @@ class People:
             QueryError: Q040 no reason, Q041 no open session has that id.
             AuditError: A001, A003.
         """
-        _check(actor, reason)
+        check(actor, _MAY, reason)
         now, login = self._clock.now(), ""
 
         def decide(connection: Connection, _: int) -> Act:
@@ -87,9 +87,8 @@ class People:
             if not rows:
                 raise QueryError("Q041", what=(f"session {session_id}", f"会话 {session_id}"))
             login = rows[0].login
-            change = Change("sessions", {"ended_at": now}, {"digest": rows[0].digest})
             body = {**_body(actor, "put_out", login, reason), "session": session_id}
-            return Act(EVENT, body, (change,))
+            return Act(EVENT, body, _ended(rows, now))
 
         self._desk.perform(decide)
         return login
@@ -104,39 +103,24 @@ class People:
             QueryError: Q040 no reason, Q041 nobody stands behind that login.
             AuditError: A001, A003.
         """
-        _check(actor, reason)
+        check(actor, _MAY, reason)
         now = self._clock.now()
         mine = func.lower(logins.people.c.login) == login.lower()
 
         def decide(connection: Connection, _: int) -> Act:
             if connection.execute(select(logins.people.c.login).where(mine)).first() is None:
                 raise QueryError("Q041", what=(f"person behind {login}", f"账号 {login} 的登记"))
-            changes = tuple(
-                Change("sessions", {"ended_at": now}, {"digest": row.digest})
-                for row in logins.of_login(connection, login, now)
-            )
-            return Act(EVENT, _body(actor, "forgotten", login, reason), changes)
+            gone = _ended(logins.of_login(connection, login, now), now)
+            return Act(EVENT, _body(actor, "forgotten", login, reason), gone)
 
         self._desk.perform(decide)
         with self._store.writing() as connection:
             connection.execute(delete(logins.people).where(mine))
 
 
-def _check(actor: Subject, reason: str = "-") -> None:
-    if not actor.roles & _MAY:
-        names = ", ".join(sorted(_MAY))
-        raise PolicyError("P004", what=(f"it needs the role {names}", f"需要角色 {names}"))
-    if not 0 < len(reason.strip()) <= _REASON_MAX:
-        what = (f"a reason of 1 to {_REASON_MAX} characters", f"须填写 1 至 {_REASON_MAX} 字的理由")
-        raise QueryError("Q040", what=what)
+def _ended(rows: Iterable[Row[tuple[object, ...]]], now: datetime) -> tuple[Change, ...]:
+    return tuple(Change("sessions", {"ended_at": now}, {"digest": row.digest}) for row in rows)
 
 
 def _body(actor: Subject, what: str, login: str, reason: str) -> dict[str, object]:
-    return {
-        "what": what,
-        "subject": login,
-        "by": actor.id,
-        "department": actor.department,
-        "roles": sorted(str(role) for role in actor.roles),
-        "reason": reason.strip(),
-    }
+    return {"what": what, "subject": login} | by(actor, reason)

@@ -14,7 +14,8 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from middleplatform.access.tokens import VALID_DAYS_MAX, PlannedToken, TokenRecord, TokenStore
-from middleplatform.errors import PolicyError, QueryError
+from middleplatform.errors import QueryError
+from middleplatform.login.acting import TEXT_MAX, by, check
 from middleplatform.login.entrance import EVENT, Performer
 from middleplatform.model.request import Role, Subject
 from middleplatform.store.acts import Act
@@ -22,7 +23,6 @@ from middleplatform.store.acts import Act
 __all__ = ["TokenDesk"]
 
 _MAY = frozenset({Role.SYSTEM_ADMINISTRATOR})
-_TEXT_MAX = 500
 
 
 class TokenDesk:
@@ -50,7 +50,7 @@ class TokenDesk:
         Raises:
             PolicyError: P004 for anybody but a system administrator.
         """
-        _check(actor)
+        check(actor, _MAY)
         return self._tokens.records()
 
     def make(
@@ -71,7 +71,8 @@ class TokenDesk:
             AuditError: A001, A003 the log does not take the entry: there is no token.
             ConfigError: C011.
         """
-        _check(actor, reason, note)
+        check(actor, _MAY, reason)
+        _check_note(note)
         valid = timedelta(days=min(max(days, 0), VALID_DAYS_MAX + 1))
         with self._tokens.changing:
             made = self._tokens.planned(subject, valid, note.strip(), self._beside())
@@ -88,7 +89,7 @@ class TokenDesk:
             AuditError: A001, A003 the log does not take the entry: the token stays.
             ConfigError: C011.
         """
-        _check(actor, reason)
+        check(actor, _MAY, reason)
         with self._tokens.changing:
             found = self._tokens.record(token_id)
             if found is None:
@@ -107,11 +108,7 @@ class TokenDesk:
             "held": sorted(str(role) for role in about.subject.roles),
             "regions": list(about.subject.regions),
             "until": about.expires_at.isoformat(),
-            "by": actor.id,
-            "department": actor.department,
-            "roles": sorted(str(role) for role in actor.roles),
-            "reason": reason.strip(),
-        }
+        } | by(actor, reason)
         if self._account:
             body |= {"how": "command line", "account": self._account}
 
@@ -121,13 +118,7 @@ class TokenDesk:
         self._desk.perform(decide)
 
 
-def _check(actor: Subject, reason: str = "-", note: str = "") -> None:
-    if not actor.roles & _MAY:
-        names = ", ".join(sorted(_MAY))
-        raise PolicyError("P004", what=(f"it needs the role {names}", f"需要角色 {names}"))
-    if not 0 < len(reason.strip()) <= _TEXT_MAX:
-        what = (f"a reason of 1 to {_TEXT_MAX} characters", f"须填写 1 至 {_TEXT_MAX} 字的理由")
-        raise QueryError("Q040", what=what)
-    if len(note.strip()) > _TEXT_MAX:
-        what = (f"a note of at most {_TEXT_MAX} characters", f"说明不得超过 {_TEXT_MAX} 字")
+def _check_note(note: str) -> None:
+    if len(note.strip()) > TEXT_MAX:
+        what = (f"a note of at most {TEXT_MAX} characters", f"说明不得超过 {TEXT_MAX} 字")
         raise QueryError("Q040", what=what)

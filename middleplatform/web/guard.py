@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from middleplatform.access.roles import check_role
 from middleplatform.errors import PolicyError
 from middleplatform.model.request import Role, Subject
 from middleplatform.web.places import Places
@@ -182,7 +183,5 @@ def _entitled(request: Request, allowed: frozenset[Role]) -> Subject:
     if scheme.lower() != "bearer":
         raise PolicyError("P005")
     subject = tokens.authenticate(token.strip())
-    if not subject.roles & allowed:
-        names = ", ".join(sorted(allowed))
-        raise PolicyError("P004", what=(f"it needs the role {names}", f"需要角色 {names}"))
+    check_role(subject, allowed)
     return subject

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import Path, Request, Response
 
-from middleplatform.access.tokens import TokenRecord
 from middleplatform.login.token_desk import TokenDesk
 from middleplatform.model.request import Role, Subject
 from middleplatform.web import bodies_token as bodies
@@ -31,7 +30,7 @@ def list_tokens(request: Request, after: After = 0, limit: Limit = 100) -> Respo
     """List the tokens' records, oldest first; never the tokens."""
     numbered = list(enumerate(_desk(request).listed(subject_of(request)), start=1))
     shown, following = page(numbered, lambda each: each[0], after, limit)
-    return json_reply({"tokens": [_shape(each) for _, each in shown], "next": following})
+    return json_reply({"tokens": [each.plain() for _, each in shown], "next": following})
 
 
 def make_token(request: Request, draft: bodies.TokenDraft) -> Response:
@@ -42,26 +41,12 @@ def make_token(request: Request, draft: bodies.TokenDraft) -> Response:
     made = _desk(request).make(
         subject_of(request), subject, draft.days, draft.note, draft.reason
     )  # fmt: skip
-    return json_reply({"token": made.token} | _shape(made.record), HTTPStatus.CREATED)
+    return json_reply({"token": made.token} | made.record.plain(), HTTPStatus.CREATED)
 
 
 def revoke_token(request: Request, token: _TokenId, why: bodies.RevocationBody) -> Response:
     """Revoke a token at once and for good."""
-    return json_reply(_shape(_desk(request).revoke(subject_of(request), token, why.reason)))
-
-
-def _shape(each: TokenRecord) -> dict[str, object]:
-    return {
-        "id": each.id,
-        "login": each.subject.id,
-        "department": each.subject.department,
-        "roles": sorted(each.subject.roles),
-        "regions": list(each.subject.regions),
-        "note": each.note,
-        "created_at": each.created_at.isoformat(),
-        "expires_at": each.expires_at.isoformat(),
-        "revoked_at": None if each.revoked_at is None else each.revoked_at.isoformat(),
-    }
+    return json_reply(_desk(request).revoke(subject_of(request), token, why.reason).plain())
 
 
 ROUTES = (

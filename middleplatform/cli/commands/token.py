@@ -122,7 +122,7 @@ def _add(context: Context, options: argparse.Namespace) -> int:
         made = desk.make(actor, subject, options.days, options.note, options.reason)
     token, record = made.token, made.record
     if context.as_json:
-        context.emit({"token": token} | _shape(record))
+        context.emit({"token": token} | record.plain())
         return 0
     context.write(token + "\n")
     context.tell(
@@ -138,7 +138,7 @@ def _list(context: Context, _: argparse.Namespace) -> int:
     with store(context) as tokens:
         records = tokens.records()
     if context.as_json:
-        context.emit([_shape(each) for each in records])
+        context.emit([each.plain() for each in records])
         return 0
     say = context.say
     table = Table()
@@ -165,21 +165,7 @@ def _revoke(context: Context, options: argparse.Namespace) -> int:
     with _desk(context, options) as (desk, actor):
         record = desk.revoke(actor, options.id, options.reason)
     if context.as_json:
-        context.emit(_shape(record))
+        context.emit(record.plain())
     else:
         context.tell(f"Token {record.id} is revoked.", f"令牌 {record.id} 已吊销。")
     return 0
-
-
-def _shape(each: TokenRecord) -> dict[str, object]:
-    return {
-        "id": each.id,
-        "login": each.subject.id,
-        "department": each.subject.department,
-        "roles": sorted(each.subject.roles),
-        "regions": list(each.subject.regions),
-        "note": each.note,
-        "created_at": each.created_at.isoformat(),
-        "expires_at": each.expires_at.isoformat(),
-        "revoked_at": each.revoked_at.isoformat() if each.revoked_at else None,
-    }

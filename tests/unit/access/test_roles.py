@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from doors import CountingRng, HandClock
 
-from middleplatform.access.roles import check_person, check_separation
+from middleplatform.access.roles import check_person, check_role, check_separation
 from middleplatform.access.tokens import TokenStore
-from middleplatform.errors import QueryError
+from middleplatform.errors import PolicyError, QueryError
 from middleplatform.model.request import Role, Subject, person_key, same_person
 
 DAY = timedelta(days=1)
@@ -80,3 +80,13 @@ def test_one_person_has_one_key_however_the_login_is_written(other):
 @pytest.mark.parametrize(("one", "other"), [("lin", "lin2"), ("", ""), ("lin", ""), ("", "lin")])
 def test_others_are_others_and_an_empty_login_is_nobodys(one, other):
     assert not same_person(one, other)
+
+
+def test_one_of_the_roles_suffices_and_without_any_they_are_named():
+    subject = Subject("lin", "drc", frozenset({Role.ANALYST, Role.DATA_BUREAU}))
+    check_role(subject, frozenset({Role.DATA_BUREAU, Role.AUDITOR}))
+    for allowed in (frozenset({Role.AUDITOR}), frozenset()):
+        with pytest.raises(PolicyError) as caught:
+            check_role(subject, allowed)
+        assert caught.value.code == "P004"
+        assert all(str(role) in caught.value.message("en") for role in allowed)

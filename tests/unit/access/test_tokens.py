@@ -1,5 +1,6 @@
 """Service tokens let in whom they name, while they hold, and nobody else."""
 
+import json
 import sqlite3
 import stat
 from datetime import timedelta
@@ -41,6 +42,17 @@ def test_token_gives_back_the_whole_subject(store):
     assert store.record(record.id) == record
     assert store.record("0" * 16) is None
     assert record.note == "nightly report"
+
+
+def test_a_record_as_json_has_neither_token_nor_digest(store):
+    token, record = store.add(LIN, DAY, "nightly report")
+    told = record.plain()
+    assert (told["login"], told["roles"], told["revoked_at"]) == (LIN.id, sorted(LIN.roles), None)
+    assert set(told) == {
+        "id", "login", "department", "roles", "regions", "note", "created_at", "expires_at", "revoked_at",
+    }  # fmt: skip
+    assert token not in json.dumps(told)
+    assert store.revoke(record.id).plain()["revoked_at"] == record.created_at.isoformat()
 
 
 def test_token_carries_256_random_bits_and_its_public_id(store):
