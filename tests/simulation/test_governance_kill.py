@@ -1,4 +1,4 @@
-"""Kill -9 of the service, 50 times over: at every step of publishing, of granting, of freezing, and at any moment.
+"""Kill -9 of the service, 50 times over: at every step of the act that publishes, grants or freezes, and at any moment.
 
 Each time a real ``middleplatform serve`` over the demonstration is asked over REST, with service tokens, to publish, to
 grant or to freeze. Started anew, it tells by REST the old state or the new one, what was acknowledged is in force, and
