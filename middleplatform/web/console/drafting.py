@@ -19,7 +19,7 @@ from middleplatform.web.checks import few
 from middleplatform.web.console import pages
 from middleplatform.web.console.forms import Form, form_of
 from middleplatform.web.console.listing import Listing
-from middleplatform.web.console.policy import OFFICERS, said_changes
+from middleplatform.web.console.policy import OFFICERS, number_of, said_changes
 from middleplatform.web.services import services_of
 from middleplatform.web.simulations import Trial
 
@@ -36,7 +36,7 @@ _LATER = (
 
 def register(app: FastAPI) -> None:
     """Add the pages."""
-    pages.add(app, "GET", _AT, _draft, OFFICERS)
+    pages.add(app, "GET", _AT, few(_draft, "drafts"), OFFICERS)
     for act, handler in (("files", _files), ("check", _check), ("propose", _propose)):
         pages.add(app, "POST", f"{_AT}/{act}", few(handler, "drafts"), OFFICERS)
 
@@ -103,24 +103,13 @@ def _lifecycle(request: Request) -> Lifecycle:
 
 def _draft(request: Request) -> Response:
     lifecycle = _lifecycle(request)
-    version, proposal = (_asked(request, name) for name in ("version", "proposal"))
+    asked = request.query_params
+    version, proposal = (number_of(asked.get(name, "0")) for name in ("version", "proposal"))
     if version:
         return draft_page(request, lifecycle.files(version))
     if proposal:
         return draft_page(request, lifecycle.proposed(proposal))
     return draft_page(request, drafts.files_in_force(lifecycle, services_of(request).settings))
-
-
-def _asked(request: Request, name: str) -> int:
-    """Return the number of the query's parameter, 0 without one.
-
-    Raises:
-        QueryError: Q041 it is none.
-    """
-    text = request.query_params.get(name, "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - fits 32 bits
-        raise QueryError("Q041", what=("such a number", "该编号"))
-    return int(text)
 
 
 def sent_files(form: Form) -> dict[str, str]:

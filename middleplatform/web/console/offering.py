@@ -13,7 +13,7 @@ from middleplatform.governance.applications import STEPS, Answer, Lane, Part, Ph
 from middleplatform.governance.terms import Rules, answer_term, terms
 from middleplatform.model.request import Role, Subject
 
-__all__ = ["WAITS", "disputable", "extendable", "offered", "waits_for"]
+__all__ = ["WAITS", "disputable", "extendable", "offered", "passes", "waits_for"]
 
 WAITS: Mapping[str, tuple[str, str]] = {
     "answer": ("your answer", "待你部门答复"),
@@ -33,7 +33,7 @@ def waits_for(state: State, who: Subject, rules: Rules, now: datetime) -> str:
     if Role.DATA_BUREAU in who.roles:
         found = _for_bureau(state, rules, now)
     if not found and Role.SECURITY_OFFICER in who.roles:
-        found = "approve" if _passes(lambda: stopping.approve(state, who, now)) else ""
+        found = "approve" if passes(lambda: stopping.approve(state, who, now)) else ""
     part = state.parts.get(who.department)
     if not found and Role.DEPARTMENT_STEWARD in who.roles and part is not None:
         found = _for_provider(state, part, who, now)
@@ -68,7 +68,7 @@ def _for_provider(state: State, part: Part, who: Subject, now: datetime) -> str:
     if part.withdrawn or phase not in (Phase.ANSWERING, Phase.ANSWERED):
         return ""
     if state.application.lane is Lane.EMERGENCY:
-        return "approve" if _passes(lambda: stopping.approve(state, who, now)) else ""
+        return "approve" if passes(lambda: stopping.approve(state, who, now)) else ""
     if part.answer is None:
         return "answer"
     if state.step and state.disputed == part.department:
@@ -90,7 +90,7 @@ def _of_any(state: State, make: Callable[[str], object]) -> object:
     """Do ``make`` for the first provider for whom it passes; refuse as for the last."""
     *others, last = state.parts or ("",)
     for each in others:
-        if _passes(partial(make, each)):
+        if passes(partial(make, each)):
             return None
     return make(last)
 
@@ -124,7 +124,7 @@ def offered(state: State, who: Subject, rules: Rules, now: datetime) -> set[str]
 
     Beside them ``complete`` for the steward whose file was returned, and ``again`` for the applying side.
     """
-    found = {name for name, do in _TRIES.items() if _passes(partial(do, state, who, rules, now))}
+    found = {name for name, do in _TRIES.items() if passes(partial(do, state, who, rules, now))}
     own = state.application.department == who.department
     steward = own and Role.DEPARTMENT_STEWARD in who.roles
     if steward and state.phase(now) is Phase.RETURNED:
@@ -138,11 +138,12 @@ def disputable(state: State, who: Subject, rules: Rules, now: datetime) -> list[
     """Return the providers that ``who`` could object to: that refused, are late or have suspended (art. 28)."""
     given = (_WORD, who, now, rules)
     return [
-        each for each in state.parts if _passes(partial(stopping.object_to, state, each, *given))
+        each for each in state.parts if passes(partial(stopping.object_to, state, each, *given))
     ]
 
 
-def _passes(do: Callable[[], object]) -> bool:
+def passes(do: Callable[[], object]) -> bool:
+    """Say whether an act, tried, is not refused."""
     try:
         do()
     except MiddleplatformError:

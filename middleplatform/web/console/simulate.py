@@ -21,7 +21,7 @@ from middleplatform.web import problems
 from middleplatform.web.checks import few
 from middleplatform.web.console import pages
 from middleplatform.web.console.drafting import draft_page, sent_files
-from middleplatform.web.console.forms import form_of
+from middleplatform.web.console.forms import form_of, whole
 from middleplatform.web.console.listing import Listing
 from middleplatform.web.console.policy import OFFICERS
 from middleplatform.web.console.simulated import shown
@@ -37,7 +37,6 @@ _AT_ONCE_S = 0.6
 """Seconds that a page waits for a result that is nearly there, so that a quick one needs no second page."""
 _VERSIONS = 25
 """Versions that the form offers; an older one is simulated from its own page."""
-_DIGITS_MAX = 9
 _STATES: Mapping[str, tuple[str, pages.Pair]] = {
     "running": ("info", ("at work", "进行中")),
     "finished": ("good", ("finished", "已完成")),
@@ -55,7 +54,7 @@ def register(app: FastAPI) -> None:
         ("GET", _JOBS + "/{simulation}", _show),
         ("GET", _JOBS + "/{simulation}/progress", _progress),
         ("POST", _JOBS + "/{simulation}/cancel", _cancel),
-        ("POST", _JOBS + "/{simulation}/draft", _back_to_draft),
+        ("POST", _JOBS + "/{simulation}/draft", few(_back_to_draft, "drafts")),
     ):
         pages.add(app, method, path, handler, OFFICERS)
 
@@ -139,12 +138,11 @@ def _value(trial: Trial) -> str:
 
 def _named(text: str) -> Trial | None:
     """Return what ``proposal-3`` or ``version-2`` names; None where it is neither."""
-    kind, _, number = text.partition("-")
-    if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS_MAX):
+    kind, _, said = text.partition("-")
+    number = whole(said)
+    if number is None or kind not in ("proposal", "version"):
         return None
-    if kind == "proposal":
-        return Trial(proposal=int(number))
-    return Trial(version=int(number)) if kind == "version" else None
+    return Trial(proposal=number) if kind == "proposal" else Trial(version=number)
 
 
 async def _start(request: Request) -> Response:

@@ -6,22 +6,24 @@ Spec: docs/spec/accountability.md, "Tickets".
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
 from middleplatform.accountability import ticket_acts
 from middleplatform.accountability.ticket_desk import TicketDesk, number_of, told
-from middleplatform.accountability.tickets import Event, Phase, Ticket, term
+from middleplatform.accountability.tickets import Event, Outcome, Phase, Ticket, term
 from middleplatform.accountability.tickets import Subject as About
 from middleplatform.errors import MiddleplatformError, QueryError
 from middleplatform.governance.terms import Rules
 from middleplatform.model.catalog import Dataset
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, same_person
 from middleplatform.web.console import pages
 from middleplatform.web.console.acting import NOTHING, Refused, moment_of, refused_by
 from middleplatform.web.console.forms import Form, form_of, whole
 from middleplatform.web.console.listing import listed
+from middleplatform.web.console.offering import passes
 from middleplatform.web.services import services_of
 
 __all__ = ["HOME", "OPENERS", "READERS", "register"]
@@ -79,7 +81,7 @@ def _waits(ticket: Ticket, who: Subject) -> bool:
     """Say whether the next act is this person's: the provider's steward's, or the opener's on an answer."""
     if ticket.phase in (Phase.OPEN, Phase.TAKEN):
         return Role.DEPARTMENT_STEWARD in who.roles and who.department == ticket.department
-    opened = (who.id, who.department) == (ticket.opened_by, ticket.opened_for)
+    opened = same_person(who.id, ticket.opened_by) and who.department == ticket.opened_for
     return ticket.phase is Phase.ANSWERED and opened
 
 
@@ -214,25 +216,23 @@ def _page(request: Request, ticket: Ticket, refused: Refused = NOTHING) -> Respo
     )
 
 
+_WORD, _LAW = "-", "《-》"
+_TRIES: Mapping[str, Callable[[Ticket, Subject, Rules, datetime], object]] = {
+    "take": lambda ticket, who, _, now: ticket_acts.take(ticket, who, now),
+    "answer": lambda ticket, who, _, now: ticket_acts.answer(
+        ticket, Outcome.UNFOUNDED, _WORD, _LAW, who, now
+    ),
+    "close": lambda ticket, who, _, now: ticket_acts.close(ticket, who, now),
+    "reopen": lambda ticket, who, _, now: ticket_acts.reopen(ticket, _WORD, who, now),
+    "extend": lambda ticket, who, rules, now: ticket_acts.extend(ticket, 1, _WORD, who, now, rules),
+    "withdraw": lambda ticket, who, _, now: ticket_acts.withdraw(ticket, _WORD, who, now),
+}
+"""Each act as somebody would do it who fills in every field; nothing comes of trying."""
+
+
 def _can(ticket: Ticket, who: Subject, rules: Rules, now: datetime) -> set[str]:
-    """Return the acts that the page offers; whoever tries is judged again."""
-    steward, bureau = Role.DEPARTMENT_STEWARD in who.roles, Role.DATA_BUREAU in who.roles
-    provider = steward and who.department == ticket.department
-    opened = (who.id, who.department) == (ticket.opened_by, ticket.opened_for)
-    opener = opened or (steward and who.department == ticket.opened_for)
-    found = set()
-    if provider:
-        found |= {Phase.OPEN: {"take"}, Phase.TAKEN: {"answer"}}.get(ticket.phase, set())
-    if opener and ticket.phase is Phase.ANSWERED:
-        found |= {"close"} | ({"reopen"} if ticket.reopened < ticket_acts.REOPENED_MAX else set())
-    if opener and ticket.pending:
-        found.add("withdraw")
-    if bureau and ticket.phase is Phase.ANSWERED:
-        found.add("close")
-    more = rules.regulation.deadlines["correct"].extension > 0 and not ticket.extended_days
-    if bureau and ticket.pending and more and not term(ticket, rules).overdue(now):
-        found.add("extend")
-    return found
+    """Return the acts that the page offers, found by trying; whoever does one is judged again."""
+    return {name for name, do in _TRIES.items() if passes(partial(do, ticket, who, rules, now))}
 
 
 # --- acts ---------------------------------------------------------------------------------------------------------

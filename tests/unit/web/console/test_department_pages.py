@@ -1,16 +1,18 @@
 """The department's pages over a running platform: who opens them, tickets, usage, receipts, connectors."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 
 import pytest
 from analyst_world import opened_world, text_of
 
 from middleplatform.accountability import ticket_acts
-from middleplatform.accountability.ticket_desk import TicketDesk
+from middleplatform.accountability.ticket_desk import TicketDesk, number_of
+from middleplatform.accountability.tickets import Subject as About
 from middleplatform.demo.runtime import PERSONAS
 from middleplatform.errors import SourceError
+from middleplatform.web.console import tickets
 
 ANSWERING = "/console/department/applications"
 TICKETS = "/console/tickets"
@@ -115,6 +117,37 @@ def test_a_ticket_is_taken_back_and_is_nobody_elses(world):
         world.post(f"{path}/withdraw", "visitor", **{"withdraw-reason": "看错"}).status_code == 303
     )
     assert world.post(f"{path}/nothing", "visitor").status_code == 404
+
+
+def test_a_ticket_offers_what_would_not_be_refused_and_nothing_else(world):
+    desk, now = world.app.state.services.tickets(), world.platform.gateway.clock.now()
+    about, opener, provider = About("ss.insurance"), PERSONAS["visitor"], PERSONAS["steward_ss"]
+    written = replace(
+        opener, id=opener.id.upper()
+    )  # the same person, as another login writes the name
+    number = number_of(desk.open("objection", about, "疑义", opener).number)
+
+    def offered(who):
+        return tickets._can(desk.show(number, who), who, desk.rules, now)
+
+    def done(who, make):
+        desk.act(number, who, make)
+
+    extends = {"extend"} if desk.rules.regulation.deadlines["correct"].extension else set()
+    bureau, auditor = PERSONAS["bureau"], PERSONAS["auditor"]
+    assert (offered(provider), offered(bureau)) == ({"take"}, extends)
+    assert offered(opener) == offered(written) == {"withdraw"}
+    done(provider, lambda seen, at: ticket_acts.take(seen, provider, at))
+    assert (offered(provider), offered(opener)) == ({"answer"}, {"withdraw"})
+    done(
+        provider, lambda seen, at: ticket_acts.answer(seen, "unfounded", "无误", LAW, provider, at)
+    )
+    assert (offered(provider), offered(bureau)) == (set(), {"close"})
+    assert offered(opener) == offered(written) == {"close", "reopen"}
+    assert tickets._waits(desk.show(number, opener), written)
+    done(written, lambda seen, at: ticket_acts.close(seen, written, at))
+    assert not any(offered(each) for each in (provider, opener, bureau, auditor))
+    assert set(tickets._TRIES) == set(tickets._MAKES)
 
 
 def test_a_refusal_shows_the_ticket_as_others_left_it_meanwhile(world, monkeypatch):

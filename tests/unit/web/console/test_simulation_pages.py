@@ -270,6 +270,13 @@ def test_more_than_few_at_once_are_refused_and_the_form_is_kept(world, closed):
         assert 'value="7d"' in page.text
 
 
+def test_drafts_that_are_opened_again_are_read_in_the_room_of_drafts(world, closed, monkeypatch):
+    path, _ = ended(world, world.post(f"{DRAFT}/simulate", OFFICER, **sent(closed, window="7d")))
+    monkeypatch.setattr(world.app.state.drafts, "_own_max", 0)
+    for page in (world.get(DRAFT, OFFICER), world.post(f"{path}/draft", OFFICER)):
+        assert (page.status_code, "L001" in page.text) == (429, True)
+
+
 @pytest.mark.parametrize("window", ["7d", "no window"])
 def test_drafts_to_be_simulated_are_read_in_the_room_of_drafts(world, closed, monkeypatch, window):
     monkeypatch.setattr(world.app.state.drafts, "_own_max", 0)
