@@ -11,7 +11,7 @@ from middleplatform.errors import MiddleplatformError
 from middleplatform.governance import acts, stopping
 from middleplatform.governance.applications import STEPS, Answer, Lane, Part, Phase, State
 from middleplatform.governance.terms import Rules, answer_term, terms
-from middleplatform.model.request import Role, Subject
+from middleplatform.model.request import Role, Subject, same_person
 
 __all__ = ["WAITS", "disputable", "extendable", "offered", "passes", "waits_for"]
 
@@ -129,7 +129,7 @@ def offered(state: State, who: Subject, rules: Rules, now: datetime) -> set[str]
     steward = own and Role.DEPARTMENT_STEWARD in who.roles
     if steward and state.phase(now) is Phase.RETURNED:
         found.add("complete")
-    if steward or (own and state.application.applicant == who.id):
+    if steward or (own and same_person(state.application.applicant, who.id)):
         found.add("again")
     return found
 

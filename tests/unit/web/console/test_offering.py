@@ -248,3 +248,10 @@ def test_nobody_waits_for_what_was_withdrawn():
     assert [mark.term.department for mark in running(state, RULES, story.now)] == ["ss"]
     state = later(state, stopping.withdraw(state, "完成", HEAD, story.now))
     assert running(state, RULES, story.now) == ()
+
+
+def test_the_applicant_is_the_same_under_every_spelling_of_the_login():
+    story, stranger = Story(), person("wu", "drc", Role.ANALYST)
+    for who in (ANALYST, person("LIN", "drc", Role.ANALYST)):
+        assert offered(story.state, who, RULES, story.now) == {"again", "withdraw"}
+    assert offered(story.state, stranger, RULES, story.now) == set()
