@@ -19,11 +19,9 @@ from middleplatform.audit.verify import REPORT_OPENS
 from middleplatform.errors import AuditError
 from middleplatform.model.record import Receipt
 
-__all__ = ["Checked", "Step", "Witnessed", "checked", "extends", "receipt_of", "witnessed"]
+__all__ = ["Checked", "Step", "checked", "extends", "receipt_of", "witnessed"]
 
 _INDEX_DIGITS_MAX = 15
-_TIME_BYTES = 8
-_YEAR_9999 = 253_402_300_799
 Pair = tuple[str, str]
 
 
@@ -60,19 +58,6 @@ class Checked:
     def good(self) -> bool:
         """Whether all of it holds."""
         return bool(self.steps) and all(each.good for each in self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Witnessed:
-    """One signature under a checkpoint that is not the log's own.
-
-    Attributes:
-        name: Of the witness.
-        at: Seconds since 1970 by the witness's clock; None where the line says none.
-    """
-
-    name: str
-    at: int | None
 
 
 _Steps = Iterator[tuple[Pair, Callable[[], object]]]
@@ -142,24 +127,15 @@ def extends(log: LogView, old: int, new: int) -> Checked:
     return _done("checkpoint", steps())
 
 
-def witnessed(log: LogView, text: str) -> tuple[Witnessed, ...]:
-    """Return who cosigned a checkpoint of the log, which keeps only cosignatures that it verified.
+def witnessed(log: LogView, text: str) -> tuple[str, ...]:
+    """Return the names of those who cosigned a checkpoint of the log, which keeps only cosignatures that it verified.
 
     Raises:
         AuditError: A002 it is not signed by the log.
     """
     own = {(key.name, key.key_id) for key in log.keys}
     signed = open_checkpoint(text, log.keys)
-    return tuple(
-        Witnessed(each.name, _moment(each.blob))
-        for each in signed.signatures
-        if (each.name, each.key_id) not in own
-    )
-
-
-def _moment(blob: bytes) -> int | None:
-    found = int.from_bytes(blob[:_TIME_BYTES], "big")
-    return found if len(blob) > _TIME_BYTES and found <= _YEAR_9999 else None
+    return tuple(each.name for each in signed.signatures if (each.name, each.key_id) not in own)
 
 
 # --- kinds --------------------------------------------------------------------------------------------------------

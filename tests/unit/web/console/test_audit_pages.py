@@ -1,5 +1,6 @@
 """The auditor's pages over a running platform: every page, every check, both languages, and who must not see them."""
 
+import base64
 import json
 import re
 
@@ -144,6 +145,19 @@ def test_a_receipt_its_file_an_index_and_a_checkpoint_verify(world, log, release
     for given in (str(released.index), mine, proof, log.checkpoint()):
         assert "Not verified" not in (said := check(world, given)), given
         assert "Verified" in said
+
+
+def test_who_cosigned_a_checkpoint_is_named_and_the_log_itself_is_no_witness(
+    world, log, monkeypatch
+):
+    bare = log.checkpoint()
+    assert checking.witnessed(log, bare) == ()
+    cosigned = bare + "— <b>witness</b> " + base64.b64encode(bytes(4 + 8 + 64)).decode() + "\n"
+    assert checking.witnessed(log, cosigned) == ("<b>witness</b>",)
+    monkeypatch.setattr(log, "checkpoint", lambda: cosigned)
+    page = world.get("/console/audit/checkpoint", "auditor").text
+    assert "<li><code>&lt;b&gt;witness&lt;/b&gt;</code></li>" in page
+    assert "Nobody cosigned" not in page
 
 
 @pytest.mark.parametrize(
