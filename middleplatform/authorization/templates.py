@@ -78,7 +78,7 @@ def prepare(bundle: Bundle, catalog: Catalog) -> None:
     for template in bundle.templates.values():
         _names(template, bundle.limits)
         forms(template, bundle.limits)
-        _read(template, bundle.limits, _Same(catalog))
+        _read(template, bundle.limits, _Same(catalog), first=False)
 
 
 def opened(bundle: Bundle, name: str, catalog: Catalog, by: Bundle | None = None) -> Bundle:
@@ -143,7 +143,7 @@ def within(facts: QueryFacts, template: Template, bundle: Bundle, catalog: Catal
         catalog: What exists.
     """
     silent = set(_filtered(facts.datasets, bundle, catalog))
-    read = _read(template, bundle.limits, _Same(catalog))
+    read = _read(template, bundle.limits, _Same(catalog), first=False)
     return read.datasets.issuperset(facts.datasets) and all(
         _use(use) in read.uses
         or (use.context is Context.COMPARE and f"{use.dataset}.{use.column}" in silent)
@@ -164,7 +164,7 @@ def _use(use: ColumnUse) -> _Use:
 
 def datasets_of(template: Template, bundle: Bundle, catalog: Catalog) -> frozenset[str]:
     """Return the datasets that a template's statements read; none where no statement can be read."""
-    return _read(template, bundle.limits, _Same(catalog)).datasets
+    return _read(template, bundle.limits, _Same(catalog), first=False).datasets
 
 
 def _conditional(name: str, bundle: Bundle) -> bool:
@@ -237,7 +237,8 @@ class _Read:
 
 
 @lru_cache(maxsize=1024)
-def _read(template: Template, limits: Limits, known: _Same, *, first: bool = False) -> _Read:
+def _read(template: Template, limits: Limits, known: _Same, *, first: bool) -> _Read:
+    """Every caller names ``first``: what is remembered is found by the arguments as they are written."""
     datasets: set[str] = set()
     columns: dict[str, set[str]] = {}
     uses: set[_Use] = set()

@@ -11,7 +11,7 @@ from made_templates import ASKED, CLOSED, OPEN, SQL, TEMPLATE, with_templates
 
 from middleplatform.access.offered import templates
 from middleplatform.authorization.authorize import Asking
-from middleplatform.authorization.templates import columns_of, forms, within
+from middleplatform.authorization.templates import _read, columns_of, forms, within
 from middleplatform.errors import MiddleplatformError, ProtocolError
 from middleplatform.gateway.approved import decided, ruled
 from middleplatform.gateway.check import check
@@ -28,6 +28,12 @@ from middleplatform.sql.parse import parse
 from middleplatform.sql.qualify import qualify
 
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "sql").glob("*.sql"))
+
+
+def said(sql, bundle=OPEN, **asked):
+    """Return what the judge says of a statement."""
+    case = Case("1", made.ANALYST, "statistics", sql, "permit", made.NOW)
+    return judge(replace(case, **asked), made.CATALOG, bundle)
 
 
 def everywhere(bundle, sharing):
@@ -189,10 +195,7 @@ def test_a_fragment_that_is_of_it_is_taken(platform, year):
     ],
 )
 def test_what_only_looks_like_it_is_judged_as_if_there_were_none(other):
-    with_it, without = (
-        judge(Case("1", made.ANALYST, "statistics", other, "permit", made.NOW), made.CATALOG, each)
-        for each in (OPEN, CLOSED)
-    )
+    with_it, without = (said(other, each) for each in (OPEN, CLOSED))
     assert with_it == without
     assert with_it.verdict == "refuse"
 
@@ -208,10 +211,8 @@ def test_what_only_looks_like_it_is_judged_as_if_there_were_none(other):
     ],
 )
 def test_what_means_the_same_to_the_platform_is_the_same(same):
-    said = judge(
-        Case("1", made.ANALYST, "statistics", same, "permit", made.NOW), made.CATALOG, OPEN
-    )
-    assert (said.verdict, said.code) == ("permit", "")
+    found = said(same)
+    assert (found.verdict, found.code) == ("permit", "")
 
 
 @pytest.mark.parametrize(
@@ -240,11 +241,9 @@ def test_a_blank_where_no_literal_stands_is_an_error_before_it_is_published(sql,
 def test_no_denied_column_is_opened_by_a_template_that_names_it(changes):
     for column in ("education", "sex", "birth_year", "id"):
         bundle = made.with_column(OPEN, "ga.person", column, **changes)
-        said = judge(
-            Case("1", made.ANALYST, "statistics", ASKED, "permit", made.NOW), made.CATALOG, bundle
-        )
+        found = said(ASKED, bundle)
         if column != "id":  # which no clause names
-            assert (said.verdict, said.rule) == ("refuse", "R1"), column
+            assert (found.verdict, found.rule) == ("refuse", "R1"), column
         given = decided(
             read(ASKED, made.CATALOG, bundle.limits),
             Asking(made.ANALYST, "statistics", made.NOW),
@@ -280,10 +279,9 @@ def test_every_other_rule_refuses_as_it_does(sql, asked, rule):
         replace(TEMPLATE, name="bands", sql=BANDS, parameters=()),
         replace(TEMPLATE, name="near", sql=NEAR, parameters=()),
     )
-    case = Case("1", made.ANALYST, "statistics", sql, "permit", made.NOW)
-    assert judge(case, made.CATALOG, bundle).verdict == "permit"
-    said = judge(replace(case, **asked), made.CATALOG, bundle)
-    assert (said.verdict, said.rule) == ("refuse", rule)
+    assert said(sql, bundle).verdict == "permit"
+    found = said(sql, bundle, **asked)
+    assert (found.verdict, found.rule) == ("refuse", rule)
 
 
 def test_questions_alike_are_counted_for_a_template_as_for_any(platform):
@@ -301,7 +299,7 @@ def test_questions_alike_are_counted_for_a_template_as_for_any(platform):
 def test_one_that_is_no_sql_hides_no_other_from_the_list():
     """A bundle of the settings is loaded without its statements being judged."""
     bundle = with_templates(TEMPLATE, replace(TEMPLATE, name="broken", sql="SELECT 'open :since"))
-    assert judge(Case("1", made.ANALYST, "statistics", ASKED, "permit", made.NOW), made.CATALOG, bundle).verdict == "permit"  # fmt: skip
+    assert said(ASKED, bundle).verdict == "permit"
     listed = templates(offers(bundle, made.ANALYST, made.NOW), "en")
     assert [each["example"] for each in listed] == [ASKED.replace("1970", "1960"), "SELECT 'open :since"]  # fmt: skip
 
@@ -336,11 +334,11 @@ def test_templates_are_read_before_anybody_asks(platform):
     platform.gateway.bundle = fresh
     platform.gateway.read_ahead()
     platform.gateway.bundle = OPEN
-    read_once = forms.cache_info().misses
+    read_once = [each.cache_info().misses for each in (forms, _read)]
     query = qualify(parse(ASKED, fresh.limits), made.CATALOG)
     asking = Asking(made.ANALYST, "statistics", made.NOW)
     assert decided(query, asking, fresh, made.CATALOG).permit
-    assert forms.cache_info().misses == read_once
+    assert [each.cache_info().misses for each in (forms, _read)] == read_once
 
 
 def test_a_question_is_held_against_templates_without_reading_them_again():
